@@ -1,0 +1,9 @@
+//! What is decided in Trellis, without a clock, a socket, a thread or a random number: time and bytes come in
+//! as arguments, decisions go out as values.
+#![no_std]
+
+extern crate alloc;
+
+pub mod manager;
+pub mod time;
+pub mod trust;

@@ -1,0 +1,3 @@
+//! The manager's decisions.
+
+pub mod redirect;

@@ -1,0 +1,5 @@
+//! What may be believed? The only place where bytes become facts: [`table`] checks signatures of tables and
+//! tickets, [`chunk`] checks media against signed hashes.
+
+pub mod chunk;
+pub mod table;
