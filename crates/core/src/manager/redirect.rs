@@ -1,0 +1,1 @@
+//! Which edge takes this viewer?
