@@ -17,10 +17,18 @@ pub struct EdgeBeat {
     pub edge: String,
     /// Where players reach it; none when it shares the manager's own listener.
     pub public_url: Option<String>,
+    /// When this edge process started, ms since the Unix epoch: a later one means that it was restarted and that
+    /// the totals in `usage` begin at zero again.
+    #[serde(default)]
+    pub boot_ms: u64,
     /// Upload budget for media, bit/s.
     pub capacity_bps: u64,
     /// Sum of the rates of the sessions it holds, bit/s.
     pub committed_bps: u64,
+    /// Sum of the rates of all sessions it took up since it started, bit/s, those that left included. Tells the
+    /// manager which of its grants `committed_bps` contains; at 0 a grant counts against the room for 10 s more.
+    #[serde(default)]
+    pub admitted_bps_total: u64,
     /// Sessions it holds.
     pub sessions: u32,
     /// Sessions that ended within the last minute: tells when there will be room again.
