@@ -3,3 +3,5 @@
 pub mod cmaf;
 pub mod codec;
 pub mod fmp4;
+pub mod playlist;
+pub mod timeline;

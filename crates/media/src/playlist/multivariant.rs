@@ -1,0 +1,7 @@
+//! The multivariant playlist.
+
+use crate::timeline::Timeline;
+
+pub(super) fn write(_timeline: &Timeline) -> Option<String> {
+    None
+}
