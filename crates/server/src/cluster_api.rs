@@ -17,16 +17,12 @@ pub struct EdgeBeat {
     pub edge: String,
     /// Where players reach it; none when it shares the manager's own listener.
     pub public_url: Option<String>,
-    /// When this edge process started, ms since the Unix epoch: a later one means that it was restarted and that
-    /// the totals in `usage` begin at zero again.
-    #[serde(default)]
-    pub boot_ms: u64,
     /// Upload budget for media, bit/s.
     pub capacity_bps: u64,
     /// Sum of the rates of the sessions it holds, bit/s.
     pub committed_bps: u64,
     /// Sum of the rates of all sessions it took up since it started, bit/s, those that left included. Tells the
-    /// manager which of its grants `committed_bps` contains; at 0 a grant counts against the room for 10 s more.
+    /// manager which of its grants `committed_bps` contains. Left out: a grant counts against the room for 10 s.
     #[serde(default)]
     pub admitted_bps_total: u64,
     /// Sessions it holds.
@@ -39,14 +35,17 @@ pub struct EdgeBeat {
     pub usage: Vec<Usage>,
 }
 
-/// The manager's answer to an [`EdgeBeat`]; receiving it acknowledges the beat's usage.
+/// The manager's answer to an [`EdgeBeat`]; receiving it acknowledges the beat's usage, which is then on disk. On
+/// `503` the beat counted as a sign of life but its usage must be sent again.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct EdgeBeatReply {
     /// The Ed25519 public key tickets are signed with, 64 hex digits.
     pub ticket_key: String,
 }
 
-/// What one session has used so far. Totals, not increments: a repeated record changes nothing.
+/// What one session has used so far. Totals since `started_ms`, not increments: a repeated record changes nothing.
+/// An edge that forgot a session (it idled out, the edge was restarted) and meets it again begins at zero with a
+/// later `started_ms`; the manager adds the two.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
     /// Session id, 32 hex digits.

@@ -29,13 +29,11 @@ const PENDING_SLOTS: usize = 10;
 /// What an edge says about itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Beat {
-    /// When the edge started, ms by its own clock: tells a restart, where totals begin anew.
-    pub boot_ms: u64,
     /// Upload budget, bit/s.
     pub capacity_bps: u64,
     /// Sum of the rates of the sessions it holds, bit/s.
     pub committed_bps: u64,
-    /// Sum of the rates of all sessions it took up since it started, bit/s.
+    /// Sum of the rates of all sessions it took up since it started, bit/s. Falls only when it was restarted.
     pub admitted_bps_total: u64,
     /// Sessions it holds.
     pub sessions: u32,
@@ -160,9 +158,9 @@ impl Edge {
 
     fn on_beat(&mut self, now: Instant, beat: Beat) {
         self.pending.advance(now);
-        // After a restart the total began at zero: all of it is new.
-        let before = if beat.boot_ms == self.beat.boot_ms { self.beat.admitted_bps_total } else { 0 };
-        self.pending.arrived(beat.admitted_bps_total.saturating_sub(before));
+        // A total that fell began at zero with a restart: all of it is new.
+        let (before, total) = (self.beat.admitted_bps_total, beat.admitted_bps_total);
+        self.pending.arrived(total.checked_sub(before).unwrap_or(total));
         self.beat = beat;
         self.last_beat = now;
     }
@@ -319,10 +317,10 @@ mod tests {
 
     #[test]
     fn a_restarted_edge_counts_from_zero() {
-        let long_up = Beat { boot_ms: 1, admitted_bps_total: 900 * MBIT, ..beat(10, 8) };
+        let long_up = Beat { admitted_bps_total: 900 * MBIT, ..beat(10, 8) };
         let mut redirect = redirect(&[("e", long_up)]);
         assert_eq!(redirect.pick(at(100), 2 * MBIT), Ok("e"));
-        let fresh = Beat { boot_ms: 2, admitted_bps_total: 2 * MBIT, ..beat(10, 2) };
+        let fresh = Beat { admitted_bps_total: 2 * MBIT, ..beat(10, 2) };
         assert_eq!(redirect.on_beat(at(900), "e", fresh), Ok(false));
         assert_eq!(redirect.edges()[0].pending_bps(), 0);
     }
