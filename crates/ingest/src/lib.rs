@@ -1,1 +1,3 @@
-//! Placeholder crate root.
+//! How media comes in: the packager that cuts it, the publisher that sends it, and the clip that ships with Trellis.
+
+pub mod packager;

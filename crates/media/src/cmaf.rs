@@ -11,6 +11,9 @@ use crate::fmp4::{Track, TrackKind};
 /// Track id in everything this module writes.
 pub const TRACK_ID: u32 = 1;
 
+/// Largest part that is written (bytes): 200 Mbit/s for ⅓ s.
+pub const PART_BYTES_MAX: usize = 8 << 20;
+
 /// A sample of a part.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sample {
@@ -37,8 +40,8 @@ impl Sample {
 /// Why a track cannot be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// More bytes than a fragment's 31-bit offsets reach.
-    #[error("a part has {0} bytes, more than a fragment can hold; lower the bit rate")]
+    /// More than [`PART_BYTES_MAX`].
+    #[error("a part has {0} bytes, at most {PART_BYTES_MAX} are carried; lower the bit rate")]
     TooLarge(usize),
 }
 
@@ -116,7 +119,7 @@ pub fn part(sequence: u32, dts: u64, samples: &[Sample]) -> Result<Bytes, Error>
     let moof_bytes = 8 + 16 + traf_bytes;
     let mdat_bytes = 8 + samples.iter().map(|s| s.data.len()).sum::<usize>();
     let bytes = moof_bytes + mdat_bytes;
-    if bytes > i32::MAX as usize {
+    if bytes > PART_BYTES_MAX {
         return Err(Error::TooLarge(bytes));
     }
 

@@ -20,17 +20,32 @@ pub enum Error {
     /// Neither video nor audio is among the tracks.
     #[error("the stream has neither a video nor an audio track; map at least one (-map 0:v or -map 0:a)")]
     NothingToServe,
-    /// More tracks than a run may have.
-    #[error("the stream has {count} video and audio tracks, at most {max} are taken; map fewer of them (-map)")]
-    TooManyTracks {
-        /// Tracks found.
-        count: usize,
-        /// Tracks allowed.
-        max: usize,
-    },
     /// The stream ended before a single keyframe arrived.
     #[error("the stream ended before its first keyframe; check that the source has media to send")]
     Empty,
+    /// No keyframe for too long.
+    #[error("no keyframe came in the first {seconds} s; set the encoder's keyframe interval to 2 s (-g 60 at 30 fps)")]
+    NoKeyframe {
+        /// How long was waited (s of media).
+        seconds: u64,
+    },
+    /// A video track is announced but sends nothing.
+    #[error("video track {track} is announced in the header but sends nothing; leave it out (-map)")]
+    Silent {
+        /// Which track, e.g. `v1`.
+        track: String,
+    },
+    /// A track's timeline is far from the others'.
+    #[error("track {track} begins {by_ms} ms apart from the video; publish tracks on one timeline (ffmpeg -copyts off)")]
+    Apart {
+        /// Which track, e.g. `a0`.
+        track: String,
+        /// How far (ms).
+        by_ms: u64,
+    },
+    /// The run ended with an earlier error.
+    #[error("this run is over; publish again")]
+    Over,
     /// Decode times of a track do not increase.
     #[error("timestamps of {track} go backwards or stand still at {at_ms} ms; publish with -fflags +genpts, or restart it")]
     NotIncreasing {

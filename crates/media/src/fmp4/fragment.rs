@@ -13,7 +13,7 @@ pub(super) struct Announced {
     pub offset: u64,
     pub bytes: u32,
     pub dts: u64,
-    pub cts_offset: i64,
+    pub cts_offset: i32,
     pub duration: u32,
     pub sync: bool,
 }
@@ -107,6 +107,7 @@ fn resolve(
     if bytes > SAMPLE_BYTES_MAX {
         return Err(Error::malformed(b"trun", format_args!("a sample of {bytes} bytes (at most {SAMPLE_BYTES_MAX})")));
     }
+    let cts_offset = i32::try_from(entry.cts.unwrap_or(0)).map_err(|_| Error::TimeOutOfRange(track.id))?;
     if dts >= DTS_MAX {
         return Err(Error::TimeOutOfRange(track.id));
     }
@@ -115,7 +116,7 @@ fn resolve(
         offset,
         bytes,
         dts,
-        cts_offset: entry.cts.unwrap_or(0),
+        cts_offset,
         duration,
         sync: flags & SAMPLE_IS_NON_SYNC == 0,
     })

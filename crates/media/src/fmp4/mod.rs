@@ -31,7 +31,10 @@ pub const TRACKS_MAX: usize = 16;
 /// Most samples of a fragment, all tracks together.
 pub const FRAGMENT_SAMPLES_MAX: usize = 65_536;
 /// Largest sample entry (codec configuration) of a track (bytes).
-pub const SAMPLE_ENTRY_BYTES_MAX: usize = 64 << 10;
+pub const SAMPLE_ENTRY_BYTES_MAX: usize = 32 << 10;
+
+/// Most ticks per second of a track, so that ten seconds fit a `u32`.
+pub const TIMESCALE_MAX: u32 = 100_000_000;
 
 const _: () = assert!(SAMPLE_BYTES_MAX as u64 <= MDAT_BYTES_MAX);
 const _: () = assert!(SAMPLE_ENTRY_BYTES_MAX < MOOV_BYTES_MAX);

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use mp4_atom::{Elst, Hdlr, Mdhd, Mvhd, Tkhd, Trex};
 
 use super::boxes::{Children, leaf, optional, required};
-use super::{Error, SAMPLE_ENTRY_BYTES_MAX, TRACKS_MAX};
+use super::{Error, SAMPLE_ENTRY_BYTES_MAX, TIMESCALE_MAX, TRACKS_MAX};
 
 /// The header of a stream.
 #[derive(Debug, Clone, PartialEq)]
@@ -91,8 +91,8 @@ fn decode_track(trak: &[u8], trexs: &[Trex], movie_timescale: u32) -> Result<Dra
     let minf = required(mdia, b"mdia", b"minf")?;
     let stbl = required(minf, b"minf", b"stbl")?;
     let entry = decode_entry(required(stbl, b"stbl", b"stsd")?)?;
-    if mdhd.timescale == 0 {
-        return Err(Error::malformed(b"mdhd", "its timescale is 0"));
+    if mdhd.timescale == 0 || mdhd.timescale > TIMESCALE_MAX {
+        return Err(Error::malformed(b"mdhd", "its timescale is 0 or above 100 MHz"));
     }
     let lead_ns = match optional(trak, b"edts")? {
         Some(edts) => edit_lead_ns(edts, mdhd.timescale, movie_timescale)?,
@@ -126,7 +126,7 @@ fn decode_entry(stsd: &[u8]) -> Result<SampleEntry, Error> {
     let (kind, body) =
         Children(entries).next().ok_or_else(|| Error::malformed(b"stsd", "it has no sample entry"))??;
     if body.len() > SAMPLE_ENTRY_BYTES_MAX {
-        return Err(Error::malformed(b"stsd", "its codec configuration is larger than 64 KiB"));
+        return Err(Error::malformed(b"stsd", "its codec configuration is larger than 32 KiB"));
     }
     Ok(SampleEntry { kind, body: Bytes::copy_from_slice(body) })
 }

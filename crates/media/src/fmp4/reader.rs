@@ -29,7 +29,7 @@ pub struct Sample {
     /// Decode time in the track's ticks, edit lists applied.
     pub dts: u64,
     /// Presentation time less decode time, in ticks.
-    pub cts_offset: i64,
+    pub cts_offset: i32,
     /// Duration as the publisher states it, in ticks; may be wrong or 0.
     pub duration: u32,
     /// Decoding can begin here.

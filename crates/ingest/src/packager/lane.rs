@@ -1,0 +1,194 @@
+//! What is waiting of one track, and when does it play?
+//!
+//! Invariant: decode times in a lane increase strictly, and by no more than [`JUMP_MAX_NS`] at a time.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use trellis_media::fmp4::{Sample, Track, TrackKind};
+use trellis_media::{cmaf, codec};
+
+use super::{Error, TrackPart};
+
+/// One rendition's samples on their way into parts.
+#[derive(Debug)]
+pub(super) struct Lane {
+    /// `v0`, `a0`, …
+    pub name: String,
+    /// Index of the track in the publisher's header.
+    pub index: usize,
+    pub track: Track,
+    pub info: codec::Info,
+    /// Samples that are not in a part yet.
+    pub queue: VecDeque<Sample>,
+    /// Decode time (ticks) that cuts are measured from: the lane's first keyframe.
+    pub zero: u64,
+    /// Decode time (ticks) that the written timeline begins with; the same moment in all lanes.
+    pub base: u64,
+    last_dts: Option<u64>,
+    last_step: u64,
+    queued_bytes: usize,
+}
+
+impl Lane {
+    pub fn new(name: String, index: usize, track: Track, info: codec::Info) -> Self {
+        Self {
+            name,
+            index,
+            track,
+            info,
+            queue: VecDeque::new(),
+            zero: 0,
+            base: 0,
+            last_dts: None,
+            last_step: 0,
+            queued_bytes: 0,
+        }
+    }
+
+    pub fn is_video(&self) -> bool {
+        self.track.kind == TrackKind::Video
+    }
+
+    /// Memory the queue holds (bytes), with what a sample costs beside its data.
+    pub fn queued_bytes(&self) -> usize {
+        self.queued_bytes
+    }
+
+    /// Appends a sample. Samples without bytes are left out: the one before lasts longer instead.
+    pub fn push(&mut self, mut sample: Sample) -> Result<(), Error> {
+        // Every frame of sound stands alone, whatever its flags say.
+        sample.sync |= !self.is_video();
+        if sample.data.is_empty() {
+            return Ok(());
+        }
+        if let Some(last) = self.last_dts {
+            let step = sample.dts.checked_sub(last).filter(|&step| step > 0);
+            let step = step.ok_or_else(|| self.not_increasing(last))?;
+            if self.ns(step) > JUMP_MAX_NS {
+                return Err(self.jump(last, step));
+            }
+            self.last_step = step;
+        }
+        self.last_dts = Some(sample.dts);
+        self.queued_bytes += cost(&sample);
+        self.queue.push_back(sample);
+        Ok(())
+    }
+
+    /// Drops everything before decode time `dts` (ticks).
+    pub fn drop_before(&mut self, dts: u64) {
+        while self.queue.front().is_some_and(|sample| sample.dts < dts) {
+            self.pop();
+        }
+    }
+
+    /// Drops everything from `at_ns` on (ns since the lane's zero).
+    pub fn drop_from(&mut self, at_ns: u64) {
+        while self.queue.back().is_some_and(|sample| self.cut_ns(sample) >= at_ns) {
+            if let Some(sample) = self.queue.pop_back() {
+                self.queued_bytes -= cost(&sample);
+            }
+        }
+    }
+
+    /// Decode time of the newest sample that ever came, on the publisher's timeline (ns).
+    pub fn newest_ns(&self) -> Option<u64> {
+        self.last_dts.map(|dts| self.ns(dts))
+    }
+
+    /// Time of a sample as cuts measure it (ns since the lane's zero).
+    pub fn cut_ns(&self, sample: &Sample) -> u64 {
+        self.ns(sample.dts.saturating_sub(self.zero))
+    }
+
+    /// Ticks to ns.
+    pub fn ns(&self, ticks: u64) -> u64 {
+        scale(ticks, NS, self.track.timescale)
+    }
+
+    /// Takes the samples that begin before `end_ns` and writes them as a part.
+    pub fn part(&mut self, sequence: u32, end_ns: u64) -> Result<Taken, Error> {
+        let mut samples: Vec<cmaf::Sample> = Vec::new();
+        let mut start = None;
+        let mut end = 0;
+        while self.queue.front().is_some_and(|sample| self.cut_ns(sample) < end_ns) {
+            let Some(sample) = self.pop() else { break };
+            end = self.queue.front().map_or_else(|| sample.dts + self.duration_of(&sample), |next| next.dts);
+            start.get_or_insert(sample.dts);
+            samples.push(self.written(&sample, end));
+        }
+        let start = start.unwrap_or(end);
+        let data = cmaf::part(sequence, start.saturating_sub(self.base), &samples)?;
+        let duration_us = self.us(end).saturating_sub(self.us(start)).min(DURATION_US_MAX);
+        Ok(Taken {
+            independent: samples.first().is_none_or(|first| first.sync),
+            part: TrackPart { data, duration_us: duration_us as u32 },
+        })
+    }
+
+    /// Duration of the newest sample (ticks): as stated when that is plausible, else as long as the one before.
+    pub fn duration_of(&self, sample: &Sample) -> u64 {
+        let stated = u64::from(sample.duration);
+        let plausible = stated > 0 && self.ns(stated) <= JUMP_MAX_NS;
+        if plausible { stated } else { self.last_step.max(1) }
+    }
+
+    fn written(&self, sample: &Sample, end: u64) -> cmaf::Sample {
+        let disposable =
+            |length_bytes| !sample.sync && codec::h264_disposable(&sample.data, length_bytes);
+        cmaf::Sample {
+            duration: u32::try_from(end - sample.dts).unwrap_or(u32::MAX),
+            cts_offset: sample.cts_offset,
+            sync: sample.sync,
+            disposable: self.info.h264_length_bytes.is_some_and(disposable),
+            data: sample.data.clone(),
+        }
+    }
+
+    /// µs since the run's start, rounded to nearest.
+    fn us(&self, dts: u64) -> u64 {
+        let ticks = u128::from(dts.saturating_sub(self.base));
+        let timescale = u128::from(self.track.timescale);
+        u64::try_from((ticks * 1_000_000 + timescale / 2) / timescale).unwrap_or(u64::MAX)
+    }
+
+    fn pop(&mut self) -> Option<Sample> {
+        let sample = self.queue.pop_front()?;
+        self.queued_bytes -= cost(&sample);
+        Some(sample)
+    }
+
+    fn not_increasing(&self, last: u64) -> Error {
+        Error::NotIncreasing { track: self.name.clone(), at_ms: self.ns(last) / NS_PER_MS }
+    }
+
+    fn jump(&self, last: u64, step: u64) -> Error {
+        let (by_ms, at_ms) = (self.ns(step) / NS_PER_MS, self.ns(last) / NS_PER_MS);
+        Error::Jump { track: self.name.clone(), by_ms, at_ms }
+    }
+}
+
+/// A lane's share of a part.
+#[derive(Debug)]
+pub(super) struct Taken {
+    pub part: TrackPart,
+    /// Begins with a keyframe, or is empty.
+    pub independent: bool,
+}
+
+/// `ticks` of a `from`-per-second clock in units of `to` per second, rounded down, saturating.
+pub(super) fn scale(ticks: u64, to: u64, from: u32) -> u64 {
+    let scaled = u128::from(ticks) * u128::from(to) / u128::from(from.max(1));
+    u64::try_from(scaled).unwrap_or(u64::MAX)
+}
+
+fn cost(sample: &Sample) -> usize {
+    sample.data.len() + size_of::<Sample>() + size_of::<Bytes>()
+}
+
+pub(super) const NS: u64 = 1_000_000_000;
+const NS_PER_MS: u64 = 1_000_000;
+const JUMP_MAX_NS: u64 = 10 * NS;
+/// What a descriptor can say; longer only when a lane stayed away.
+const DURATION_US_MAX: u64 = 60_000_000;
