@@ -7,6 +7,9 @@
 mod media;
 mod multivariant;
 mod reload;
+#[cfg(test)]
+mod tests;
+mod text;
 
 use trellis_proto::RenditionName;
 
@@ -20,8 +23,8 @@ pub fn multivariant(timeline: &Timeline) -> Option<String> {
 }
 
 /// `{rendition}.m3u8`, with `skip` (`_HLS_skip=YES`) as a delta update where one is possible. `None` when the
-/// rendition is unknown, or until the first segment is complete: hold the request until
-/// [`multivariant`] is `Some`, then answer 404.
+/// rendition is unknown, or until its first segment is complete (hls.js treats a playlist without a whole segment
+/// as broken): hold the request while [`multivariant`] is `None`, too, else answer 404.
 pub fn media(timeline: &Timeline, rendition: RenditionName, skip: bool) -> Option<String> {
     media::write(timeline, rendition, skip)
 }

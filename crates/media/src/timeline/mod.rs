@@ -10,8 +10,13 @@
 //! demand [`VOD_PARTS_MAX`]).
 
 mod feed;
-mod rates;
+pub mod fuzz;
+pub(crate) mod rates;
 mod run;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 mod window;
 
 use std::collections::VecDeque;

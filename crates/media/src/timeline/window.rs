@@ -21,32 +21,32 @@ impl Timeline {
     }
 
     /// The first media sequence numbers to list and to keep.
+    ///
+    /// What is decided for a segment depends on itself and on what is newer, never on what has been: so a
+    /// follower that came late lists what one lists that was there from the start, and nothing ever comes back.
     fn edges(&self) -> (u64, u64) {
-        let target_us = 1_000_000 * u64::from(self.target_s());
-        let listed_us = self.window_us.max(SEGMENTS_MIN * target_us);
-        let kept_us = listed_us.saturating_add(LINGER_TARGETS * target_us);
-        let (mut listed_from, mut kept_from) = (0, 0);
+        let (mut listed, mut listed_from, mut kept_from) = (true, 0, 0);
         // From the live edge back: how much lies behind each segment's end?
         let (mut behind_us, mut behind_parts, mut behind) = (0u64, 0, 0);
-        for segment in self.runs.iter().rev().flat_map(|run| run.segments().rev()) {
+        let newest_first = self.runs.iter().rev().flat_map(|run| run.segments().rev().map(move |s| (run, s)));
+        for (run, segment) in newest_first {
+            let target_us = 1_000_000 * u64::from(run.catalogue.segment_target_s);
+            let listed_us = self.window_us.max(SEGMENTS_MIN * target_us);
+            let kept_us = listed_us.saturating_add(LINGER_TARGETS * target_us);
             let spare = behind >= SEGMENTS_MIN;
             if spare && (behind_us >= kept_us || behind_parts >= LIVE_PARTS_MAX) {
                 break;
             }
+            listed &= !spare || behind_us < listed_us;
             kept_from = segment.msn;
-            if !(spare && behind_us >= listed_us) {
+            if listed {
                 listed_from = segment.msn;
             }
             behind_us += segment.duration_us();
             behind_parts += (segment.parts.end - segment.parts.start) as usize;
             behind += u64::from(segment.complete);
         }
-        // Never back: a run with a longer target may ask for more than has already left the playlists.
-        (listed_from.max(self.listed_from), kept_from)
-    }
-
-    fn target_s(&self) -> u8 {
-        self.runs.iter().map(|run| run.catalogue.segment_target_s).max().unwrap_or(1)
+        (listed_from, kept_from)
     }
 
     fn evict_before(&mut self, msn: u64) -> Vec<Evicted> {
