@@ -108,10 +108,8 @@ pub(super) fn measure(steps: impl Iterator<Item = u64>, timescale: u32) -> Optio
 /// `count` frames in `total` ticks, as a rate in common use when it is within 0.2 % of one.
 fn nearest(count: u64, total: u64, timescale: u32) -> FrameRate {
     let milli = scale(count.saturating_mul(u64::from(timescale)), 1000, u32::try_from(total).unwrap_or(u32::MAX));
-    let known = COMMON_RATES.iter().find(|(num, den)| {
-        let common = num * 1000 / den;
-        common.abs_diff(milli) * 500 <= common
-    });
+    let distance = |&&(num, den): &&(u64, u64)| (num * 1000 / den).abs_diff(milli);
+    let known = COMMON_RATES.iter().min_by_key(distance).filter(|rate| distance(rate) * 500 <= milli);
     known.map_or_else(|| fraction(milli, 1000), |&(num, den)| fraction(num, den))
 }
 

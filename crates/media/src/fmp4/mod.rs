@@ -10,6 +10,8 @@ mod fragment;
 pub mod fuzz;
 mod movie;
 mod reader;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use boxes::Children;
 pub use error::Error;

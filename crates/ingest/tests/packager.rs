@@ -1,0 +1,215 @@
+//! The packager on a whole stream: two rungs and sound, 4.6 s at 15 fps, keyframes every 2 s, B-frames.
+
+use bytes::Bytes;
+use proptest::prelude::*;
+use trellis_ingest::packager::{Error, Event, FrameRate, Media, Options, Packager, Part, Shape, Warning, fuzz};
+use trellis_media::cmaf;
+use trellis_media::fmp4::{self, Item};
+
+const LADDER: &[u8] = include_bytes!("fixtures/ladder.mp4");
+
+/// Splits the events of a run.
+fn split(events: Vec<Event>) -> (Option<Shape>, Vec<Part>, Vec<Warning>) {
+    let (mut shape, mut parts, mut warnings) = (None, Vec::new(), Vec::new());
+    for event in events {
+        match event {
+            Event::Shape(found) => shape = Some(found),
+            Event::Part(part) => parts.push(part),
+            Event::Warning(warning) => warnings.push(warning),
+        }
+    }
+    (shape, parts, warnings)
+}
+
+fn package(data: &[u8]) -> (Shape, Vec<Part>, Vec<Warning>) {
+    let (events, error) = fuzz::events(std::iter::once(data));
+    assert_eq!(error, None);
+    let (shape, parts, warnings) = split(events);
+    (shape.expect("a shape"), parts, warnings)
+}
+
+/// (dts, cts offset, sync, bytes) of every sample of the track at `index`.
+fn samples(stream: &[u8], index: usize) -> Vec<(u64, i32, bool, Bytes)> {
+    let (items, end) = fmp4::fuzz::items(std::iter::once(stream));
+    assert_eq!(end, Ok(()));
+    let of_track = items.into_iter().filter_map(|item| match item {
+        Item::Sample(sample) if sample.track == index => Some((sample.dts, sample.cts_offset, sample.sync, sample.data)),
+        _ => None,
+    });
+    of_track.collect()
+}
+
+#[test]
+fn a_ladder_becomes_one_shape() {
+    let (shape, _, warnings) = package(LADDER);
+    let told: Vec<_> =
+        shape.renditions.iter().map(|r| (r.name.as_str(), r.codec.as_str(), r.media, r.timescale)).collect();
+    let video = |width, height| Media::Video { width, height, frame_rate: FrameRate { num: 15, den: 1 } };
+    assert_eq!(
+        told,
+        [
+            ("v0", "avc1.64000a", video(96, 54), 15360),
+            ("v1", "avc1.64000a", video(48, 28), 15360),
+            ("a0", "mp4a.40.2", Media::Audio { sample_rate: 16_000, channels: 1 }, 16_000),
+        ]
+    );
+    assert_eq!((shape.part_target_us, shape.segment_target_s), (333_334, 2));
+    assert_eq!(warnings, []);
+}
+
+#[test]
+fn parts_are_five_frames_and_segments_open_at_keyframes() {
+    let (_, parts, _) = package(LADDER);
+    let flags = |part: &Part| match (part.segment_start, part.last_of_segment, part.independent) {
+        (true, false, true) => 'S',
+        (false, true, false) => 'E',
+        (false, false, false) => '.',
+        _ => '?',
+    };
+    // S opens a segment, E ends it; the last part ends the run.
+    assert_eq!(parts.iter().map(flags).collect::<String>(), "S....ES....ESE");
+    let durations: Vec<_> = parts.iter().map(|part| part.duration_us).collect();
+    assert_eq!(durations[..6], [333_333, 333_334, 333_333, 333_333, 333_334, 333_333]);
+    assert_eq!(durations.iter().sum::<u32>(), 4_600_000);
+    assert_eq!(parts[6].start_us, 2_000_000);
+}
+
+#[test]
+fn every_sample_is_in_the_parts_exactly_as_it_came() {
+    let (shape, parts, _) = package(LADDER);
+    for (index, rendition) in shape.renditions.iter().enumerate() {
+        let mut stream = rendition.init.to_vec();
+        parts.iter().for_each(|part| stream.extend_from_slice(&part.tracks[index].data));
+        assert_eq!(samples(&stream, 0), samples(LADDER, index), "rendition {}", rendition.name);
+    }
+}
+
+#[test]
+fn sound_is_cut_with_the_pictures() {
+    let (_, parts, _) = package(LADDER);
+    let mut audio_us: u64 = 0;
+    for part in &parts[..parts.len() - 1] {
+        assert!(audio_us.abs_diff(part.start_us) <= 64_000, "sound {audio_us}, pictures {}", part.start_us);
+        audio_us += u64::from(part.tracks[2].duration_us);
+    }
+}
+
+#[test]
+fn a_stream_cut_in_mid_fragment_keeps_what_came_before() {
+    let (_, whole, _) = package(LADDER);
+    let (_, cut, _) = package(&LADDER[..LADDER.len() * 3 / 4]);
+    assert!(cut.len() > 8);
+    assert_eq!(cut[..cut.len() - 1], whole[..cut.len() - 1]);
+}
+
+#[test]
+fn a_part_comes_out_with_the_frame_after_it() {
+    let mut packager = Packager::new(Options::default());
+    let mut parts_at = Vec::new();
+    for (i, byte) in LADDER.iter().enumerate() {
+        packager.push(Bytes::copy_from_slice(&[*byte])).expect("the fixture is sound");
+        while let Some(event) = packager.poll() {
+            if matches!(event, Event::Part(_)) {
+                parts_at.push(i);
+            }
+        }
+    }
+    // Six parts with the keyframe that opens the second segment, seven more with the frames that follow them.
+    assert_eq!(parts_at.len(), 13);
+    assert!(parts_at[5] - parts_at[0] < 400 && parts_at[12] > parts_at[5] + 4000, "{parts_at:?}");
+}
+
+/// One H.264 rung of the fixture with other times: (dts in ms, sync) per frame.
+fn retimed(frames: impl Iterator<Item = (u64, bool)>) -> Vec<u8> {
+    let (items, _) = fmp4::fuzz::items(std::iter::once(LADDER));
+    let Some(Item::Movie(movie)) = items.into_iter().next() else { panic!("a movie first") };
+    let mut track = movie.tracks[0].clone();
+    track.timescale = 1000;
+    let mut stream = cmaf::init(&track).to_vec();
+    for (dts, sync) in frames {
+        let data = Bytes::from_static(b"\0\0\0\x01\x41");
+        let sample = cmaf::Sample { duration: 40, cts_offset: 0, sync, disposable: false, data };
+        stream.extend_from_slice(&cmaf::part(1, dts, &[sample]).expect("a small part"));
+    }
+    stream
+}
+
+#[test]
+fn long_gops_keep_their_keyframes_as_boundaries_and_are_named() {
+    let (shape, parts, warnings) = package(&retimed((0..300).map(|i| (i * 40, i % 125 == 0))));
+    assert_eq!(shape.segment_target_s, 5);
+    let starts: Vec<_> = parts.iter().filter(|part| part.segment_start).map(|part| part.start_us).collect();
+    assert_eq!(starts, [0, 5_000_000, 10_000_000]);
+    assert_eq!(warnings, [Warning::LongGop { seen_ms: 5000, keyint: 50 }]);
+    assert!(warnings[0].to_string().contains("-g 50"));
+}
+
+#[test]
+fn a_missing_keyframe_cuts_the_segment_before_it_rounds_up() {
+    let (shape, parts, warnings) = package(&retimed((0..200).map(|i| (i * 40, i == 0 || i == 50 || i == 150))));
+    assert_eq!(shape.segment_target_s, 2);
+    let opened: Vec<_> =
+        parts.iter().filter(|part| part.segment_start).map(|part| (part.start_us, part.independent)).collect();
+    assert_eq!(opened, [(0, true), (2_000_000, true), (4_480_000, false), (6_960_000, false)]);
+    assert_eq!(warnings, [Warning::ForcedCut { target_s: 2, keyint: 50 }]);
+}
+
+#[test]
+fn a_short_clip_is_one_segment() {
+    let (shape, parts, _) = package(&retimed((0..3).map(|i| (i * 40, i == 0))));
+    assert_eq!((shape.segment_target_s, parts.len(), parts[0].duration_us), (2, 1, 120_000));
+    assert!(parts[0].segment_start && parts[0].last_of_segment && parts[0].independent);
+}
+
+#[test]
+fn what_cannot_be_served_is_refused_with_advice() {
+    let refused = |stream: &[u8]| fuzz::events(std::iter::once(stream)).1.expect("an error");
+    assert!(refused(b"<html><body>no</body></html>").contains("-f mp4"));
+    assert!(refused(b"FLV\x01\x05\0\0\0\x09\0\0\0\0").contains("not MP4"));
+    assert!(refused(b"").contains("header"));
+    let backwards = retimed([(0, true), (40, false), (40, false)].into_iter());
+    assert!(refused(&backwards).contains("go backwards or stand still at 40 ms"));
+    let jump = retimed([(0, true), (40, false), (20_000, true)].into_iter());
+    assert!(refused(&jump).contains("jump by 19960 ms"));
+    let blind = retimed((0..400).map(|i| (i * 40, false)));
+    assert!(refused(&blind).contains("keyframe interval"));
+}
+
+#[test]
+fn after_an_error_the_run_is_over() {
+    let mut packager = Packager::new(Options::default());
+    assert!(packager.push(Bytes::from_static(b"no such box here")).is_err());
+    assert!(matches!(packager.push(Bytes::new()), Err(Error::Over)));
+    assert!(matches!(packager.finish(), Err(Error::Over)));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn chunking_does_not_matter(step in 1usize..3000) {
+        fuzz::packager(LADDER, step);
+    }
+
+    #[test]
+    fn mutated_streams_keep_the_promises(
+        changes in prop::collection::vec((0..LADDER.len(), any::<u8>()), 1..12),
+        step in 1usize..5000,
+    ) {
+        let mut data = LADDER.to_vec();
+        changes.into_iter().for_each(|(at, byte)| data[at] = byte);
+        fuzz::packager(&data, step);
+    }
+
+    #[test]
+    fn mutated_headers_keep_the_promises(changes in prop::collection::vec((28usize..2100, any::<u8>()), 1..4)) {
+        let mut data = LADDER.to_vec();
+        changes.into_iter().for_each(|(at, byte)| data[at] = byte);
+        fuzz::packager(&data, 1000);
+    }
+
+    #[test]
+    fn noise_is_refused(data in prop::collection::vec(any::<u8>(), 0..2000), step in 1usize..100) {
+        fuzz::packager(&data, step);
+    }
+}
