@@ -1,1 +1,22 @@
-//! Placeholder crate root.
+//! The roles of Trellis: manager, origin and edge, and the one listener that carries them.
+//!
+//! [`Server::start`] brings up whatever roles the configuration names. Roles never call each other in memory:
+//! what works in one process works on three machines.
+
+mod client;
+pub mod cluster_api;
+pub mod config;
+pub mod edge;
+pub mod http;
+mod keyfile;
+pub mod manager;
+pub mod origin;
+mod secret;
+mod server;
+mod shelf;
+mod telemetry;
+mod units;
+mod web;
+
+pub use server::{Server, StartError};
+pub use units::Rate;

@@ -24,9 +24,14 @@ pub fn check(layer: &LayerPart, index: usize, bytes: Bytes) -> Option<VerifiedCh
     (bytes.len() == range.len() && &chunk_hash(&bytes) == expected).then_some(VerifiedChunk(bytes))
 }
 
-/// Is this the init segment the catalogue lists?
-pub fn check_init(hash: &Hash, bytes: &[u8]) -> bool {
-    blake3::hash(bytes).as_bytes() == hash
+/// Checks an init segment against its catalogue's hash. None: not what was signed.
+pub fn check_init(hash: &Hash, bytes: Bytes) -> Option<VerifiedChunk> {
+    (init_hash(&bytes) == *hash).then_some(VerifiedChunk(bytes))
+}
+
+/// The hash catalogues list.
+pub fn init_hash(bytes: &[u8]) -> Hash {
+    *blake3::hash(bytes).as_bytes()
 }
 
 /// The hash descriptors list: the first 16 bytes of BLAKE3.

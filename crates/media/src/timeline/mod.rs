@@ -234,6 +234,12 @@ impl Timeline {
         Some((last.msn, last.index, run.segments().last()?.complete))
     }
 
+    /// The last part known: where a follower goes on after an interruption.
+    pub fn newest_part(&self) -> Option<(RunId, u64)> {
+        let run = self.runs.iter().rev().find(|run| !run.is_empty())?;
+        Some((run.catalogue.run, run.last()?.part))
+    }
+
     /// Peak bit/s of the best video and the first audio together, as measured; by the catalogue until a segment
     /// is complete, 0 before there is one.
     pub fn rate_bps(&self) -> u64 {

@@ -1,0 +1,163 @@
+//! How does an object reach the edge? Once, streamed, and chunk by chunk checked against the signed descriptor before
+//! anyone is sent a byte of it.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use trellis_core::trust::chunk;
+use trellis_proto::LayerPart;
+use trellis_proto::descriptor::chunk_range;
+
+use super::follow::Inner;
+use crate::shelf::{Item, Key, Object, Shelf, Source};
+
+/// The [`Source`] of an edge's shelf.
+pub struct Upstream(pub Weak<Inner>);
+
+/// What the bytes must be.
+enum Promise {
+    Init(trellis_proto::Hash),
+    Part(LayerPart),
+}
+
+/// Why an attempt failed.
+#[derive(Debug, thiserror::Error)]
+enum FetchError {
+    #[error("no upstream is known")]
+    NoUpstream,
+    #[error(transparent)]
+    Http(#[from] reqwest::Error),
+    #[error("the upstream answered {0}")]
+    Status(http::StatusCode),
+    #[error("the upstream stopped short")]
+    Short,
+    #[error("bytes do not match what the origin signed")]
+    Forged,
+}
+
+impl Source for Upstream {
+    fn get(&self, shelf: &Arc<Shelf>, key: Key, size: usize) -> Option<Arc<Object>> {
+        let inner = self.0.upgrade()?;
+        let promise = promise(shelf, key)?;
+        if size == 0 {
+            return Some(Object::ready(Bytes::new()));
+        }
+        let path = path(shelf, key)?;
+        let object = Arc::new(Object::filling(size));
+        metrics::counter!("trellis_edge_upstream_objects_total").increment(1);
+        tokio::spawn(fill(inner, shelf.clone(), path, promise, object.clone()));
+        Some(object)
+    }
+}
+
+async fn fill(inner: Arc<Inner>, shelf: Arc<Shelf>, path: String, promise: Promise, object: Arc<Object>) {
+    let mut had = Had::default();
+    for attempt in 0..ATTEMPTS {
+        if attempt > 0 {
+            tokio::time::sleep(RETRY * attempt).await;
+        }
+        match attempt_once(&inner, &shelf, &path, &promise, &object, &mut had).await {
+            Ok(()) => {
+                if inner.cache().admit(object.size() as u64) {
+                    inner.sweep();
+                }
+                return;
+            }
+            Err(error) => {
+                if matches!(error, FetchError::Forged) {
+                    metrics::counter!("trellis_edge_forged_objects_total").increment(1);
+                }
+                tracing::warn!(%path, attempt, %error, "fetching from the upstream failed");
+            }
+        }
+    }
+    object.fail();
+}
+
+/// How far an object is, so that another attempt goes on from there.
+#[derive(Debug, Default)]
+struct Had {
+    chunks: usize,
+    bytes: usize,
+}
+
+async fn attempt_once(
+    inner: &Inner,
+    shelf: &Shelf,
+    path: &str,
+    promise: &Promise,
+    object: &Object,
+    had: &mut Had,
+) -> Result<(), FetchError> {
+    let mut request = inner.request(shelf.stream(), path).ok_or(FetchError::NoUpstream)?.timeout(PATIENCE);
+    if had.bytes > 0 {
+        request = request.header(http::header::RANGE, format!("bytes={}-", had.bytes));
+    }
+    let mut response = request.send().await.map_err(reqwest::Error::without_url)?;
+    let expected = if had.bytes > 0 { http::StatusCode::PARTIAL_CONTENT } else { http::StatusCode::OK };
+    if response.status() != expected {
+        return Err(FetchError::Status(response.status()));
+    }
+    let mut pending = BytesMut::new();
+    while let Some(piece) = response.chunk().await.map_err(reqwest::Error::without_url)? {
+        metrics::counter!("trellis_edge_upstream_bytes_total").increment(piece.len() as u64);
+        pending.extend_from_slice(&piece);
+        if had.bytes + pending.len() > object.size() {
+            return Err(FetchError::Forged);
+        }
+        take(promise, &mut pending, object, had)?;
+    }
+    if had.bytes == object.size() { Ok(()) } else { Err(FetchError::Short) }
+}
+
+/// Moves whole chunks from what has arrived to the object.
+fn take(promise: &Promise, pending: &mut BytesMut, object: &Object, had: &mut Had) -> Result<(), FetchError> {
+    let layer = match promise {
+        Promise::Init(hash) if pending.len() == object.size() => {
+            let verified = chunk::check_init(hash, pending.split().freeze()).ok_or(FetchError::Forged)?;
+            had.bytes = object.size();
+            object.push(verified);
+            return Ok(());
+        }
+        Promise::Init(_) => return Ok(()),
+        Promise::Part(layer) => layer,
+    };
+    while had.bytes < object.size() {
+        let range = chunk_range(layer.size as usize, layer.hashes.len(), had.chunks);
+        if pending.len() < range.len() {
+            break;
+        }
+        let bytes = pending.split_to(range.len()).freeze();
+        let verified = chunk::check(layer, had.chunks, bytes).ok_or(FetchError::Forged)?;
+        had.chunks += 1;
+        had.bytes = range.end;
+        if !range.is_empty() {
+            object.push(verified);
+        }
+    }
+    Ok(())
+}
+
+fn promise(shelf: &Shelf, key: Key) -> Option<Promise> {
+    let rendition = usize::from(key.rendition);
+    shelf.look(|timeline| match key.item {
+        Item::Init => Some(Promise::Init(timeline.catalogue(key.run)?.renditions.get(rendition)?.init_hash)),
+        // Renditions are not layered yet: the base is all there is.
+        Item::Part(part) => Some(Promise::Part(timeline.part(key.run, part)?.tracks.get(rendition)?.layers.first()?.clone())),
+    })
+}
+
+fn path(shelf: &Shelf, key: Key) -> Option<String> {
+    let name = shelf.look(|t| t.catalogue(key.run)?.names().nth(key.rendition.into()))?;
+    let file = match key.item {
+        Item::Init => "init.mp4".to_owned(),
+        Item::Part(part) => format!("p{part}.m4s"),
+    };
+    Some(format!("{}/{name}/{file}", key.run))
+}
+
+const ATTEMPTS: u32 = 4;
+const RETRY: Duration = Duration::from_millis(150);
+/// For one attempt.
+const PATIENCE: Duration = Duration::from_secs(10);

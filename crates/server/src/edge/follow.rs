@@ -1,0 +1,246 @@
+//! Which streams does this edge follow, and from whom? A stream is followed from its first request until nobody has
+//! asked for a while; its feed brings every signed table the moment the origin makes it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use trellis_core::trust::table::{Authority, Distrust};
+use trellis_media::timeline::{Timeline, TimelineError};
+use trellis_proto::{RunId, StreamId, Table};
+
+use super::cache::Cache;
+use super::fetch::Upstream;
+use crate::client::{ClientError, ManagerClient};
+use crate::http::Stop;
+use crate::shelf::{FRAME_BYTES_MAX, KEEP_ALIVE, Shelf};
+
+/// All streams of an edge.
+pub struct Streams(Arc<Inner>);
+
+/// Shared with the tasks that follow and fetch.
+pub struct Inner {
+    manager: ManagerClient,
+    http: reqwest::Client,
+    parent: Option<String>,
+    cache: Cache,
+    stop: Stop,
+    followed: RwLock<HashMap<StreamId, Followed>>,
+    this: Weak<Inner>,
+}
+
+struct Followed {
+    shelf: Arc<Shelf>,
+    upstream: Arc<Mutex<Option<String>>>,
+    asked: Arc<Mutex<Instant>>,
+}
+
+/// Why following has to start over.
+#[derive(Debug, thiserror::Error)]
+enum Lost {
+    #[error(transparent)]
+    Manager(#[from] ClientError),
+    #[error(transparent)]
+    Http(#[from] reqwest::Error),
+    #[error("the upstream answered {0}")]
+    Status(http::StatusCode),
+    #[error("the feed fell silent")]
+    Silent,
+    #[error("the feed ended")]
+    Over,
+    #[error("a message of {0} bytes is too long")]
+    TooLong(usize),
+    #[error("a table is {0}")]
+    Distrusted(#[from] Distrust),
+    #[error("a table does not fit: {0}")]
+    Misfit(#[from] TimelineError),
+    #[error("the manager named a key that is none")]
+    Key,
+}
+
+impl Streams {
+    /// None followed yet.
+    pub fn new(manager: ManagerClient, http: reqwest::Client, parent: Option<String>, cache: Cache, stop: Stop) -> Self {
+        let parent = parent.map(|url| url.trim_end_matches('/').to_owned());
+        Self(Arc::new_cyclic(|this| Inner { manager, http, parent, cache, stop, followed: RwLock::default(), this: this.clone() }))
+    }
+
+    /// The shelf of a stream, followed from now on if it was not.
+    pub fn shelf(&self, stream: &StreamId) -> Arc<Shelf> {
+        if let Some(followed) = self.0.followed.read().unwrap_or_else(PoisonError::into_inner).get(stream) {
+            followed.touch();
+            return followed.shelf.clone();
+        }
+        let mut map = self.0.followed.write().unwrap_or_else(PoisonError::into_inner);
+        map.entry(stream.clone()).or_insert_with(|| self.0.follow(stream)).shelf.clone()
+    }
+
+    /// Every shelf.
+    pub fn shelves(&self) -> Vec<Arc<Shelf>> {
+        self.0.shelves()
+    }
+
+    /// Forgets streams nobody asks for, and media beyond the bound.
+    pub fn sweep(&self) {
+        self.0.followed.write().unwrap_or_else(PoisonError::into_inner).retain(|_, followed| followed.asked_within(LINGER));
+        self.0.sweep();
+    }
+}
+
+impl Followed {
+    fn touch(&self) {
+        *self.asked.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    fn asked_within(&self, time: Duration) -> bool {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).elapsed() < time || Arc::strong_count(&self.shelf) > SHELF_OWNERS
+    }
+}
+
+impl Inner {
+    /// The bound on memory.
+    pub fn cache(&self) -> &Cache {
+        &self.cache
+    }
+
+    /// Enforces it.
+    pub fn sweep(&self) {
+        let bytes = self.cache.sweep(&self.shelves());
+        metrics::gauge!("trellis_edge_cache_bytes").set(bytes as f64);
+    }
+
+    /// A request to the stream's upstream.
+    pub fn request(&self, stream: &StreamId, path: &str) -> Option<reqwest::RequestBuilder> {
+        let map = self.followed.read().unwrap_or_else(PoisonError::into_inner);
+        let base = map.get(stream)?.upstream.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
+        drop(map);
+        Some(self.get(&base, stream, path))
+    }
+
+    fn get(&self, base: &str, stream: &StreamId, path: &str) -> reqwest::RequestBuilder {
+        self.http.get(format!("{base}/s/{stream}/{path}")).bearer_auth(self.manager.key().expose())
+    }
+
+    fn shelves(&self) -> Vec<Arc<Shelf>> {
+        self.followed.read().unwrap_or_else(PoisonError::into_inner).values().map(|f| f.shelf.clone()).collect()
+    }
+
+    fn follow(&self, stream: &StreamId) -> Followed {
+        // The origin decides how long the window is: what it has dropped does not come again, and the bound on memory is
+        // the cache's.
+        let timeline = Timeline::new(stream.clone(), WINDOW);
+        let shelf = Shelf::new(timeline, stream.clone(), Box::new(Upstream(self.this.clone())));
+        let followed = Followed { shelf, upstream: Arc::default(), asked: Arc::new(Mutex::new(Instant::now())) };
+        if let Some(inner) = self.this.upgrade() {
+            tokio::spawn(keep_following(inner, Arc::downgrade(&followed.shelf), followed.upstream.clone()));
+        }
+        followed
+    }
+}
+
+/// Follows until the shelf is forgotten or the server stops.
+async fn keep_following(inner: Arc<Inner>, shelf: Weak<Shelf>, upstream: Arc<Mutex<Option<String>>>) {
+    let mut pause = RETRY_MIN;
+    loop {
+        let Some(strong) = shelf.upgrade() else { return };
+        let stream = strong.stream().clone();
+        drop(strong);
+        let began = Instant::now();
+        let outcome = tokio::select! {
+            () = inner.stop.wait() => return,
+            outcome = follow_once(&inner, &stream, &shelf, &upstream) => outcome,
+        };
+        match outcome {
+            Ok(()) => return,
+            Err(Lost::Manager(ClientError::Refused { status: 404, .. })) => tracing::debug!(%stream, "no origin has this stream now"),
+            Err(error) => tracing::warn!(%stream, %error, "following is interrupted; trying on"),
+        }
+        pause = if began.elapsed() > RETRY_MAX { RETRY_MIN } else { (pause * 2).min(RETRY_MAX) };
+        tokio::time::sleep(pause).await;
+    }
+}
+
+/// Ok when the shelf is gone.
+async fn follow_once(inner: &Inner, stream: &StreamId, shelf: &Weak<Shelf>, upstream: &Mutex<Option<String>>) -> Result<(), Lost> {
+    let source = inner.manager.source(stream.as_str()).await?;
+    let mut key = [0; 32];
+    hex::decode_to_slice(&source.public_key, &mut key).map_err(|_| Lost::Key)?;
+    let authority = Authority::new(&key).ok_or(Lost::Key)?;
+    let base = inner.parent.clone().unwrap_or_else(|| source.media_url.trim_end_matches('/').to_owned());
+    *upstream.lock().unwrap_or_else(PoisonError::into_inner) = Some(base.clone());
+    let after = shelf.upgrade().and_then(|shelf| position(&shelf));
+    let path = after.map_or("feed".into(), |(run, part)| format!("feed?after={run}.{part}"));
+    let mut response = inner.get(&base, stream, &path).send().await.map_err(reqwest::Error::without_url)?;
+    if response.status() != http::StatusCode::OK {
+        return Err(Lost::Status(response.status()));
+    }
+    let mut buffer = BytesMut::new();
+    loop {
+        let piece = tokio::time::timeout(KEEP_ALIVE * 3, response.chunk()).await.map_err(|_| Lost::Silent)?;
+        buffer.extend_from_slice(&piece.map_err(reqwest::Error::without_url)?.ok_or(Lost::Over)?);
+        let Some(shelf) = shelf.upgrade() else { return Ok(()) };
+        while let Some(message) = message(&mut buffer)? {
+            let table = authority.table(&message)?;
+            believe(&shelf, table, message)?;
+        }
+    }
+}
+
+fn believe(shelf: &Shelf, table: Table, message: Bytes) -> Result<(), Lost> {
+    match shelf.apply(table, message) {
+        // Known from before the interruption, or dropped from the window meanwhile.
+        Err(TimelineError::RunOver(_)) | Ok(()) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The next message of a feed, once it is complete. Keep-alives are passed over.
+fn message(buffer: &mut BytesMut) -> Result<Option<Bytes>, Lost> {
+    loop {
+        let Some(len) = buffer.first_chunk::<4>().map(|len| u32::from_be_bytes(*len) as usize) else {
+            return Ok(None);
+        };
+        if len > FRAME_BYTES_MAX {
+            return Err(Lost::TooLong(len));
+        }
+        if buffer.len() < 4 + len {
+            return Ok(None);
+        }
+        let message = buffer.split_to(4 + len).freeze().slice(4..);
+        if !message.is_empty() {
+            return Ok(Some(message));
+        }
+    }
+}
+
+/// The last part we have, to go on from there.
+fn position(shelf: &Shelf) -> Option<(RunId, u64)> {
+    shelf.look(Timeline::newest_part)
+}
+
+const RETRY_MIN: Duration = Duration::from_millis(100);
+const RETRY_MAX: Duration = Duration::from_secs(2);
+/// A stream is followed this long after the last request.
+const LINGER: Duration = Duration::from_secs(60);
+/// The map itself; more owners are answers in flight.
+const SHELF_OWNERS: usize = 1;
+/// Longer than any origin keeps.
+const WINDOW: Duration = Duration::from_secs(86_400);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_come_whole_whatever_the_network_does() {
+        let mut buffer = BytesMut::new();
+        buffer.extend_from_slice(&[0, 0, 0, 0, 0, 0, 0, 2, 7]);
+        assert!(matches!(message(&mut buffer), Ok(None)));
+        buffer.extend_from_slice(&[8, 0, 0]);
+        assert!(matches!(message(&mut buffer), Ok(Some(m)) if m[..] == [7, 8]));
+        assert!(matches!(message(&mut buffer), Ok(None)));
+        buffer.extend_from_slice(&[255, 255]);
+        assert!(matches!(message(&mut buffer), Err(Lost::TooLong(_))));
+    }
+}

@@ -1,0 +1,134 @@
+//! The edge role: admits tickets, follows streams, serves viewers.
+//!
+//! It honours what the manager signed and never decides who may watch. Invariant: what it promises to sessions
+//! never exceeds its upload budget, and media leaves no faster than that.
+
+mod beat;
+mod budget;
+mod cache;
+mod fetch;
+mod follow;
+mod meter;
+mod session;
+
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use http::{HeaderMap, StatusCode};
+use trellis_core::trust::table::Authority;
+use trellis_proto::StreamId;
+
+use crate::client::ManagerClient;
+use crate::config::EdgeConfig;
+use crate::http::{Reply, Stop, error};
+use crate::shelf::{Ask, Shelf, serve};
+
+use budget::Budget;
+use cache::Cache;
+use follow::Streams;
+use meter::Sent;
+use session::{Refusal, Sessions};
+
+/// The edge of one process.
+pub struct Edge {
+    config: EdgeConfig,
+    manager: ManagerClient,
+    /// What tickets are checked with; unknown until the manager has answered once.
+    tickets: RwLock<Option<Authority>>,
+    sessions: Sessions,
+    streams: Streams,
+    budget: Arc<Budget>,
+    sent: Sent,
+    stop: Stop,
+}
+
+impl Edge {
+    /// Begins to report to the manager and to keep its cache in bounds.
+    pub fn start(config: &EdgeConfig, manager: ManagerClient, http: reqwest::Client, stop: Stop) -> Arc<Self> {
+        let cache = Cache::new(config.cache_bytes);
+        let budget = Arc::new(Budget::new(config.upload_budget.0 / 8, BURST));
+        let edge = Arc::new(Self {
+            streams: Streams::new(manager.clone(), http, config.parent.clone(), cache, stop.clone()),
+            sessions: Sessions::new(config.name.clone(), config.upload_budget.0, Duration::from_secs(config.idle_s.into())),
+            config: config.clone(),
+            manager,
+            tickets: RwLock::default(),
+            budget,
+            sent: Sent::new(),
+            stop,
+        });
+        tokio::spawn(beat::report(edge.clone()));
+        edge
+    }
+
+    /// Can it serve? Only once it knows the manager's key.
+    pub fn is_ready(&self) -> bool {
+        self.tickets.read().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    /// The manager said what tickets are signed with.
+    fn learn(&self, authority: Authority) {
+        let before = self.tickets.write().unwrap_or_else(PoisonError::into_inner).replace(authority);
+        if before.is_none() {
+            tracing::info!(edge = %self.config.name, "registered with the manager");
+        }
+    }
+
+    /// Answers `/v/{ticket}/s/{stream}/…`.
+    pub async fn serve_viewer(&self, ticket: &str, stream: &str, ask: Ask<'_>) -> Reply {
+        let entered = match &*self.tickets.read().unwrap_or_else(PoisonError::into_inner) {
+            Some(authority) => self.sessions.enter(ticket, stream, authority),
+            None => Err(Refusal::Starting),
+        };
+        let visit = match entered {
+            Ok(visit) => visit,
+            Err(refusal) => return refuse(refusal),
+        };
+        let shelf = self.streams.shelf(visit.session().stream());
+        let served = serve(&shelf, ask, &self.stop).await;
+        if ask.method == http::Method::HEAD {
+            return served.reply;
+        }
+        let budget = served.media.then(|| self.budget.clone());
+        let meter = meter::Out::new(visit, budget, self.sent.of(served.media));
+        served.reply.map(|body| body.metered(Box::new(meter)))
+    }
+
+    /// Answers `/s/{stream}/…` for a child edge that shows the server key.
+    pub async fn serve_edge(&self, stream: &str, ask: Ask<'_>, headers: &HeaderMap) -> Reply {
+        if !self.manager.key().admits(headers) {
+            return error(StatusCode::UNAUTHORIZED, "server_key", "this path is for edges; players use the URL a join gives them", None);
+        }
+        match stream.parse::<StreamId>() {
+            Ok(stream) => serve(&self.streams.shelf(&stream), ask, &self.stop).await.reply,
+            Err(why) => error(StatusCode::NOT_FOUND, "no_such_stream", why.to_string(), None),
+        }
+    }
+
+    /// The shelves it follows.
+    pub fn shelves(&self) -> Vec<Arc<Shelf>> {
+        self.streams.shelves()
+    }
+
+    /// Ends all sessions and tells the manager what they used.
+    pub async fn close(&self) {
+        self.sessions.end_all();
+        beat::last(self).await;
+    }
+}
+
+fn refuse(refusal: Refusal) -> Reply {
+    match refusal {
+        Refusal::Ticket => error(StatusCode::FORBIDDEN, "bad_ticket", "this address is not valid here; join the stream again", None),
+        Refusal::Expired => error(StatusCode::FORBIDDEN, "ticket_expired", "the viewer's time is over; join the stream again", None),
+        Refusal::Starting => {
+            error(StatusCode::SERVICE_UNAVAILABLE, "starting", "this edge has not reached its manager yet", Some(1))
+        }
+        Refusal::NoRoom => {
+            error(StatusCode::SERVICE_UNAVAILABLE, "no_capacity", "this edge is full; join the stream again to be sent elsewhere", Some(2))
+        }
+    }
+}
+
+/// How far ahead of its mean rate the upload may run: half a second, so that a segment leaves in one go.
+const BURST: Duration = Duration::from_millis(500);

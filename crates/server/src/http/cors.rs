@@ -1,0 +1,59 @@
+//! Which web pages may read our answers? Configured origins, `*` by default, never credentials.
+//!
+//! Media requests are "simple" requests, so no preflight stands before a segment.
+
+use http::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, HeaderName, ORIGIN, VARY,
+};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+
+use super::{Body, Reply};
+
+/// The configured policy.
+#[derive(Debug, Clone)]
+pub struct Cors {
+    any: bool,
+    origins: Vec<HeaderValue>,
+}
+
+const TIMING_ALLOW_ORIGIN: HeaderName = HeaderName::from_static("timing-allow-origin");
+
+impl Cors {
+    /// From the configured list; `*` allows all.
+    pub fn new(origins: &[String]) -> Self {
+        Self {
+            any: origins.iter().any(|o| o == "*"),
+            origins: origins.iter().filter_map(|o| o.trim_end_matches('/').parse().ok()).collect(),
+        }
+    }
+
+    /// The answer to a preflight; none when the request is not one.
+    pub fn preflight(&self, method: &Method) -> Option<Reply> {
+        (method == Method::OPTIONS).then(|| {
+            let mut reply = Response::new(Body::empty());
+            *reply.status_mut() = StatusCode::NO_CONTENT;
+            let headers = reply.headers_mut();
+            headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, HEAD, POST, PUT, DELETE"));
+            headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("Authorization, Content-Type, Range"));
+            headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
+            reply
+        })
+    }
+
+    /// Lays the headers on an answer.
+    pub fn allow(&self, request_origin: Option<HeaderValue>, headers: &mut HeaderMap) {
+        let allowed = if self.any {
+            HeaderValue::from_static("*")
+        } else {
+            headers.append(VARY, ORIGIN.into());
+            match request_origin.filter(|origin| self.origins.contains(origin)) {
+                Some(origin) => origin,
+                None => return,
+            }
+        };
+        headers.insert(TIMING_ALLOW_ORIGIN, allowed.clone());
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, allowed);
+        headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("Date, Content-Length, Content-Range, ETag, Retry-After"));
+    }
+}

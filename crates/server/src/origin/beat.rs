@@ -1,0 +1,42 @@
+//! The origin's report to the manager: all its streams, every second and at each change.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use trellis_media::timeline::Timeline;
+
+use super::Origin;
+use crate::cluster_api::{BEAT_INTERVAL_MS, OriginBeat, OriginStream};
+use crate::shelf::state_of;
+
+/// Reports until the server stops.
+pub async fn report(origin: Arc<Origin>) {
+    let mut reachable = true;
+    loop {
+        let answer = origin.manager.origin_beat(&beat(&origin)).await;
+        match &answer {
+            Ok(_) if !reachable => tracing::info!("the manager is back"),
+            Err(error) if reachable => tracing::warn!(%error, "cannot report to the manager; trying on"),
+            _ => {}
+        }
+        reachable = answer.is_ok();
+        tokio::select! {
+            () = origin.stop.wait() => return,
+            () = origin.news.notified() => {}
+            () = tokio::time::sleep(Duration::from_millis(BEAT_INTERVAL_MS)) => {}
+        }
+    }
+}
+
+fn beat(origin: &Origin) -> OriginBeat {
+    let streams = origin.shelves().into_iter().map(|shelf| {
+        let (state, rate_bps) = shelf.look(|t: &Timeline| (state_of(t.state()), t.rate_bps()));
+        OriginStream { stream: shelf.stream().to_string(), state, rate_bps }
+    });
+    OriginBeat {
+        origin: origin.config.name.clone(),
+        media_url: origin.media_url.clone(),
+        public_key: origin.public_key_hex(),
+        streams: streams.collect(),
+    }
+}

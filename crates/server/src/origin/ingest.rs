@@ -1,0 +1,172 @@
+//! How does a publisher's request become a run? `POST /v1/ingest/{stream}`: the body is fragmented MP4, however
+//! long it lasts; the answer comes when it ends.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::routing::post;
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt};
+use http::{HeaderMap, StatusCode};
+use trellis_ingest::packager::Options;
+use trellis_proto::{Mode, StreamId};
+
+use super::Origin;
+use super::run::{Finish, Run, RunError};
+use crate::client::ClientError;
+use crate::cluster_api::PublishRequest;
+use crate::http::{Reply, error, json};
+use crate::secret::bearer;
+
+/// The route for publishers.
+pub fn router(origin: Arc<Origin>) -> axum::Router {
+    axum::Router::new()
+        .route("/v1/ingest/{stream}", post(ingest))
+        .layer(axum::extract::DefaultBodyLimit::disable())
+        .with_state(origin)
+}
+
+async fn ingest(State(origin): State<Arc<Origin>>, Path(stream): Path<String>, headers: HeaderMap, body: Body) -> http::Response<Body> {
+    let reply = match publish(&origin, &stream, &headers, body).await {
+        Ok(summary) => json(StatusCode::OK, &summary),
+        Err(reply) => reply,
+    };
+    reply.map(Body::new)
+}
+
+/// What a publisher is told at the end.
+#[derive(serde::Serialize)]
+struct Summary {
+    stream: String,
+    parts: u64,
+    bytes: u64,
+}
+
+async fn publish(origin: &Arc<Origin>, stream: &str, headers: &HeaderMap, body: Body) -> Result<Summary, Reply> {
+    let stream: StreamId =
+        stream.parse().map_err(|e: trellis_proto::IdError| error(StatusCode::BAD_REQUEST, "bad_stream", e.to_string(), None))?;
+    let mode = mode(headers)?;
+    authorize(origin, &stream, headers).await?;
+    let channel = origin.channel(&stream);
+    let Ok(_place) = channel.publisher.try_lock() else {
+        let text = format!("`{stream}` already has a publisher; stop that one first, or choose another stream name");
+        return Err(error(StatusCode::CONFLICT, "already_publishing", text, None));
+    };
+    tracing::info!(%stream, ?mode, "a publisher begins");
+    let options = Options { target_hint_s: header(headers, "trellis-target-duration").and_then(|v| v.parse().ok()) };
+    let mut run = Run::new(origin.clone(), channel.clone(), mode, options);
+    let outcome = pump(&mut run, body, origin).await;
+    let finish = match &outcome {
+        Ok(()) => Finish::Done,
+        Err(Stopped::Media(_)) => Finish::Done,
+        Err(_) => Finish::Lost,
+    };
+    let result = run.finish(finish).await;
+    let summary = Summary { stream: stream.to_string(), parts: run.parts(), bytes: run.bytes() };
+    match outcome {
+        Ok(()) => match result {
+            Ok(()) => tracing::info!(%stream, parts = summary.parts, "the publisher is done"),
+            Err(error) => return Err(refused(&stream, &error)),
+        },
+        Err(stopped) => return Err(stopped.reply(&stream)),
+    }
+    Ok(summary)
+}
+
+/// Why a body was not read to its end.
+enum Stopped {
+    Media(RunError),
+    Silent,
+    Gone,
+    Shutdown,
+}
+
+impl Stopped {
+    fn reply(self, stream: &StreamId) -> Reply {
+        match self {
+            Self::Media(error) => refused(stream, &error),
+            Self::Silent => {
+                tracing::warn!(%stream, "the publisher fell silent");
+                let text = format!("nothing came for {} s; check the source and publish again", SILENCE.as_secs());
+                error(StatusCode::REQUEST_TIMEOUT, "silent", text, Some(1))
+            }
+            Self::Gone => {
+                tracing::warn!(%stream, "the publisher is gone");
+                error(StatusCode::BAD_REQUEST, "cut_short", "the body was cut short; publish again", Some(1))
+            }
+            Self::Shutdown => error(StatusCode::SERVICE_UNAVAILABLE, "shutdown", "the origin is restarting; publish again", Some(2)),
+        }
+    }
+}
+
+fn refused(stream: &StreamId, why: &RunError) -> Reply {
+    tracing::warn!(%stream, %why, "the publisher's media cannot be taken");
+    match why {
+        RunError::Media(why) => error(StatusCode::UNPROCESSABLE_ENTITY, "bad_media", why.to_string(), None),
+        RunError::Disk(why) => error(StatusCode::INSUFFICIENT_STORAGE, "disk", format!("the origin cannot record: {why}"), None),
+        RunError::Table(why) => error(StatusCode::UNPROCESSABLE_ENTITY, "bad_media", why.clone(), None),
+    }
+}
+
+async fn pump(run: &mut Run, body: Body, origin: &Origin) -> Result<(), Stopped> {
+    let mut pieces = body.into_data_stream();
+    loop {
+        match next(&mut pieces, origin).await? {
+            Some(bytes) => run.push(bytes).await.map_err(Stopped::Media)?,
+            None => return Ok(()),
+        }
+    }
+}
+
+async fn next(pieces: &mut (impl Stream<Item = Result<Bytes, axum::Error>> + Unpin), origin: &Origin) -> Result<Option<Bytes>, Stopped> {
+    tokio::select! {
+        () = origin.stop.wait() => Err(Stopped::Shutdown),
+        piece = tokio::time::timeout(SILENCE, pieces.next()) => match piece {
+            Err(_) => Err(Stopped::Silent),
+            Ok(None) => Ok(None),
+            Ok(Some(Ok(bytes))) => Ok(Some(bytes)),
+            Ok(Some(Err(_))) => Err(Stopped::Gone),
+        },
+    }
+}
+
+fn mode(headers: &HeaderMap) -> Result<Mode, Reply> {
+    match header(headers, "trellis-mode").unwrap_or("live") {
+        "live" => Ok(Mode::Live),
+        "vod" => Ok(Mode::Vod),
+        other => Err(error(StatusCode::BAD_REQUEST, "bad_mode", format!("trellis-mode is live or vod, not `{other}`"), None)),
+    }
+}
+
+async fn authorize(origin: &Origin, stream: &StreamId, headers: &HeaderMap) -> Result<(), Reply> {
+    let Some(key) = bearer(headers) else {
+        let text = "a stream key is needed: send it as `Authorization: Bearer …` (trellis publish --key)";
+        return Err(error(StatusCode::UNAUTHORIZED, "key_missing", text, None));
+    };
+    let open = match header(headers, "trellis-access") {
+        Some("open") => Some(true),
+        Some("token") => Some(false),
+        _ => None,
+    };
+    let request = PublishRequest { stream: stream.to_string(), key: key.into(), origin: origin.config.name.clone(), open };
+    match origin.manager.publish(&request).await {
+        Ok(_) => Ok(()),
+        Err(ClientError::Refused { status, error: word, message }) => {
+            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
+            Err(error(status, &word, message, None))
+        }
+        Err(why @ ClientError::Unreachable { .. }) => {
+            tracing::warn!(%stream, %why, "a publisher cannot be authorized");
+            Err(error(StatusCode::SERVICE_UNAVAILABLE, "manager_unreachable", "the manager cannot be reached; publish again in a moment", Some(2)))
+        }
+    }
+}
+
+fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}
+
+/// A live source that sends nothing for this long has lost its publisher.
+const SILENCE: Duration = Duration::from_secs(10);

@@ -1,0 +1,80 @@
+//! How do signed tables travel between servers? As one answer that never ends: each message after its length
+//! as u32 big-endian, a length of zero when there has been nothing to say for a while (`spec/wire.md`).
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use futures_util::Stream;
+use tokio::sync::watch;
+use trellis_media::timeline::Cursor;
+use trellis_proto::{RunId, limits};
+
+use super::Shelf;
+use crate::http::Stop;
+
+/// Silence is broken this often.
+pub const KEEP_ALIVE: Duration = Duration::from_secs(5);
+/// Largest message.
+pub const FRAME_BYTES_MAX: usize = limits::TABLE_BYTES_MAX;
+
+/// `after={run}.{part}`: the last part a follower has. None: none, or not understood, which is answered in full.
+pub fn after_query(query: Option<&str>) -> Option<(RunId, u64)> {
+    let value = query?.split('&').find_map(|pair| pair.strip_prefix("after="))?;
+    let (run, part) = value.split_once('.')?;
+    Some((run.parse().ok()?, part.parse().ok()?))
+}
+
+/// All messages a follower still needs, then each new one as it comes.
+pub fn feed(shelf: Arc<Shelf>, after: Option<(RunId, u64)>, stop: Stop) -> impl Stream<Item = io::Result<Bytes>> + Send {
+    let follower = Follower { changes: shelf.changes(), cursor: Cursor::new(after), shelf, stop };
+    futures_util::stream::unfold(follower, |mut follower| async move {
+        let messages = follower.next().await?;
+        Some((Ok(messages), follower))
+    })
+}
+
+struct Follower {
+    shelf: Arc<Shelf>,
+    changes: watch::Receiver<u64>,
+    cursor: Cursor,
+    stop: Stop,
+}
+
+impl Follower {
+    async fn next(&mut self) -> Option<Bytes> {
+        loop {
+            self.changes.borrow_and_update();
+            let messages = self.framed();
+            if !messages.is_empty() {
+                return Some(messages);
+            }
+            tokio::select! {
+                () = self.stop.wait() => return None,
+                changed = tokio::time::timeout(KEEP_ALIVE, self.changes.changed()) => match changed {
+                    Ok(Ok(())) => {}
+                    Ok(Err(_)) => return None,
+                    Err(_) => return Some(Bytes::from_static(&[0; 4])),
+                },
+            }
+        }
+    }
+
+    /// As many messages as fit one write; a long window comes in several.
+    fn framed(&mut self) -> Bytes {
+        let mut out = BytesMut::new();
+        let cursor = &mut self.cursor;
+        self.shelf.look(|timeline| {
+            while out.len() < WRITE_BYTES
+                && let Some(message) = timeline.next_message(cursor)
+            {
+                out.put_u32(message.len() as u32);
+                out.extend_from_slice(&message);
+            }
+        });
+        out.freeze()
+    }
+}
+
+const WRITE_BYTES: usize = 64 * 1024;

@@ -1,0 +1,179 @@
+//! What does a server hold of one stream? Its time line of signed tables and its media objects.
+//!
+//! Origin and edge share this room and differ only in their [`Source`]: where an object comes from that is
+//! described but not at hand. Invariant: an object's bytes were checked against a signed hash, or signed here.
+
+mod feed;
+mod object;
+mod range;
+mod serve;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use bytes::Bytes;
+use tokio::sync::watch;
+use trellis_media::timeline::{Applied, Evicted, Timeline, TimelineError};
+use trellis_proto::{RenditionName, RunId, StreamId, Table};
+
+pub use feed::{FRAME_BYTES_MAX, KEEP_ALIVE};
+pub use object::Object;
+pub use serve::{Ask, serve, state_of, unix_ms};
+
+/// One thing with bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Key {
+    /// The run.
+    pub run: RunId,
+    /// Index of the rendition in the run's catalogue.
+    pub rendition: u8,
+    /// Which of its objects.
+    pub item: Item,
+}
+
+/// An object of a rendition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Item {
+    /// The init segment.
+    Init,
+    /// A part, by its number in the run.
+    Part(u64),
+}
+
+/// Where an object comes from that is not on the shelf.
+pub trait Source: Send + Sync {
+    /// Begins to get it. The object fills while it is already being served. None: it cannot be had.
+    fn get(&self, shelf: &Arc<Shelf>, key: Key, size: usize) -> Option<Arc<Object>>;
+}
+
+/// Everything held of one stream.
+pub struct Shelf {
+    stream: StreamId,
+    timeline: RwLock<Timeline>,
+    version: watch::Sender<u64>,
+    objects: RwLock<HashMap<Key, Arc<Object>>>,
+    texts: Mutex<HashMap<(Option<RenditionName>, bool), (u64, Bytes)>>,
+    source: Box<dyn Source>,
+}
+
+impl Shelf {
+    /// An empty shelf.
+    pub fn new(timeline: Timeline, stream: StreamId, source: Box<dyn Source>) -> Arc<Self> {
+        Arc::new(Self {
+            stream,
+            timeline: RwLock::new(timeline),
+            version: watch::Sender::new(0),
+            objects: RwLock::default(),
+            texts: Mutex::default(),
+            source,
+        })
+    }
+
+    /// The stream.
+    pub fn stream(&self) -> &StreamId {
+        &self.stream
+    }
+
+    /// Takes a believed table, forgets what left the window, and wakes whoever waits.
+    pub fn apply(&self, table: Table, signed: Bytes) -> Result<(), TimelineError> {
+        let mut timeline = self.timeline.write().unwrap_or_else(PoisonError::into_inner);
+        let applied = timeline.apply(table, signed)?;
+        let version = timeline.version();
+        drop(timeline);
+        match applied {
+            Applied::Known => {}
+            Applied::New(evicted) => {
+                self.drop_evicted(&evicted);
+                self.version.send_replace(version);
+            }
+        }
+        Ok(())
+    }
+
+    fn drop_evicted(&self, evicted: &[Evicted]) {
+        if evicted.is_empty() {
+            return;
+        }
+        let gone = |key: &Key| {
+            evicted.iter().any(|gone| {
+                gone.run == key.run
+                    && match key.item {
+                        Item::Init => gone.run_gone,
+                        Item::Part(part) => gone.parts.contains(&part),
+                    }
+            })
+        };
+        self.objects.write().unwrap_or_else(PoisonError::into_inner).retain(|key, _| !gone(key));
+    }
+
+    /// Looks at the time line.
+    pub fn look<T>(&self, look: impl FnOnce(&Timeline) -> T) -> T {
+        look(&self.timeline.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Tells of every change from now on.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.version.subscribe()
+    }
+
+    /// Puts an object on the shelf.
+    pub fn put(&self, key: Key, object: Arc<Object>) {
+        self.objects.write().unwrap_or_else(PoisonError::into_inner).insert(key, object);
+    }
+
+    /// The object, fetched if need be: once, however many ask at the same time.
+    pub fn object(self: &Arc<Self>, key: Key, size: usize) -> Option<Arc<Object>> {
+        if let Some(object) = self.held(key) {
+            return Some(object);
+        }
+        let mut objects = self.objects.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(object) = objects.get(&key).filter(|object| !object.has_failed()) {
+            return Some(object.clone());
+        }
+        let object = self.source.get(self, key, size)?;
+        objects.insert(key, object.clone());
+        Some(object)
+    }
+
+    fn held(&self, key: Key) -> Option<Arc<Object>> {
+        let objects = self.objects.read().unwrap_or_else(PoisonError::into_inner);
+        objects.get(&key).filter(|object| !object.has_failed()).cloned()
+    }
+
+    /// Every object at hand with its key, for the cache to choose what to forget.
+    pub fn each_object(&self, mut see: impl FnMut(Key, &Object)) {
+        let objects = self.objects.read().unwrap_or_else(PoisonError::into_inner);
+        objects.iter().for_each(|(key, object)| see(*key, object));
+    }
+
+    /// Bytes of a rendition before this part of its run.
+    pub fn offset(&self, key: Key) -> Option<u64> {
+        let Item::Part(part) = key.item else { return Some(0) };
+        self.look(|timeline| {
+            (0..part).map(|n| Some(timeline.part(key.run, n)?.tracks.get(usize::from(key.rendition))?.size())).sum()
+        })
+    }
+
+    /// Forgets an object. Whoever is being sent it still gets it whole.
+    pub fn forget(&self, key: Key) {
+        self.objects.write().unwrap_or_else(PoisonError::into_inner).remove(&key);
+    }
+
+    /// A playlist's text, written anew only when something changed.
+    fn text(&self, name: Option<RenditionName>, skip: bool) -> Option<Bytes> {
+        use trellis_media::playlist;
+        let timeline = self.timeline.read().unwrap_or_else(PoisonError::into_inner);
+        let version = timeline.version();
+        let mut texts = self.texts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, text)) = texts.get(&(name, skip)).filter(|(of, _)| *of == version) {
+            return Some(text.clone());
+        }
+        let text = Bytes::from(match name {
+            None => playlist::multivariant(&timeline)?,
+            Some(name) => playlist::media(&timeline, name, skip)?,
+        });
+        // Names come from viewers: only those that exist are remembered, so the map stays small.
+        texts.insert((name, skip), (version, text.clone()));
+        Some(text)
+    }
+}

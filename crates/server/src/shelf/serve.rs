@@ -1,0 +1,361 @@
+//! How is a stream's shelf served? The names under `…/s/{stream}/` (ARCHITECTURE.md, "URLs"), the same at every
+//! origin and edge, byte for byte.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use http::header::{
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_NONE_MATCH, RANGE,
+};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use trellis_media::playlist::{self, Wait};
+use trellis_media::timeline::{State, Timeline};
+use trellis_proto::{Descriptor, RenditionName, RunId};
+
+use super::feed::{after_query, feed};
+use super::object::slices;
+use super::range::{Wanted, wanted};
+use super::{Item, Key, Object, Shelf};
+use crate::cluster_api::StreamState;
+use crate::http::{Body, Reply, Stop, error, json};
+
+/// A request below `…/s/{stream}/`.
+#[derive(Debug, Clone, Copy)]
+pub struct Ask<'a> {
+    /// GET or HEAD.
+    pub method: &'a Method,
+    /// What follows `…/s/{stream}/`.
+    pub name: &'a str,
+    /// The query.
+    pub query: Option<&'a str>,
+    /// The request's headers.
+    pub headers: &'a HeaderMap,
+}
+
+/// An answer, and whether its bytes are media (they count against budgets) or not.
+pub struct Served {
+    /// The answer.
+    pub reply: Reply,
+    /// Init segment, segment or part.
+    pub media: bool,
+}
+
+/// Answers one request.
+pub async fn serve(shelf: &Arc<Shelf>, ask: Ask<'_>, stop: &Stop) -> Served {
+    let other = |reply| Served { reply, media: false };
+    if ask.method != Method::GET && ask.method != Method::HEAD {
+        return other(error(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "use GET or HEAD", None));
+    }
+    let mut steps = ask.name.split('/');
+    let reply = match (steps.next(), steps.next(), steps.next(), steps.next()) {
+        (Some("index.m3u8"), None, ..) => multivariant(shelf, stop).await,
+        (Some("state.json"), None, ..) => json(StatusCode::OK, &state(shelf)),
+        (Some("feed"), None, ..) => follow(shelf, ask.query, stop),
+        (Some(name), None, ..) => match name.strip_suffix(".m3u8").map(str::parse) {
+            Some(Ok(name)) => media_playlist(shelf, name, ask.query, stop).await,
+            _ => not_found(),
+        },
+        (Some(run), Some(rendition), Some(file), None) => match (run.parse(), rendition.parse(), File::parse(file)) {
+            (Ok(run), Ok(rendition), Some(file)) => {
+                return Served { reply: object(shelf, run, rendition, file, ask, stop).await, media: true };
+            }
+            _ => not_found(),
+        },
+        _ => not_found(),
+    };
+    other(reply)
+}
+
+/// What a viewer finds here, with this server's clock.
+pub fn state_of(state: State) -> StreamState {
+    match state {
+        State::Waiting => StreamState::Waiting,
+        State::Live => StreamState::Live,
+        State::Paused => StreamState::Paused,
+        State::Ended => StreamState::Ended,
+        State::Vod => StreamState::Vod,
+    }
+}
+
+/// The time as a player's clock needs it.
+pub fn unix_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64)
+}
+
+#[derive(serde::Serialize)]
+struct StateBody {
+    state: StreamState,
+    server_time_ms: u64,
+}
+
+fn state(shelf: &Shelf) -> StateBody {
+    StateBody { state: state_of(shelf.look(Timeline::state)), server_time_ms: unix_ms() }
+}
+
+fn follow(shelf: &Arc<Shelf>, query: Option<&str>, stop: &Stop) -> Reply {
+    let stream = feed(shelf.clone(), after_query(query), stop.clone());
+    let mut reply = Response::new(Body::stream(stream, None));
+    let headers = reply.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    reply
+}
+
+async fn multivariant(shelf: &Shelf, stop: &Stop) -> Reply {
+    let mut changes = shelf.changes();
+    let ready = async {
+        loop {
+            changes.borrow_and_update();
+            if let Some(text) = shelf.text(None, false) {
+                return Some(text);
+            }
+            changes.changed().await.ok()?;
+        }
+    };
+    match patiently(ready, FIRST_TABLES, stop).await.flatten() {
+        Some(text) => playlist_reply(text),
+        None => error(StatusCode::NOT_FOUND, "not_live", "nobody publishes this stream now; ask again", Some(2)),
+    }
+}
+
+async fn media_playlist(shelf: &Shelf, name: RenditionName, query: Option<&str>, stop: &Stop) -> Reply {
+    let field = |key: &str| query.and_then(|q| q.split('&').find_map(|pair| pair.strip_prefix(key)?.strip_prefix('=')));
+    let number = |key| field(key).map(str::parse::<u64>).transpose();
+    let (Ok(msn), Ok(part)) = (number("_HLS_msn"), number("_HLS_part")) else {
+        return error(StatusCode::BAD_REQUEST, "bad_request", "_HLS_msn and _HLS_part must be numbers", None);
+    };
+    if msn.is_none() && part.is_some() {
+        return error(StatusCode::BAD_REQUEST, "bad_request", "_HLS_part needs _HLS_msn", None);
+    }
+    let skip = matches!(field("_HLS_skip"), Some("YES" | "v2"));
+    let mut changes = shelf.changes();
+    let ready = async {
+        loop {
+            changes.borrow_and_update();
+            let wait = msn.map_or(Wait::Ready, |msn| shelf.look(|t| playlist::must_wait(t, msn, part)));
+            let text = match wait {
+                Wait::Ready => Ok(shelf.text(Some(name), skip)),
+                Wait::Wait => Ok(None),
+                Wait::TooFar => Err(()),
+            };
+            match text {
+                Ok(None) if wait == Wait::Wait || shelf.look(Timeline::state) == State::Waiting => {}
+                Ok(text) => return Ok(text),
+                Err(()) => return Err(()),
+            }
+            if changes.changed().await.is_err() {
+                return Ok(None);
+            }
+        }
+    };
+    match patiently(ready, BLOCKED_PLAYLIST, stop).await {
+        Some(Ok(Some(text))) => playlist_reply(text),
+        Some(Ok(None)) => not_found(),
+        Some(Err(())) => error(StatusCode::BAD_REQUEST, "bad_request", "_HLS_msn lies too far ahead", None),
+        None => error(StatusCode::SERVICE_UNAVAILABLE, "timeout", "the publisher has sent nothing new; ask again", Some(1)),
+    }
+}
+
+/// The last step of a media path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum File {
+    Init,
+    Segment(u64),
+    Part(u64),
+}
+
+impl File {
+    fn parse(name: &str) -> Option<Self> {
+        if name == "init.mp4" {
+            return Some(Self::Init);
+        }
+        let stem = name.strip_suffix(".m4s")?;
+        let (kind, digits) = stem.split_at_checked(1)?;
+        // One name per object: no leading zero, no sign.
+        let canonical = digits.bytes().all(|b| b.is_ascii_digit()) && (digits == "0" || !digits.starts_with('0'));
+        let number = digits.parse().ok().filter(|_| canonical)?;
+        match kind {
+            "s" => Some(Self::Segment(number)),
+            "p" => Some(Self::Part(number)),
+            _ => None,
+        }
+    }
+}
+
+async fn object(shelf: &Arc<Shelf>, run: RunId, name: RenditionName, file: File, ask: Ask<'_>, stop: &Stop) -> Reply {
+    let found = match find(shelf, run, name, file) {
+        Found::Next => match patiently(next(shelf, run, name, file), BLOCKED_PART, stop).await.flatten() {
+            Some(keys) => keys,
+            None => return not_found(),
+        },
+        Found::Here(keys) => keys,
+        Found::Nowhere => return not_found(),
+    };
+    let objects: Option<Vec<_>> = found.into_iter().map(|(key, size)| shelf.object(key, size)).collect();
+    match objects {
+        Some(objects) => media_reply(&objects, file, (run, name), ask),
+        None => not_found(),
+    }
+}
+
+enum Found {
+    Here(Vec<(Key, usize)>),
+    /// Not yet, but announced by a preload hint.
+    Next,
+    Nowhere,
+}
+
+fn find(shelf: &Shelf, run: RunId, name: RenditionName, file: File) -> Found {
+    shelf.look(|timeline| {
+        let Some((catalogue, index)) = timeline.catalogue(run).and_then(|c| Some((c, c.index_of(name)?))) else {
+            return Found::Nowhere;
+        };
+        let key = |item| Key { run, rendition: index as u8, item };
+        let part = |number: u64, d: &Descriptor| (key(Item::Part(number)), d.tracks[index].size() as usize);
+        match file {
+            File::Init => Found::Here(vec![(key(Item::Init), catalogue.renditions[index].init_size as usize)]),
+            File::Part(number) => match timeline.part(run, number) {
+                Some(descriptor) => Found::Here(vec![part(number, descriptor)]),
+                None if timeline.is_next(run, number) => Found::Next,
+                None => Found::Nowhere,
+            },
+            File::Segment(msn) => match timeline.segment(run, msn) {
+                Some(parts) => {
+                    Found::Here(parts.filter_map(|n| Some(part(n, timeline.part(run, n)?))).collect())
+                }
+                None => Found::Nowhere,
+            },
+        }
+    })
+}
+
+async fn next(shelf: &Shelf, run: RunId, name: RenditionName, file: File) -> Option<Vec<(Key, usize)>> {
+    let mut changes = shelf.changes();
+    loop {
+        changes.borrow_and_update();
+        match find(shelf, run, name, file) {
+            Found::Here(keys) => return Some(keys),
+            Found::Next => changes.changed().await.ok()?,
+            Found::Nowhere => return None,
+        }
+    }
+}
+
+fn media_reply(objects: &[Arc<Object>], file: File, of: (RunId, RenditionName), ask: Ask<'_>) -> Reply {
+    let now_s = (unix_ms() / 1000) as u32;
+    objects.iter().for_each(|object| object.touch(now_s));
+    let size: usize = objects.iter().map(|object| object.size()).sum();
+    // Identity is content: an id is never reused, so the name itself is a strong validator.
+    let etag = etag(file, of);
+    if ask.headers.get(IF_NONE_MATCH).is_some_and(|seen| seen.as_bytes() == etag.as_bytes()) {
+        return dressed(Response::new(Body::empty()), StatusCode::NOT_MODIFIED, file, etag);
+    }
+    let range = ask.headers.get(RANGE).and_then(|value| value.to_str().ok());
+    let (status, range) = match wanted(range, size) {
+        Wanted::All => (StatusCode::OK, 0..size),
+        Wanted::Some(range) => (StatusCode::PARTIAL_CONTENT, range),
+        Wanted::Unsatisfiable => {
+            let mut reply = error(StatusCode::RANGE_NOT_SATISFIABLE, "range", "the range lies beyond the object", None);
+            reply.headers_mut().insert(CONTENT_RANGE, ascii(format!("bytes */{size}")));
+            return reply;
+        }
+    };
+    let content_range = (status == StatusCode::PARTIAL_CONTENT)
+        .then(|| ascii(format!("bytes {}-{}/{size}", range.start, range.end - 1)));
+    let mut reply = dressed(Response::new(body(objects, range)), status, file, etag);
+    if let Some(value) = content_range {
+        reply.headers_mut().insert(CONTENT_RANGE, value);
+    }
+    reply
+}
+
+/// The bytes: at once when they are all here, else as they arrive.
+fn body(objects: &[Arc<Object>], range: Range<usize>) -> Body {
+    let mut start = 0;
+    let wanted: Vec<_> = objects
+        .iter()
+        .filter_map(|object| {
+            let (from, to) = (range.start.max(start), range.end.min(start + object.size()));
+            let inner = from.saturating_sub(start)..to.saturating_sub(start);
+            start += object.size();
+            (!inner.is_empty()).then(|| (object.clone(), inner))
+        })
+        .collect();
+    match slices(&wanted) {
+        Some(pieces) => Body::pieces(pieces),
+        None => {
+            use futures_util::StreamExt;
+            let reads = futures_util::stream::iter(wanted).map(|(object, range)| object.read(range)).flatten();
+            Body::stream(reads, Some(range.len() as u64))
+        }
+    }
+}
+
+fn dressed(mut reply: Reply, status: StatusCode, file: File, etag: HeaderValue) -> Reply {
+    *reply.status_mut() = status;
+    let headers = reply.headers_mut();
+    let kind = if file == File::Init { "video/mp4" } else { "video/iso.segment" };
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=31536000, immutable"));
+    headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    headers.insert(ETAG, etag);
+    reply
+}
+
+fn etag(file: File, (run, name): (RunId, RenditionName)) -> HeaderValue {
+    ascii(match file {
+        File::Init => format!("\"{run}-{name}\""),
+        File::Segment(number) => format!("\"{run}-{name}-s{number}\""),
+        File::Part(number) => format!("\"{run}-{name}-p{number}\""),
+    })
+}
+
+fn ascii(text: String) -> HeaderValue {
+    HeaderValue::from_maybe_shared(Bytes::from(text)).expect("digits, letters and quotes are a header value")
+}
+
+fn playlist_reply(text: Bytes) -> Reply {
+    let mut reply = Response::new(Body::full(text));
+    let headers = reply.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/vnd.apple.mpegurl"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    reply
+}
+
+fn not_found() -> Reply {
+    error(StatusCode::NOT_FOUND, "not_found", "no such object: it never was, or it has left the window", None)
+}
+
+/// Waits, but not for ever and not through a shutdown.
+async fn patiently<T>(ready: impl Future<Output = T>, limit: Duration, stop: &Stop) -> Option<T> {
+    tokio::select! {
+        biased;
+        value = ready => Some(value),
+        () = stop.wait() => None,
+        () = tokio::time::sleep(limit) => None,
+    }
+}
+
+/// A stream that is being fetched for its first viewer has its tables by then.
+const FIRST_TABLES: Duration = Duration::from_secs(4);
+/// RFC 8216bis §6.2.5.2: a blocked playlist fails after three target durations; we take a live stream's longest.
+const BLOCKED_PLAYLIST: Duration = Duration::from_secs(18);
+/// A hinted part comes within a part time, or the publisher is gone.
+const BLOCKED_PART: Duration = Duration::from_secs(6);
+
+#[cfg(test)]
+mod tests {
+    use super::File;
+
+    #[test]
+    fn every_object_has_one_name() {
+        assert_eq!(File::parse("init.mp4"), Some(File::Init));
+        assert_eq!(File::parse("s0.m4s"), Some(File::Segment(0)));
+        assert_eq!(File::parse("p120.m4s"), Some(File::Part(120)));
+        for bad in ["", "p.m4s", "p01.m4s", "p+1.m4s", "x1.m4s", "p1", "p-1.m4s", "é1.m4s", "p99999999999999999999.m4s"] {
+            assert_eq!(File::parse(bad), None, "{bad}");
+        }
+    }
+}
