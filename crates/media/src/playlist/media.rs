@@ -208,7 +208,7 @@ impl Entry<'_> {
     }
 
     fn started_ms(&self) -> u64 {
-        self.run.catalogue.started_ms + self.segment.start_us / 1000
+        self.run.catalogue.started_ms + (self.segment.start_us + 500) / 1000
     }
 
     fn parts(&self) -> impl Iterator<Item = Part> + '_ {

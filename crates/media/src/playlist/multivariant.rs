@@ -11,7 +11,8 @@ use crate::timeline::{Run, Timeline};
 
 pub(super) fn write(timeline: &Timeline) -> Option<String> {
     let run = timeline.runs().rev().find(|run| run.segments().any(|segment| segment.complete))?;
-    let (video, audio): (Vec<_>, Vec<_>) = ladder(run).partition(|rung| matches!(rung.name, RenditionName::Video(_)));
+    let (video, audio): (Vec<_>, Vec<_>) =
+        ladder(run).partition(|rung| matches!(rung.name, RenditionName::Video(_)));
     let mut out = String::from("#EXTM3U\n#EXT-X-VERSION:9\n");
     if video.is_empty() {
         audio.iter().for_each(|sound| sound_alone(&mut out, sound));
@@ -55,7 +56,11 @@ fn start_first(mut video: Vec<Rung<'_>>) -> Vec<Rung<'_>> {
 /// Sound of one codec is one group: players choose a group by what they can decode, then a member by taste.
 /// Yields the first member of each.
 fn heads<'a, 'b>(audio: &'b [Rung<'a>]) -> impl Iterator<Item = &'b Rung<'a>> {
-    audio.iter().enumerate().filter(|(at, rung)| audio[..*at].iter().all(|b| !same_group(b, rung))).map(|(_, rung)| rung)
+    audio
+        .iter()
+        .enumerate()
+        .filter(|(at, rung)| audio[..*at].iter().all(|b| !same_group(b, rung)))
+        .map(|(_, rung)| rung)
 }
 
 fn same_group(a: &Rung<'_>, b: &Rung<'_>) -> bool {

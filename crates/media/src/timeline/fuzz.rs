@@ -76,7 +76,10 @@ fn check_media(timeline: &Timeline, text: &str) {
             let (run, part) = object(uri.trim_end_matches('"'), 'p');
             assert!(timeline.is_next(run, part), "{line}");
         } else if let Some(duration) = line.strip_prefix("#EXTINF:") {
-            assert!(duration.trim_end_matches(',').parse::<f64>().expect("a number").round() <= target_s, "{line}");
+            assert!(
+                duration.trim_end_matches(',').parse::<f64>().expect("a number").round() <= target_s,
+                "{line}"
+            );
         } else if !line.starts_with('#') {
             let (run, msn) = object(line, 's');
             assert!(timeline.segment(run, msn).is_some(), "{line}");

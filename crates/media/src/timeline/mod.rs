@@ -224,7 +224,9 @@ impl Timeline {
     /// Is this the part that comes next, the one a preload hint names (it may begin the next segment)? A
     /// request for it is worth holding.
     pub fn is_next(&self, run: RunId, part: u64) -> bool {
-        self.runs.back().is_some_and(|newest| newest.catalogue.run == run && !newest.over && newest.next_part() == part)
+        self.runs
+            .back()
+            .is_some_and(|newest| newest.catalogue.run == run && !newest.over && newest.next_part() == part)
     }
 
     /// The newest part: its media sequence number, its index within the segment, and whether it completes it.

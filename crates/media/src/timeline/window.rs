@@ -107,11 +107,9 @@ fn pop_while(run: &mut Run, old: impl Fn(u64) -> bool) -> Option<Evicted> {
         let (parts, segments) = (segment.parts, segment.msn..segment.msn + 1);
         gone = Some(match gone {
             None => Evicted { run: run.catalogue.run, parts, segments, run_gone: false },
-            Some(gone) => Evicted {
-                parts: gone.parts.start..parts.end,
-                segments: gone.segments.start..segments.end,
-                ..gone
-            },
+            Some(gone) => {
+                Evicted { parts: gone.parts.start..parts.end, segments: gone.segments.start..segments.end, ..gone }
+            }
         });
     }
     gone
