@@ -1,1 +1,50 @@
-fn main() {}
+//! The `trellis` command.
+
+mod check;
+mod demo;
+mod log;
+mod publish;
+mod serve;
+mod token;
+
+use clap::{Parser, Subcommand};
+
+/// Peer-Server-Peer media streaming: servers you trust admit, guide and guarantee; viewers carry most of the bytes.
+#[derive(Debug, Parser)]
+#[command(name = "trellis", version, about, long_about = None)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run everything on this machine with a live sample channel, and print the URL to watch
+    Demo(demo::Args),
+    /// Run the roles manager, origin and edge, together or one by one
+    Serve(serve::Args),
+    /// Send a file, a device or a URL to an origin (needs ffmpeg)
+    Publish(publish::Args),
+    /// Make a viewer token by hand
+    Token(token::Args),
+    /// Say whether a configuration is good, and what it amounts to
+    CheckConfig(check::Args),
+}
+
+#[tokio::main]
+async fn main() -> std::process::ExitCode {
+    let result = match Cli::parse().command {
+        Command::Demo(args) => demo::run(args).await,
+        Command::Serve(args) => serve::run(args).await,
+        Command::Publish(args) => publish::run(args).await,
+        Command::Token(args) => token::run(&args),
+        Command::CheckConfig(args) => check::run(&args),
+    };
+    match result {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("trellis: {error:#}");
+            std::process::ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! `trellis serve`: the roles, by configuration.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::Result;
+use trellis_server::Server;
+use trellis_server::config::{Config, Role};
+
+use crate::log;
+
+/// Options. What is given here goes before the file and the environment.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Configuration file; none: defaults and environment
+    #[arg(long)]
+    config: Option<PathBuf>,
+    /// Which roles this process plays
+    #[arg(long, value_parser = role)]
+    role: Option<Role>,
+    /// Address to listen on
+    #[arg(long)]
+    listen: Option<SocketAddr>,
+    /// Directory for keys, database and recordings
+    #[arg(long)]
+    data_dir: Option<PathBuf>,
+    /// How log lines look
+    #[arg(long, value_enum, default_value = "text")]
+    log_format: log::Format,
+}
+
+fn role(text: &str) -> Result<Role, String> {
+    match text {
+        "all" => Ok(Role::All),
+        "manager" => Ok(Role::Manager),
+        "origin" => Ok(Role::Origin),
+        "edge" => Ok(Role::Edge),
+        _ => Err("a role is all, manager, origin or edge".into()),
+    }
+}
+
+/// Serves until a signal.
+pub async fn run(args: Args) -> Result<()> {
+    log::start(args.log_format, "info");
+    let flags = flags(&args);
+    let config = Config::load(args.config.as_deref(), std::env::vars().chain(flags))?;
+    let server = Server::start(&config).await?;
+    for file in server.created() {
+        tracing::info!("made {}: {}", file.what, file.path.display());
+    }
+    if server.manager().is_some() {
+        let scheme = if config.tls.is_some() { "https" } else { "http" };
+        tracing::info!("watch page: {scheme}://{}/watch/STREAM", server.address());
+        tracing::info!("publish with: trellis publish INPUT --stream STREAM --to {scheme}://{}", server.address());
+    }
+    stop_signal().await;
+    tracing::info!("stopping: answers in flight may finish");
+    server.stop().await;
+    Ok(())
+}
+
+/// Flags are the last word: they are laid over the environment.
+fn flags(args: &Args) -> impl Iterator<Item = (String, String)> {
+    let role = args.role.map(|role| ("TRELLIS_ROLE".into(), format!("{role:?}").to_lowercase()));
+    let listen = args.listen.map(|address| ("TRELLIS_LISTEN".into(), address.to_string()));
+    let data = args.data_dir.as_ref().map(|path| ("TRELLIS_DATA_DIR".into(), path.display().to_string()));
+    [role, listen, data].into_iter().flatten()
+}
+
+/// SIGINT or SIGTERM.
+pub async fn stop_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        let _ = tokio::signal::ctrl_c().await;
+        return;
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+}

@@ -1,0 +1,83 @@
+//! `trellis token`: a viewer token by hand. Programs mint their own: any JWT library, the API key, these claims.
+
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result, bail};
+use trellis_server::Rate;
+use trellis_server::manager::{ApiKeyFile, ViewerClaims, mint};
+
+/// Options.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Stream the viewer may watch; `*` for all
+    #[arg(long)]
+    stream: String,
+    /// Your name for the viewer, as it will stand in the accounts
+    #[arg(long, default_value = "by-hand")]
+    viewer: String,
+    /// How long it is valid: 90s, 30m, 12h, 7d
+    #[arg(long, default_value = "12h", value_parser = duration)]
+    expires: Duration,
+    /// Service class: standard or premium
+    #[arg(long)]
+    class: Option<String>,
+    /// Most bit/s, e.g. 3M
+    #[arg(long)]
+    max_rate: Option<Rate>,
+    /// The manager's data directory, where api.key is
+    #[arg(long, env = "TRELLIS_DATA_DIR", default_value = "trellis-data")]
+    data_dir: PathBuf,
+}
+
+/// Prints the token, and nothing else.
+pub fn run(args: &Args) -> Result<()> {
+    if args.stream != "*" {
+        args.stream.parse::<trellis_proto::StreamId>()?;
+    }
+    if !matches!(args.class.as_deref(), None | Some("standard" | "premium")) {
+        bail!("--class is standard or premium");
+    }
+    let path = args.data_dir.join(ApiKeyFile::NAME);
+    let key = ApiKeyFile::read(&path)
+        .with_context(|| "no API key here; run this in the manager's directory, or name its data directory with --data-dir")?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock stands before 1970")?;
+    let claims = ViewerClaims {
+        sub: args.viewer.clone(),
+        stream: args.stream.clone(),
+        exp: (now + args.expires).as_secs(),
+        nbf: None,
+        class: args.class.clone(),
+        max_rate: args.max_rate.map(|rate| rate.0),
+    };
+    println!("{}", mint(&key.kid, &key.secret, &claims));
+    Ok(())
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("`{text}` is not a duration: write 90s, 30m, 12h or 7d");
+    let (at, unit) = text.char_indices().last().ok_or_else(wrong)?;
+    let seconds = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3_600,
+        'd' => 86_400,
+        _ => return Err(wrong()),
+    };
+    let count: u64 = text[..at].parse().map_err(|_| wrong())?;
+    let total = count.checked_mul(seconds).filter(|s| (1..=10 * 365 * 86_400).contains(s)).ok_or_else(wrong)?;
+    Ok(Duration::from_secs(total))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_read_as_people_write_them() {
+        assert_eq!(duration("30m"), Ok(Duration::from_secs(1800)));
+        for bad in ["", "5", "-1s", "1w", "99999999999999999999d", "ü"] {
+            assert!(duration(bad).is_err(), "{bad}");
+        }
+    }
+}
