@@ -65,6 +65,7 @@ struct Roles {
     manager: Option<Arc<Manager>>,
     origin: Option<Arc<Origin>>,
     edge: Option<Arc<Edge>>,
+    client: ManagerClient,
     router: axum::Router,
     cors: Cors,
 }
@@ -118,6 +119,11 @@ impl Server {
         self.roles.is_ready()
     }
 
+    /// Would an edge find this stream? True from its first segment on.
+    pub async fn finds(&self, stream: &str) -> bool {
+        self.roles.client.source(stream).await.is_ok()
+    }
+
     /// Stops accepting, lets answers in flight finish, settles the accounts.
     pub async fn stop(self) {
         self.stop.send_replace(true);
@@ -161,8 +167,8 @@ impl Roles {
         if let Some(origin) = &origin {
             router = router.merge(origin.router());
         }
-        let edge = config.role.includes(Role::Edge).then(|| Edge::start(&config.edge, client, http, stop.clone()));
-        Ok(Self { manager, origin, edge, router, cors: Cors::new(&config.cors_origins) })
+        let edge = config.role.includes(Role::Edge).then(|| Edge::start(&config.edge, client.clone(), http, stop.clone()));
+        Ok(Self { manager, origin, edge, client, router, cors: Cors::new(&config.cors_origins) })
     }
 
     fn is_ready(&self) -> bool {

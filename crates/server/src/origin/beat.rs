@@ -6,7 +6,7 @@ use std::time::Duration;
 use trellis_media::timeline::Timeline;
 
 use super::Origin;
-use crate::cluster_api::{BEAT_INTERVAL_MS, OriginBeat, OriginStream};
+use crate::cluster_api::{BEAT_INTERVAL_MS, OriginBeat, OriginStream, StreamState};
 use crate::shelf::state_of;
 
 /// Reports until the server stops.
@@ -29,9 +29,10 @@ pub async fn report(origin: Arc<Origin>) {
 }
 
 fn beat(origin: &Origin) -> OriginBeat {
-    let streams = origin.shelves().into_iter().map(|shelf| {
+    // A stream of which nothing has come yet is none to the manager: there is nothing to send a viewer to.
+    let streams = origin.shelves().into_iter().filter_map(|shelf| {
         let (state, rate_bps) = shelf.look(|t: &Timeline| (state_of(t.state()), t.rate_bps()));
-        OriginStream { stream: shelf.stream().to_string(), state, rate_bps }
+        (state != StreamState::Waiting).then(|| OriginStream { stream: shelf.stream().to_string(), state, rate_bps })
     });
     OriginBeat {
         origin: origin.config.name.clone(),
