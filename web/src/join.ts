@@ -1,0 +1,52 @@
+// What does the manager answer to "may I watch"?
+// Every answer, and every failure to get one, becomes exactly one Event for the page; nothing throws.
+import type { Admission, Event, Publisher } from "./page";
+import { getJson } from "./http";
+
+const TIMEOUT_MS = 8_000;
+/** A wait the server asks for is believed up to here. */
+const RETRY_AFTER_S_MAX = 120;
+const PUBLISHERS: readonly string[] = ["waiting", "live", "paused", "ended", "vod"];
+
+export async function join(stream: string, token: string | null): Promise<Event> {
+  const headers: Record<string, string> = token ? { Authorization: `Bearer ${token}` } : {};
+  const answer = await getJson(`/v1/streams/${encodeURIComponent(stream)}/join`, TIMEOUT_MS, {
+    method: "POST",
+    headers,
+  });
+  if (!answer) return { is: "unreachable" };
+  return readAnswer(answer.status, answer.body, answer.retryAfter, location.href);
+}
+
+/** Pure, for tests. `base` is what a relative `hls` is resolved against. */
+export function readAnswer(status: number, body: unknown, retryAfter: string | null, base: string): Event {
+  const said = (typeof body === "object" && body !== null ? body : {}) as Record<string, unknown>;
+  if (status === 200) {
+    const admission = readAdmission(said, base);
+    return admission ? { is: "admitted", admission } : { is: "unreachable" };
+  }
+  return {
+    is: "refused",
+    status,
+    error: text(said.error) || `http_${status}`,
+    message: text(said.message),
+    retryAfterS: retrySeconds(said.retry_after) ?? retrySeconds(retryAfter),
+  };
+}
+
+export function readPublisher(value: unknown): Publisher | null {
+  return PUBLISHERS.includes(String(value)) ? (value as Publisher) : null;
+}
+
+function readAdmission(said: Record<string, unknown>, base: string): Admission | null {
+  if (typeof said.hls !== "string") return null;
+  const maxRate = typeof said.max_rate === "number" && said.max_rate > 0 ? said.max_rate : null;
+  return { hls: new URL(said.hls, base).href, publisher: readPublisher(said.state) ?? "live", maxRate };
+}
+
+function retrySeconds(value: unknown): number | null {
+  const n = typeof value === "string" && value !== "" ? Number(value) : value;
+  return typeof n === "number" && n >= 0 ? Math.min(n, RETRY_AFTER_S_MAX) : null;
+}
+
+const text = (value: unknown) => (typeof value === "string" ? value : "");

@@ -1,0 +1,58 @@
+// Where does it all begin? The address is read, the manager is asked at once (before anything is drawn), then the
+// page is wired and drawn: on every change, and four times a second for the numbers.
+import { expose } from "./expose";
+import { label } from "./page";
+import { readRoute } from "./route";
+import { Session } from "./session";
+import { isLive } from "./timeline";
+import { drawBar, setUpBar } from "./ui/bar";
+import { drawCard, setUpCard } from "./ui/card";
+import { setUpDialogs } from "./ui/dialogs";
+import { byId, setAttr, setText } from "./ui/dom";
+import { isIdle, setUpIdle } from "./ui/idle";
+import { setUpKeys } from "./ui/keys";
+import { drawPanel, remember, setUpPanel } from "./ui/panel";
+import { drawQuality, setUpQuality } from "./ui/quality";
+import { drawSeek, setUpSeek } from "./ui/seek";
+
+const DRAW_MS = 250;
+
+const route = readRoute(location.href);
+history.replaceState(null, "", route.cleanUrl);
+
+const app = byId("app");
+const stream = route.stream ?? "";
+const player = import("./player/choose").then((module) => module.choosePlayer);
+const session = new Session(stream, route.token, byId<HTMLVideoElement>("video"), byId<HTMLCanvasElement>("freeze"), player, draw);
+if (route.stream) session.begin();
+else session.page = { ...session.page, stage: { at: "failed", error: "bad_address" } };
+
+app.classList.toggle("embed", route.embed);
+document.title = stream ? `${stream} · Trellis` : "Trellis";
+setText(byId("title"), stream);
+setUpCard(session);
+setUpBar(session);
+setUpSeek(session);
+setUpQuality(session);
+setUpPanel();
+setUpDialogs(stream);
+setUpKeys(session);
+setUpIdle(session, byId("stage"));
+expose(session);
+draw();
+window.setInterval(draw, DRAW_MS);
+window.setInterval(() => remember(session.stats()), 1_000);
+
+function draw(): void {
+  const where = session.timeline();
+  const stats = session.stats();
+  setAttr(app, "data-state", label(session.page));
+  setAttr(app, "data-picture", String(session.page.picture));
+  setAttr(app, "data-live", String(isLive(where)));
+  app.classList.toggle("idle", isIdle(session));
+  drawCard(session);
+  drawBar(session, where, stats);
+  drawSeek(where);
+  drawQuality(session);
+  drawPanel(stats, where.kind === "live", session.startupMs);
+}

@@ -1,0 +1,262 @@
+// What does the person see, and what happens next?
+// One pure function, `next(page, event, roll)`: the new page and the effects to run. No clock, no network, no DOM;
+// chance comes in as `roll` in [0, 1). Every stage that waits for something carries the delay after which it acts.
+
+/** What the server says of the publisher (state.json). */
+export type Publisher = "waiting" | "live" | "paused" | "ended" | "vod";
+
+/** What the video element does. `stopped`: by the viewer. `blocked`: the browser refuses autoplay. */
+export type Media = "starting" | "playing" | "buffering" | "stopped" | "blocked" | "finished";
+
+/** The manager's yes. */
+export interface Admission {
+  hls: string;
+  publisher: Publisher;
+  /** bits per second the viewer may take, or null without limit */
+  maxRate: number | null;
+}
+
+export type Stage =
+  | { at: "connecting" }
+  | { at: "waiting"; known: boolean; retryMs: number }
+  | { at: "refused"; error: string; retryMs: number }
+  | { at: "denied"; error: string }
+  | { at: "lost"; error: string; retryMs: number; plan: "reload" | "join" }
+  | { at: "watching" }
+  | { at: "over"; retryMs: number }
+  | { at: "failed"; error: string };
+
+export interface Page {
+  stage: Stage;
+  publisher: Publisher;
+  media: Media;
+  /** A frame has been shown, so there is a last picture to keep. */
+  picture: boolean;
+  /** Losses in a row, for the backoff. */
+  failures: number;
+  /** What the server said, to be shown under our own words. */
+  detail: string;
+}
+
+export type Event =
+  | { is: "admitted"; admission: Admission }
+  | { is: "refused"; status: number; error: string; message: string; retryAfterS: number | null }
+  | { is: "unreachable" }
+  | { is: "due" }
+  | { is: "media"; media: Media }
+  | { is: "edge"; what: "gone" | "silent" | "broken" }
+  | { is: "flow" }
+  | { is: "publisher"; state: Publisher }
+  | { is: "again" };
+
+export type Effect =
+  | { do: "join" }
+  | { do: "load"; admission: Admission; play: boolean }
+  | { do: "reload" }
+  | { do: "unload" }
+  | { do: "wake"; ms: number }
+  | { do: "play" }
+  | { do: "replay" }
+  | { do: "forget_token" };
+
+export interface Step {
+  page: Page;
+  effects: Effect[];
+}
+
+/** The one word for a page: the name tests and styles know it by. */
+export type Label =
+  | "connecting" | "waiting" | "refused" | "denied" | "lost" | "failed"
+  | "playing" | "buffering" | "paused" | "stopped" | "blocked" | "ended";
+
+const WAIT_S = 2;
+const REFUSED_S = 5;
+const OVER_MS = 10_000;
+const PAUSED_RELOAD_MS = 1_500;
+const BACKOFF_MS = 500;
+const BACKOFF_MS_MAX = 15_000;
+/** A picture that cannot be decoded three times in a row will not be the fourth time either. */
+const BROKEN_MAX = 3;
+
+export const start: Page = {
+  stage: { at: "connecting" },
+  publisher: "waiting",
+  media: "starting",
+  picture: false,
+  failures: 0,
+  detail: "",
+};
+
+export function next(page: Page, event: Event, roll: number): Step {
+  switch (event.is) {
+    case "admitted":
+      return onAdmitted(page, event.admission, roll);
+    case "refused":
+      return onRefused(page, event, roll);
+    case "unreachable":
+      return lose(page, "manager_unreachable", afterUnreachable(page), roll);
+    case "due":
+      return onDue(page);
+    case "media":
+      return onMedia(page, event.media);
+    case "edge":
+      return onEdge(page, event.what, roll);
+    case "flow":
+      return onFlow(page);
+    case "publisher":
+      return onPublisher(page, event.state);
+    case "again":
+      return onAgain(page);
+  }
+}
+
+export function label(page: Page): Label {
+  switch (page.stage.at) {
+    case "watching":
+      return watchingLabel(page);
+    case "over":
+      return "ended";
+    default:
+      return page.stage.at;
+  }
+}
+
+function watchingLabel({ media, publisher, picture }: Page): Label {
+  if (media === "finished") return "ended";
+  if (media === "blocked" || media === "stopped" || media === "playing") return media;
+  // From here on the video wants data it does not have: say whose fault it is.
+  if (publisher === "ended") return "ended";
+  if (publisher === "paused" && picture) return "paused";
+  return picture ? "buffering" : "connecting";
+}
+
+function onAdmitted(page: Page, admission: Admission, roll: number): Step {
+  const publisher = admission.publisher;
+  if (publisher === "waiting") return wait({ ...page, publisher, detail: "" }, true, WAIT_S, roll);
+  const over = publisher === "ended";
+  return step(
+    { ...page, stage: { at: "watching" }, publisher, media: over ? "finished" : "starting", detail: "" },
+    { do: "load", admission, play: !over },
+  );
+}
+
+function onRefused(page: Page, said: Extract<Event, { is: "refused" }>, roll: number): Step {
+  const detail = said.message;
+  if (said.status === 401 || said.status === 403) {
+    const forget: Effect[] = said.status === 401 ? [{ do: "forget_token" }] : [];
+    return step({ ...page, stage: { at: "denied", error: said.error }, detail }, { do: "unload" }, ...forget);
+  }
+  if (said.status === 404) {
+    if (page.publisher === "ended") return over({ ...page, detail }, roll);
+    return wait({ ...page, detail }, said.error !== "no_such_stream", said.retryAfterS ?? WAIT_S, roll);
+  }
+  if (said.status === 503 || said.status === 429) {
+    const retryMs = spread((said.retryAfterS ?? REFUSED_S) * 1000, roll);
+    return step({ ...page, stage: { at: "refused", error: said.error, retryMs }, detail }, { do: "wake", ms: retryMs });
+  }
+  if (said.status >= 400 && said.status < 500) {
+    return step({ ...page, stage: { at: "failed", error: said.error }, detail });
+  }
+  return lose({ ...page, detail }, said.error, afterUnreachable(page), roll);
+}
+
+function onDue(page: Page): Step {
+  switch (page.stage.at) {
+    case "waiting":
+    case "refused":
+    case "over":
+      return step(page, { do: "join" });
+    case "lost":
+      return step(page, { do: page.stage.plan });
+    case "watching":
+      return page.publisher === "paused" ? step(page, { do: "reload" }) : step(page);
+    default:
+      return step(page);
+  }
+}
+
+function onMedia(page: Page, media: Media): Step {
+  if (media !== "playing") return step({ ...page, media });
+  // In `lost` the buffer may still be playing out: that is no sign of recovery, `flow` is.
+  const failures = page.stage.at === "watching" ? 0 : page.failures;
+  return step({ ...page, media, picture: true, failures });
+}
+
+function onEdge(page: Page, what: "gone" | "silent" | "broken", roll: number): Step {
+  if (page.stage.at !== "watching" && page.stage.at !== "lost") return step(page);
+  // What has been played to its end needs nobody any more; going back in it asks for a new place.
+  if (label(page) === "ended") return step(page);
+  if (what === "broken" && page.failures >= BROKEN_MAX) {
+    return step({ ...page, stage: { at: "failed", error: "cannot_play" }, detail: "" }, { do: "unload" });
+  }
+  if (what === "silent" && page.stage.at === "watching" && page.publisher === "paused") {
+    return step(page, { do: "wake", ms: PAUSED_RELOAD_MS });
+  }
+  return lose(page, `edge_${what}`, what === "silent" && page.failures % 2 === 0 ? "reload" : "join", roll);
+}
+
+function onFlow(page: Page): Step {
+  if (page.stage.at !== "lost") return step(page);
+  return step({ ...page, stage: { at: "watching" }, failures: 0, detail: "" });
+}
+
+function onPublisher(page: Page, publisher: Publisher): Step {
+  const back = label(page) === "ended" && page.publisher === "ended" && publisher === "live";
+  const started = { ...page, publisher };
+  return back ? step({ ...started, stage: { at: "connecting" }, media: "starting" }, { do: "join" }) : step(started);
+}
+
+function onAgain(page: Page): Step {
+  switch (label(page)) {
+    case "blocked":
+    case "stopped":
+      return step(page, { do: "play" });
+    case "ended":
+      return page.stage.at === "over" ? step(page, { do: "join" }) : step(page, { do: "replay" });
+    case "waiting":
+    case "refused":
+    case "lost":
+      return step(page, { do: "join" });
+    case "denied":
+    case "failed":
+      return step({ ...page, stage: { at: "connecting" }, failures: 0 }, { do: "join" });
+    default:
+      return step(page);
+  }
+}
+
+function wait(page: Page, known: boolean, afterS: number, roll: number): Step {
+  const retryMs = spread(afterS * 1000, roll);
+  return step({ ...page, stage: { at: "waiting", known, retryMs } }, { do: "wake", ms: retryMs });
+}
+
+function over(page: Page, roll: number): Step {
+  const retryMs = spread(OVER_MS, roll);
+  return step({ ...page, stage: { at: "over", retryMs } }, { do: "wake", ms: retryMs });
+}
+
+function lose(page: Page, error: string, plan: "reload" | "join", roll: number): Step {
+  const retryMs = backoffMs(page.failures, roll);
+  const stage: Stage = { at: "lost", error, retryMs, plan };
+  return step({ ...page, stage, failures: page.failures + 1 }, { do: "wake", ms: retryMs });
+}
+
+/** Edges honour sessions while the manager is away, so between two joins the old edge is tried again. */
+function afterUnreachable(page: Page): "reload" | "join" {
+  return page.picture && page.failures % 2 === 1 ? "reload" : "join";
+}
+
+/** Never earlier than asked for, and up to a quarter later, so that a crowd does not come back as one. */
+function spread(ms: number, roll: number): number {
+  return Math.round(ms * (1 + roll / 4));
+}
+
+/** Full jitter over the upper half: quick at first, patient later. */
+function backoffMs(failures: number, roll: number): number {
+  const ceiling = Math.min(BACKOFF_MS * 2 ** failures, BACKOFF_MS_MAX);
+  return Math.round((ceiling * (1 + roll)) / 2);
+}
+
+function step(page: Page, ...effects: Effect[]): Step {
+  return { page, effects };
+}

@@ -1,0 +1,43 @@
+// What must something be able to do to play a stream here? Two can: hls.js (player/hls.ts) and, where there is no
+// Media Source Extensions, the browser itself (player/native.ts). Both speak in the same few events.
+
+/** One quality of the ladder. `id` is the player's own. */
+export interface Rung {
+  id: number;
+  height: number;
+  bitrate: number;
+}
+
+/** Where to begin: at the live edge (or the start of a recording), at a position, or at a wall clock time. */
+export type From = { at: "default" } | { at: "seconds"; seconds: number } | { at: "date"; ms: number };
+
+export interface Player {
+  load(hls: string, from: From, maxRate: number | null): void;
+  /** Ask the same edge again, keeping what is buffered. */
+  reload(): void;
+  unload(): void;
+  /** Best first; empty when the player does not say. */
+  rungs(): Rung[];
+  /** The one being shown. */
+  current(): Rung | null;
+  /** null when chosen automatically. */
+  chosen(): number | null;
+  choose(id: number | null): void;
+  /** A stream that may still grow. null until known. */
+  live(): boolean | null;
+  /** What can be sought, in media seconds. */
+  range(): { start: number; end: number } | null;
+  /** Where a viewer at the live edge should be, media seconds. */
+  liveSync(): number | null;
+  /** Programme date at the playhead, ms since 1970. */
+  dateMs(): number | null;
+  /** bits per second */
+  bandwidth(): number | null;
+  /** Media body bytes received. */
+  bytes(): number;
+}
+
+export type PlayerEvent =
+  | { is: "edge"; what: "gone" | "silent" | "broken" }
+  /** Bytes or playlists came in. */
+  | { is: "flow" };
