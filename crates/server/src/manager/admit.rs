@@ -1,0 +1,268 @@
+//! May this viewer watch this stream, and where? The whole of a join: token, stream, room, ticket. It waits for
+//! nothing and nobody; what must be written down goes into a queue.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderValue, Response, StatusCode};
+use serde::Serialize;
+use trellis_core::manager::redirect::RETRY_AFTER_MAX;
+use trellis_proto::{Class, SessionId, StreamId, Ticket};
+
+use super::accounts::JoinRow;
+use super::auth::{self, Denied, Viewer};
+use super::directory::Stream;
+use super::registry::{Held, Place};
+use super::{Manager, Now, api, keys};
+use crate::cluster_api::StreamState;
+
+/// Bits of a ticket's expiry and rate; the wire ends at 2^40.
+const TICKET_NUMBER_MAX: u64 = 1 << 40;
+const NOT_LIVE_RETRY: Duration = Duration::from_secs(2);
+
+/// A place granted.
+#[derive(Debug, Clone)]
+pub struct Admission {
+    stream: StreamId,
+    state: StreamState,
+    place: Place,
+    session: SessionId,
+    ticket: String,
+    max_rate: u64,
+    expires_s: u64,
+}
+
+/// Why there is no place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refused {
+    /// The stream wants a token.
+    TokenMissing,
+    /// The token is none of ours.
+    TokenInvalid(Cow<'static, str>),
+    /// It was.
+    TokenExpired,
+    /// It is for something else.
+    NotAllowed,
+    /// Never heard of.
+    NoSuchStream,
+    /// Nobody publishes it.
+    NotLive,
+    /// Every edge is full.
+    NoCapacity(Duration),
+}
+
+/// The answer to a granted join.
+#[derive(Serialize, utoipa::ToSchema)]
+pub struct JoinReply<'a> {
+    /// The stream.
+    stream: &'a str,
+    /// What the viewer finds: `live`, `paused`, `ended` or `vod`.
+    state: StreamState,
+    /// The multivariant playlist: a URL, or a path on the manager's own host.
+    hls: &'a str,
+    /// The capability inside `hls`, for engines that make their own URLs.
+    ticket: &'a str,
+    /// Session id, 32 hex digits, as in the accounts.
+    session: &'a str,
+    /// Most bit/s of media this place gets.
+    max_rate: u64,
+    /// Seconds since the Unix epoch after which the ticket is void.
+    expires_at: u64,
+    /// The manager's clock, ms since the Unix epoch.
+    server_time_ms: u64,
+}
+
+impl Manager {
+    /// Answers `POST /v1/streams/{stream}/join` with this `Authorization` header.
+    pub fn join(&self, stream: &str, authorization: Option<&str>, now: Now) -> Response<Bytes> {
+        let admitted = bearer(authorization).and_then(|token| self.admit(stream, token, now));
+        match admitted {
+            Ok(admission) => admission.reply(now),
+            Err(refused) => refused.reply(),
+        }
+    }
+
+    /// Answers `GET /v1/streams/{stream}/play.m3u8` with this `token` in its query.
+    pub fn play(&self, stream: &str, token: Option<&str>, now: Now) -> Response<Bytes> {
+        match self.admit(stream, token, now) {
+            Ok(admission) => admission.redirect(),
+            Err(refused) => refused.reply(),
+        }
+    }
+
+    fn admit(&self, stream: &str, token: Option<&str>, now: Now) -> Result<Admission, Refused> {
+        let result = self.decide(stream, token, now);
+        self.metrics.joined(result.as_ref().map_or_else(Refused::word, |_| "granted"));
+        result
+    }
+
+    fn decide(&self, name: &str, token: Option<&str>, now: Now) -> Result<Admission, Refused> {
+        let (stream, viewer) = self.authorize(name, token, now)?;
+        let (held, place, max_rate) = self.find_room(&stream, viewer.max_rate, now)?;
+        let session = SessionId(keys::random());
+        let expires_s = viewer.expires_s.min(TICKET_NUMBER_MAX);
+        let ticket = Ticket {
+            session,
+            stream: stream.name.clone(),
+            edge: place.edge.as_ref().to_owned(),
+            expires_s,
+            max_rate,
+            class: viewer.class,
+        };
+        let ticket = self.keys.ticket.sign(&ticket);
+        self.accounts.on_join(JoinRow {
+            session,
+            viewer: viewer.id,
+            stream: stream.name.clone(),
+            edge: place.edge.clone(),
+            joined_ms: now.unix_ms,
+            expires_ms: expires_s.saturating_mul(1000),
+        });
+        Ok(Admission { stream: stream.name.clone(), state: held.state, place, session, ticket, max_rate, expires_s })
+    }
+
+    /// Authentication, then authorization. A token that is shown must be good, also where none is needed.
+    fn authorize(&self, name: &str, token: Option<&str>, now: Now) -> Result<(Arc<Stream>, Viewer), Refused> {
+        let known = |kid: &str| self.directory().key(kid);
+        let viewer = token.map(|token| auth::authenticate(token, now.unix_s(), known)).transpose()?;
+        let stream = self.stream(name).ok_or(Refused::NoSuchStream)?;
+        match viewer {
+            Some((key, viewer)) if key.allows(&viewer, name) => Ok((stream, viewer)),
+            Some(_) => Err(Refused::NotAllowed),
+            None if stream.open => Ok((stream, self.anonymous(now))),
+            None => Err(Refused::TokenMissing),
+        }
+    }
+
+    /// Whoever watches an open stream without a token.
+    fn anonymous(&self, now: Now) -> Viewer {
+        let expires_s = now.unix_s().saturating_add(self.config.open_session_s);
+        Viewer { id: String::new(), stream: String::new(), expires_s, class: Class::Standard, max_rate: None }
+    }
+
+    /// A viewer is given the rate of the best rendition and some headroom, unless token or stream say less.
+    fn find_room(&self, stream: &Stream, most: Option<u64>, now: Now) -> Result<(Held, Place, u64), Refused> {
+        let mut registry = self.registry();
+        let held = registry.held(now.mono, &stream.name).filter(|held| held.state != StreamState::Waiting);
+        let held = held.ok_or(Refused::NotLive)?;
+        let rate = match held.rate_bps {
+            0 => self.config.unknown_rate_bps,
+            rate => rate.saturating_add(rate.saturating_mul(u64::from(self.config.rate_headroom_percent)) / 100),
+        };
+        let limits = [most, stream.max_rate, Some(TICKET_NUMBER_MAX)];
+        let max_rate = limits.into_iter().flatten().fold(rate, u64::min).max(1);
+        let place = registry.pick(now.mono, max_rate).map_err(|refusal| Refused::NoCapacity(refusal.retry_after))?;
+        Ok((held, place, max_rate))
+    }
+}
+
+/// The token of an `Authorization` header. Another scheme than Bearer is a mistake to be told about.
+fn bearer(authorization: Option<&str>) -> Result<Option<&str>, Refused> {
+    let Some(text) = authorization else { return Ok(None) };
+    match text.split_once(' ') {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(Some(token.trim())),
+        _ => Err(Refused::TokenInvalid("the Authorization header must read `Bearer <viewer token>`".into())),
+    }
+}
+
+impl Admission {
+    fn url(&self) -> String {
+        format!("{}/v/{}/s/{}/index.m3u8", self.place.base, self.ticket, self.stream)
+    }
+
+    fn reply(&self, now: Now) -> Response<Bytes> {
+        let reply = JoinReply {
+            stream: self.stream.as_str(),
+            state: self.state,
+            hls: &self.url(),
+            ticket: &self.ticket,
+            session: &hex::encode(self.session.0),
+            max_rate: self.max_rate,
+            expires_at: self.expires_s,
+            server_time_ms: now.unix_ms,
+        };
+        api::json(StatusCode::OK, &reply)
+    }
+
+    fn redirect(&self) -> Response<Bytes> {
+        let mut response = api::empty(StatusCode::FOUND);
+        let url = HeaderValue::try_from(self.url()).expect("base URLs are checked to be printable, tickets are base64url");
+        response.headers_mut().insert(LOCATION, url);
+        response
+    }
+}
+
+impl Refused {
+    /// For programs.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::TokenMissing => "token_missing",
+            Self::TokenInvalid(_) => "token_invalid",
+            Self::TokenExpired => "token_expired",
+            Self::NotAllowed => "not_allowed",
+            Self::NoSuchStream => "no_such_stream",
+            Self::NotLive => "not_live",
+            Self::NoCapacity(_) => "no_capacity",
+        }
+    }
+
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::TokenMissing | Self::TokenInvalid(_) | Self::TokenExpired => StatusCode::UNAUTHORIZED,
+            Self::NotAllowed => StatusCode::FORBIDDEN,
+            Self::NoSuchStream | Self::NotLive => StatusCode::NOT_FOUND,
+            Self::NoCapacity(_) => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// For people: what to do next.
+    fn message(&self) -> Cow<'static, str> {
+        match self {
+            Self::TokenMissing => "this stream is not open to all: ask its site for a viewer token and send it as bearer".into(),
+            Self::TokenInvalid(why) => format!("{why}; ask the stream's site for a new token").into(),
+            Self::TokenExpired => "the viewer token has expired: ask the stream's site for a new one".into(),
+            Self::NotAllowed => "the viewer token is for another stream".into(),
+            Self::NoSuchStream => "there is no stream of this name: check the spelling, or create it".into(),
+            Self::NotLive => "nobody publishes this stream now: try again when it starts".into(),
+            Self::NoCapacity(_) => "every edge is full: try again after the given time".into(),
+        }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::NotLive => Some(NOT_LIVE_RETRY),
+            Self::NoCapacity(after) => Some(spread(*after)),
+            _ => None,
+        }
+    }
+
+    fn reply(&self) -> Response<Bytes> {
+        let retry_after = self.retry_after().map(|after| after.as_secs() as u32);
+        let mut response = api::error(self.status(), self.word(), self.message(), retry_after);
+        if self.status() == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Some(seconds) = retry_after {
+            response.headers_mut().insert(RETRY_AFTER, seconds.into());
+        }
+        response
+    }
+}
+
+impl From<Denied> for Refused {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::Invalid(why) => Self::TokenInvalid(why),
+            Denied::Expired => Self::TokenExpired,
+        }
+    }
+}
+
+/// Up to half as much again: a crowd refused at once must not come back at once.
+fn spread(after: Duration) -> Duration {
+    let [random] = keys::random::<1>();
+    (after + after / 2 * u32::from(random) / 256).min(RETRY_AFTER_MAX)
+}

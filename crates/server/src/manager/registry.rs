@@ -1,0 +1,241 @@
+//! Which edges and origins are there, and where is a stream? Known from beats alone, so a restarted manager knows
+//! all again within a second; who falls silent for [`BEAT_TIMEOUT_MS`] is forgotten.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use trellis_core::manager::redirect::{self, Redirect, Refusal};
+use trellis_core::time::Instant;
+use trellis_proto::StreamId;
+use trellis_proto::limits::EDGE_NAME_BYTES_MAX;
+
+use crate::cluster_api::{BEAT_TIMEOUT_MS, EdgeBeat, OriginBeat, OriginStream, StreamSource, StreamState};
+
+/// Most origins one manager keeps.
+pub const ORIGINS_MAX: usize = 64;
+/// Most streams of one origin.
+pub const ORIGIN_STREAMS_MAX: usize = 10_000;
+const URL_BYTES_MAX: usize = 256;
+const DEAD_AFTER: Duration = Duration::from_millis(BEAT_TIMEOUT_MS);
+
+/// What beats told.
+pub struct Registry {
+    redirect: Redirect,
+    edges: HashMap<String, Place>,
+    origins: BTreeMap<String, Origin>,
+    /// Leave to publish that no beat shows yet.
+    grants: HashMap<StreamId, Grant>,
+}
+
+/// Where a viewer is sent.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// The edge's name, as it stands in tickets.
+    pub edge: Arc<str>,
+    /// What comes before `/v/{ticket}/…`: empty, or a URL without a slash at its end that is safe inside JSON.
+    pub base: Arc<str>,
+}
+
+/// An origin.
+pub struct Origin {
+    /// Base URL of its media.
+    pub media_url: String,
+    /// 64 hex digits.
+    pub public_key: String,
+    /// Its last beat.
+    pub last_beat: Instant,
+    streams: HashMap<StreamId, Held>,
+}
+
+/// A stream at an origin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Held {
+    /// What a viewer would find.
+    pub state: StreamState,
+    /// Bit/s; 0 while unknown.
+    pub rate_bps: u64,
+    /// Since when it is in this state.
+    pub since: Instant,
+}
+
+struct Grant {
+    origin: String,
+    at: Instant,
+}
+
+/// Why a beat is not believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BadBeat {
+    /// Names are made for logs, tickets and JSON.
+    #[error("a name must have 1 to 64 printable ASCII characters, without quotes and backslashes")]
+    Name,
+    /// Not a URL a player or edge can use.
+    #[error("a URL must start with http:// or https:// and have at most 256 characters, without spaces and quotes")]
+    Url,
+    /// Keys are 32 bytes.
+    #[error("`public_key` must be 64 hexadecimal digits")]
+    PublicKey,
+    /// A stream's name.
+    #[error("{0}")]
+    Stream(#[from] trellis_proto::IdError),
+    /// No more of them.
+    #[error("there are too many edges, origins or streams for one manager")]
+    TooMany,
+}
+
+impl Default for Registry {
+    fn default() -> Self {
+        let (edges, origins, grants) = Default::default();
+        Self { redirect: Redirect::new(DEAD_AFTER), edges, origins, grants }
+    }
+}
+
+impl Registry {
+    /// An edge reports.
+    pub fn on_edge_beat(&mut self, now: Instant, beat: &EdgeBeat) -> Result<(), BadBeat> {
+        if !plain(&beat.edge, EDGE_NAME_BYTES_MAX) {
+            return Err(BadBeat::Name);
+        }
+        let base = beat.public_url.as_deref().unwrap_or_default().trim_end_matches('/');
+        if beat.public_url.is_some() && !is_url(base) {
+            return Err(BadBeat::Url);
+        }
+        let report = redirect::Beat {
+            capacity_bps: beat.capacity_bps,
+            committed_bps: beat.committed_bps,
+            admitted_bps_total: beat.admitted_bps_total,
+            sessions: beat.sessions,
+            departures_per_minute: beat.departures_per_minute,
+            draining: beat.draining,
+        };
+        self.redirect.on_beat(now, &beat.edge, report).map_err(|_| BadBeat::TooMany)?;
+        if self.edges.get(&beat.edge).is_none_or(|place| &*place.base != base) {
+            let place = Place { edge: beat.edge.as_str().into(), base: base.into() };
+            self.edges.insert(beat.edge.clone(), place);
+        }
+        Ok(())
+    }
+
+    /// An origin reports.
+    pub fn on_origin_beat(&mut self, now: Instant, beat: &OriginBeat) -> Result<(), BadBeat> {
+        if !plain(&beat.origin, EDGE_NAME_BYTES_MAX) {
+            return Err(BadBeat::Name);
+        }
+        if !is_url(&beat.media_url) {
+            return Err(BadBeat::Url);
+        }
+        if beat.public_key.len() != 64 || hex::decode(&beat.public_key).is_err() {
+            return Err(BadBeat::PublicKey);
+        }
+        let known = self.origins.get(&beat.origin);
+        if beat.streams.len() > ORIGIN_STREAMS_MAX || (known.is_none() && self.origins.len() == ORIGINS_MAX) {
+            return Err(BadBeat::TooMany);
+        }
+        let hold = |stream: &OriginStream| -> Result<(StreamId, Held), BadBeat> {
+            let name: StreamId = stream.stream.parse()?;
+            let before = known.and_then(|origin| origin.streams.get(&name)).filter(|held| held.state == stream.state);
+            let since = before.map_or(now, |held| held.since);
+            Ok((name, Held { state: stream.state, rate_bps: stream.rate_bps, since }))
+        };
+        let origin = Origin {
+            media_url: beat.media_url.trim_end_matches('/').to_owned(),
+            public_key: beat.public_key.to_ascii_lowercase(),
+            last_beat: now,
+            streams: beat.streams.iter().map(hold).collect::<Result<_, _>>()?,
+        };
+        self.origins.insert(beat.origin.clone(), origin);
+        Ok(())
+    }
+
+    /// What a viewer of `stream` would find now.
+    pub fn held(&self, now: Instant, stream: &StreamId) -> Option<Held> {
+        self.best(now, stream).map(|(_, held)| held)
+    }
+
+    /// Where an edge finds `stream`.
+    pub fn source(&self, now: Instant, stream: &StreamId) -> Option<StreamSource> {
+        let (origin, _) = self.best(now, stream)?;
+        Some(StreamSource { media_url: origin.media_url.clone(), public_key: origin.public_key.clone() })
+    }
+
+    /// Sets `rate_bps` aside at an edge with room.
+    pub fn pick(&mut self, now: Instant, rate_bps: u64) -> Result<Place, Refusal> {
+        let name = self.redirect.pick(now, rate_bps)?;
+        Ok(self.edges.get(name).expect("every edge that beats has a place").clone())
+    }
+
+    /// Notes that `origin` may publish `stream`. False: another origin has a publisher, or leave for one.
+    pub fn grant(&mut self, now: Instant, stream: &StreamId, origin: &str) -> bool {
+        let publishing = |held: &Held| matches!(held.state, StreamState::Live | StreamState::Paused);
+        let elsewhere = |(name, other): (&str, &Origin)| name != origin && other.streams.get(stream).is_some_and(publishing);
+        if self.living(now).any(elsewhere) {
+            return false;
+        }
+        if self.grants.get(stream).is_some_and(|grant| grant.origin != origin && now.since(grant.at) <= DEAD_AFTER) {
+            return false;
+        }
+        self.grants.insert(stream.clone(), Grant { origin: origin.to_owned(), at: now });
+        true
+    }
+
+    /// Forgets who fell silent; names the edges among them.
+    pub fn expire(&mut self, now: Instant) -> Vec<String> {
+        self.origins.retain(|_, origin| now.since(origin.last_beat) <= DEAD_AFTER);
+        self.grants.retain(|_, grant| now.since(grant.at) <= DEAD_AFTER);
+        let dead = self.redirect.expire(now);
+        for name in &dead {
+            self.edges.remove(name);
+        }
+        dead
+    }
+
+    /// All edges with their base URLs, by name.
+    pub fn edges(&self) -> impl Iterator<Item = (&redirect::Edge, &Place)> {
+        self.redirect.edges().iter().filter_map(|edge| Some((edge, self.edges.get(edge.name())?)))
+    }
+
+    /// All origins, by name.
+    pub fn origins(&self) -> impl Iterator<Item = (&String, &Origin)> {
+        self.origins.iter()
+    }
+
+    fn living(&self, now: Instant) -> impl Iterator<Item = (&str, &Origin)> {
+        let alive = move |origin: &Origin| now.since(origin.last_beat) <= DEAD_AFTER;
+        self.origins.iter().filter(move |(_, origin)| alive(origin)).map(|(name, origin)| (name.as_str(), origin))
+    }
+
+    /// Of several origins that hold the stream: the livelier, then the one whose state is newer.
+    fn best(&self, now: Instant, stream: &StreamId) -> Option<(&Origin, Held)> {
+        let holders = self.living(now).filter_map(|(_, origin)| Some((origin, *origin.streams.get(stream)?)));
+        holders.max_by_key(|(_, held)| (liveliness(held.state), held.since))
+    }
+}
+
+impl Origin {
+    /// Its streams, by name.
+    pub fn streams(&self) -> Vec<(&StreamId, &Held)> {
+        let mut streams: Vec<_> = self.streams.iter().collect();
+        streams.sort_by_key(|(name, _)| *name);
+        streams
+    }
+}
+
+fn liveliness(state: StreamState) -> u8 {
+    match state {
+        StreamState::Waiting => 0,
+        StreamState::Ended => 1,
+        StreamState::Vod => 2,
+        StreamState::Paused => 3,
+        StreamState::Live => 4,
+    }
+}
+
+fn plain(text: &str, bytes_max: usize) -> bool {
+    let quotes = |b: u8| matches!(b, b'"' | b'\\' | b'\'' | b'<' | b'>');
+    !text.is_empty() && text.len() <= bytes_max && text.bytes().all(|b| b.is_ascii_graphic() && !quotes(b))
+}
+
+fn is_url(text: &str) -> bool {
+    (text.starts_with("http://") || text.starts_with("https://")) && plain(text, URL_BYTES_MAX)
+}
