@@ -242,6 +242,13 @@ impl Timeline {
         Some((run.catalogue.run, run.last()?.part))
     }
 
+    /// First media sequence number and discontinuity of a live run that would continue this stream. `None`: there
+    /// is nothing to continue.
+    pub fn next_run(&self) -> Option<(u64, u64)> {
+        let run = self.runs.iter().rev().find(|run| !run.is_empty())?;
+        (run.catalogue.mode == Mode::Live).then(|| (run.next_msn(), run.catalogue.discontinuity + 1))
+    }
+
     /// Peak bit/s of the best video and the first audio together, as measured; by the catalogue until a segment
     /// is complete, 0 before there is one.
     pub fn rate_bps(&self) -> u64 {
@@ -299,13 +306,8 @@ impl Timeline {
     }
 
     fn relation(&self, new: &Catalogue) -> Relation {
-        let before = self.runs.iter().rev().find(|run| !run.is_empty());
-        let continues = before.is_some_and(|run| {
-            run.catalogue.mode == Mode::Live
-                && new.mode == Mode::Live
-                && new.first_msn == run.next_msn()
-                && new.discontinuity == run.catalogue.discontinuity + 1
-        });
+        let numbers = (new.first_msn, new.discontinuity);
+        let continues = new.mode == Mode::Live && self.next_run() == Some(numbers);
         match self.newest() {
             _ if continues => Relation::Continues,
             Some(newest) if new.started_ms < newest.started_ms => Relation::Stale,

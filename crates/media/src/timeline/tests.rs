@@ -30,7 +30,10 @@ fn the_state_follows_the_publisher() {
     assert_eq!(timeline.state(), State::Live);
     say_all(&mut timeline, [first.end(EndReason::Paused)]);
     assert_eq!(timeline.state(), State::Paused);
-    let mut second = first.again(2);
+    // A run that has had no part counts for nothing.
+    say_all(&mut timeline, [first.again(2).announce()]);
+    assert_eq!(timeline.next_run(), Some((1, 1)));
+    let mut second = first.again(3);
     say_all(&mut timeline, [second.announce()]);
     assert_eq!(timeline.state(), State::Paused, "a catalogue alone shows nothing yet");
     say_all(&mut timeline, [second.part(PART_US, false)]);
