@@ -103,9 +103,14 @@ fn media(out: &mut Vec<u8>, track: &Track) {
 }
 
 /// A part: `moof` + `mdat` with `samples`, the first decoded at `dts` (ticks). Empty when there are no samples.
+pub fn part(sequence: u32, dts: u64, samples: &[Sample]) -> Result<Bytes, Error> {
+    fragment(TRACK_ID, sequence, dts, samples)
+}
+
+/// A [`part`] of a stream with several tracks.
 ///
 /// What is the same for all samples is said once, so that a part of audio costs four bytes a frame.
-pub fn part(sequence: u32, dts: u64, samples: &[Sample]) -> Result<Bytes, Error> {
+pub fn fragment(track_id: u32, sequence: u32, dts: u64, samples: &[Sample]) -> Result<Bytes, Error> {
     let Some(first) = samples.first() else { return Ok(Bytes::new()) };
     let flags = first.flags();
     let same_duration = samples.iter().all(|s| s.duration == first.duration);
@@ -132,7 +137,7 @@ pub fn part(sequence: u32, dts: u64, samples: &[Sample]) -> Result<Bytes, Error>
     header(&mut out, tfhd_bytes, b"tfhd");
     let tfhd_flags = [TFHD_BASE_IS_MOOF, TFHD_DURATION * u32::from(same_duration), TFHD_FLAGS * u32::from(same_flags)];
     out.put_u32(tfhd_flags.iter().sum());
-    out.put_u32(TRACK_ID);
+    out.put_u32(track_id);
     if same_duration {
         out.put_u32(first.duration);
     }

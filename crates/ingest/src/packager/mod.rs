@@ -34,7 +34,7 @@ pub struct Options {
 
 /// The machine: push bytes, poll events, finish.
 ///
-/// ```ignore
+/// ```
 /// use trellis_ingest::packager::{Event, Options, Packager};
 ///
 /// let mut packager = Packager::new(Options::default());

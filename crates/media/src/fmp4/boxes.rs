@@ -37,6 +37,18 @@ impl Header {
     }
 }
 
+/// How many bytes of a stream come before its first fragment (`moof`); `None` when there is none.
+pub fn header_bytes(stream: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    loop {
+        let header = Header::parse(stream.get(at..)?).ok()??;
+        if header.kind == *b"moof" {
+            return Some(at);
+        }
+        at = at.checked_add(usize::try_from(header.bytes?).ok()?)?;
+    }
+}
+
 /// The child boxes in a container's body, as (type, body).
 pub(crate) struct Children<'a>(pub &'a [u8]);
 

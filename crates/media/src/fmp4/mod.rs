@@ -14,6 +14,7 @@ mod reader;
 mod tests;
 
 pub(crate) use boxes::Children;
+pub use boxes::header_bytes;
 pub use error::Error;
 pub use movie::{Movie, SampleEntry, Track, TrackKind};
 pub use reader::{Item, Reader, Sample};
