@@ -11,11 +11,15 @@ pub mod auth;
 mod clock;
 mod config;
 pub mod directory;
+#[cfg(test)]
+pub mod fuzz;
 mod keys;
 mod metrics;
 pub mod openapi;
 pub mod registry;
 pub mod store;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};

@@ -1,0 +1,146 @@
+//! Accounts: nothing counted twice, nothing lost.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use super::{House, edge_beat};
+
+const T: u64 = super::START_S * 1000;
+
+fn usage(session: &str, started: u64, updated: u64, media: u64, ended: Value) -> Value {
+    json!({"session": session, "stream": "open", "started_ms": started, "updated_ms": updated, "ended": ended,
+        "media_bytes": media, "other_bytes": media / 10})
+}
+
+async fn report(house: &House, records: Value) {
+    let got = house.cluster("POST", "/v1/cluster/edges", edge_beat("e", json!({"usage": records}))).await;
+    assert_eq!(got.status, StatusCode::OK, "{got:?}");
+    assert_eq!(got.body["ticket_key"], hex::encode(house.manager.ticket_key()));
+}
+
+/// (media, other, why it ended, when) of the newest account.
+async fn newest(house: &House) -> (u64, u64, Option<String>, Option<u64>) {
+    let got = house.admin("GET", "/v1/admin/accounts?limit=1", json!(null)).await;
+    let account = &got.body["accounts"][0];
+    let number = |key: &str| account[key].as_u64();
+    let why = account["ended"].as_str().map(String::from);
+    (number("edge_media_bytes").unwrap(), number("edge_other_bytes").unwrap(), why, number("ended_ms"))
+}
+
+#[tokio::test]
+async fn a_session_is_recorded_from_join_to_end() {
+    let house = House::new().await;
+    house.on_air().await;
+    let joined = house.join("open", Some(&house.token("anna", "open"))).await;
+    let session = joined.body["session"].as_str().unwrap();
+    report(&house, json!([usage(session, T + 50, T + 900, 1000, json!(null)), {"session": "bad", "stream": "open",
+        "started_ms": 0, "updated_ms": 0, "ended": null, "media_bytes": 0, "other_bytes": 0}])).await;
+    report(&house, json!([usage(session, T + 50, T + 9000, 5000, json!("idle"))])).await;
+    let got = house.admin("GET", "/v1/admin/accounts?viewer=anna&stream=open", json!(null)).await;
+    let account = json!({"session": session, "viewer": "anna", "stream": "open", "edge": "e", "joined_ms": T,
+        "started_ms": T + 50, "ended_ms": T + 9000, "ended": "idle", "edge_media_bytes": 5000, "edge_other_bytes": 500});
+    assert_eq!(got.body, json!({"accounts": [account], "next": null}));
+}
+
+#[tokio::test]
+async fn repeated_and_late_reports_change_nothing() {
+    let house = House::new().await;
+    let s = "0123456789abcdef0123456789abcdef";
+    let first = usage(s, T, T + 10, 100, json!(null));
+    let ended = usage(s, T, T + 20, 300, json!("idle"));
+    report(&house, json!([first.clone(), first.clone()])).await;
+    assert_eq!(newest(&house).await, (100, 10, None, None));
+    report(&house, json!([ended.clone()])).await;
+    for late in [first, ended, usage(s, T, T + 20, 300, json!(null))] {
+        report(&house, json!([late])).await;
+        assert_eq!(newest(&house).await, (300, 30, Some("idle".into()), Some(T + 20)));
+    }
+    // The player comes back: the same place, begun anew at the edge.
+    let again = usage(s, T + 500, T + 600, 50, json!(null));
+    report(&house, json!([again])).await;
+    report(&house, json!([again])).await;
+    assert_eq!(newest(&house).await, (350, 35, None, None));
+    report(&house, json!([usage(s, T + 500, T + 700, 80, json!("expired"))])).await;
+    assert_eq!(newest(&house).await, (380, 38, Some("expired".into()), Some(T + 700)));
+}
+
+#[tokio::test]
+async fn a_lost_edges_sessions_end_and_begin_again_when_it_returns() {
+    let house = House::new().await;
+    house.on_air().await;
+    let session = house.join("open", None).await.body["session"].as_str().unwrap().to_owned();
+    let record = usage(&session, T + 10, T + 1000, 700, json!(null));
+    report(&house, json!([record])).await;
+    house.pass(Duration::from_secs(4));
+    house.manager.expire(house.manager.now()).await;
+    // A job for the writer and a report after it come in order.
+    let got = house.cluster("POST", "/v1/cluster/edges", edge_beat("f", json!({"usage": [usage(&"0".repeat(32), T, T, 0, json!("idle"))]}))).await;
+    assert_eq!(got.status, StatusCode::OK);
+    let lost = house.admin("GET", "/v1/admin/accounts?stream=open", json!(null)).await.body["accounts"][1].clone();
+    assert_eq!((lost["ended"].as_str(), lost["ended_ms"].as_u64()), (Some("edge_lost"), Some(T + 1000)));
+    report(&house, json!([record])).await;
+    let back = house.admin("GET", "/v1/admin/accounts?stream=open", json!(null)).await.body["accounts"][1].clone();
+    assert_eq!((back["ended"].as_str(), back["edge_media_bytes"].as_u64()), (None, Some(700)));
+}
+
+#[tokio::test]
+async fn many_joins_and_reports_are_all_kept_across_a_restart() {
+    let house = House::new().await;
+    house.on_air().await;
+    let token = house.token("anna", "open");
+    let mut records = Vec::new();
+    // More than a statement's rows, and not a multiple of them.
+    for i in 0..150 {
+        let now = house.manager.now();
+        let stream = if i % 2 == 0 { "open" } else { "live" };
+        let token = if i % 2 == 0 { token.clone() } else { house.token("bert", "live") };
+        let reply = house.manager.join(stream, Some(&format!("Bearer {token}")), now);
+        // 2.3 Mbit/s each: the edge is full after 43.
+        if reply.status() == StatusCode::OK {
+            let body: Value = serde_json::from_slice(reply.body()).unwrap();
+            records.push(usage(body["session"].as_str().unwrap(), T + 1, T + 2, 10, json!(null)));
+        }
+        if i % 40 == 39 {
+            let room = edge_beat("e", json!({"capacity_bps": 1_000_000_000_000u64}));
+            house.cluster("POST", "/v1/cluster/edges", room).await;
+        }
+    }
+    assert_eq!(records.len(), 150);
+    report(&house, json!(records[..70])).await;
+    let house = house.restarted().await;
+    let page = async |query: &str| house.admin("GET", &format!("/v1/admin/accounts?{query}"), json!(null)).await.body;
+    let all = page("limit=1000").await;
+    let accounts = all["accounts"].as_array().unwrap();
+    assert_eq!((accounts.len(), all["next"].as_u64()), (150, None));
+    assert_eq!(accounts.iter().filter(|account| account["edge_media_bytes"] == 10).count(), 70);
+    assert_eq!(page("viewer=bert&limit=1000").await["accounts"].as_array().unwrap().len(), 75);
+    assert_eq!(page(&format!("since_ms={}", T + 1)).await["accounts"], json!([]));
+    // Pages join up without a seam.
+    let (mut seen, mut next) = (0, String::new());
+    loop {
+        let page = page(&format!("limit=40{next}")).await;
+        seen += page["accounts"].as_array().unwrap().len();
+        match page["next"].as_u64() {
+            Some(cursor) => next = format!("&before={cursor}"),
+            None => break,
+        }
+    }
+    assert_eq!(seen, 150);
+    house.manager.close().await;
+}
+
+#[tokio::test]
+async fn places_that_ran_out_unseen_are_closed() {
+    let house = House::new().await;
+    house.on_air().await;
+    house.join("open", Some(&house.token("anna", "open"))).await;
+    house.pass(Duration::from_secs(3600 + 61));
+    house.manager.sweep().await;
+    // Behind the sweep in the writer's queue.
+    report(&house, json!([usage(&"0".repeat(32), T, T, 0, json!(null))])).await;
+    let got = house.admin("GET", "/v1/admin/accounts?viewer=anna", json!(null)).await;
+    let account = &got.body["accounts"][0];
+    assert_eq!((account["ended"].as_str(), account["ended_ms"].as_u64(), account["started_ms"].as_u64()), (Some("expired"), Some(T + 3_600_000), None));
+}

@@ -1,0 +1,137 @@
+//! What origins and edges may and what they are told.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use serde_json::json;
+
+use super::{House, edge_beat, origin_beat};
+use crate::manager::ManagerConfig;
+
+fn publish(stream: &str, key: &str, origin: &str) -> serde_json::Value {
+    json!({"stream": stream, "key": key, "origin": origin, "open": null})
+}
+
+#[tokio::test]
+async fn strangers_learn_nothing() {
+    let house = House::new().await;
+    for (method, path) in [("POST", "/v1/cluster/edges"), ("GET", "/v1/cluster/streams/live"), ("GET", "/v1/admin/streams")] {
+        for key in ["", "x", house.manager.publish_key()] {
+            let got = house.send(method, path, key, &json!({})).await;
+            assert_eq!(got.status, StatusCode::UNAUTHORIZED, "{path}");
+            assert_eq!(got.headers["www-authenticate"], "Bearer");
+        }
+    }
+    let swapped = house.send("GET", "/v1/admin/streams", house.manager.server_key(), &json!(null)).await;
+    assert_eq!(swapped.body["error"], "admin_key_invalid");
+}
+
+#[tokio::test]
+async fn garbage_is_refused_with_a_reason() {
+    let house = House::new().await;
+    let bad = [
+        ("edges", json!({})),
+        ("edges", json!([1, 2])),
+        ("edges", edge_beat("", json!({}))),
+        ("edges", edge_beat("a b", json!({}))),
+        ("edges", edge_beat(&"x".repeat(65), json!({}))),
+        ("edges", edge_beat("e", json!({"capacity_bps": -1}))),
+        ("edges", edge_beat("e", json!({"public_url": "javascript:alert(1)"}))),
+        ("edges", edge_beat("e", json!({"public_url": "http://e/\"><script>"}))),
+        ("edges", edge_beat("e", json!({"public_url": "http://e/\r\nx: y"}))),
+        ("origins", origin_beat("o", json!([{"stream": "../x", "state": "live", "rate_bps": 1}]))),
+        ("origins", origin_beat("o", json!([{"stream": "x", "state": "asleep", "rate_bps": 1}]))),
+        ("publish", publish("No Such Name", house.manager.publish_key(), "o")),
+    ];
+    for (path, body) in bad {
+        let got = house.cluster("POST", &format!("/v1/cluster/{path}"), body.clone()).await;
+        assert_eq!((got.status, got.body["error"].as_str()), (StatusCode::BAD_REQUEST, Some("bad_request")), "{body}");
+    }
+    let huge = json!({"stream": "x".repeat(70_000)});
+    assert_eq!(house.cluster("POST", "/v1/cluster/publish", huge).await.status, StatusCode::PAYLOAD_TOO_LARGE);
+    let huge = edge_beat(&"x".repeat(5 << 20), json!({}));
+    assert_eq!(house.cluster("POST", "/v1/cluster/edges", huge).await.body["error"], "body_too_large");
+}
+
+#[tokio::test]
+async fn who_may_publish_is_decided_by_the_key() {
+    let house = House::new().await;
+    let key = |got: super::Got| got.body["key"].as_str().unwrap().to_owned();
+    let own = key(house.admin("POST", "/v1/admin/streams", json!({"stream": "live", "open": true})).await);
+    let other = key(house.admin("POST", "/v1/admin/streams", json!({"stream": "other"})).await);
+    let ask = async |stream: &str, key: &str| {
+        let got = house.cluster("POST", "/v1/cluster/publish", publish(stream, key, "o")).await;
+        (got.status.as_u16(), got.body["error"].as_str().map(String::from), got.body["open"].as_bool())
+    };
+    assert_eq!(ask("live", &own).await, (200, None, Some(true)));
+    assert_eq!(ask("live", house.manager.publish_key()).await, (200, None, Some(true)));
+    assert_eq!(ask("live", &other).await, (403, Some("not_allowed".into()), None));
+    assert_eq!(ask("live", "guess").await, (401, Some("stream_key_invalid".into()), None));
+    assert_eq!(ask("live", "").await, (401, Some("stream_key_invalid".into()), None));
+    // A stream key makes no streams; the publish key does.
+    assert_eq!(ask("fresh", &own).await, (403, Some("not_allowed".into()), None));
+    assert_eq!(ask("fresh", house.manager.publish_key()).await, (200, None, Some(false)));
+    assert_eq!(house.join("fresh", None).await.body["error"], "token_missing");
+    // A new stream key ends the old one.
+    let new = key(house.admin("PATCH", "/v1/admin/streams/live", json!({"new_key": true})).await);
+    assert_eq!(ask("live", &own).await.0, 401);
+    assert_eq!(ask("live", &new).await.0, 200);
+}
+
+#[tokio::test]
+async fn a_stream_made_by_publishing_is_open_when_said_so() {
+    let house = House::with(ManagerConfig { default_open: true, ..ManagerConfig::default() }).await;
+    let key = house.manager.publish_key().to_owned();
+    let open = async |stream: &str, open: Option<bool>| {
+        let body = json!({"stream": stream, "key": key, "origin": "o", "open": open});
+        house.cluster("POST", "/v1/cluster/publish", body).await.body["open"].clone()
+    };
+    assert_eq!(open("a", None).await, true);
+    assert_eq!(open("b", Some(false)).await, false);
+    // Asked again, what it is stands.
+    assert_eq!(open("b", Some(true)).await, false);
+}
+
+#[tokio::test]
+async fn one_origin_at_a_time_publishes_a_stream() {
+    let house = House::new().await;
+    let key = house.manager.publish_key().to_owned();
+    let ask = async |origin: &str| house.cluster("POST", "/v1/cluster/publish", publish("live", &key, origin)).await.status.as_u16();
+    let beat = async |origin: &str, state: &str| {
+        let streams = json!([{"stream": "live", "state": state, "rate_bps": 1}]);
+        house.cluster("POST", "/v1/cluster/origins", origin_beat(origin, streams)).await;
+    };
+    assert_eq!((ask("a").await, ask("b").await, ask("a").await), (200, 409, 200));
+    house.pass(Duration::from_secs(3));
+    beat("a", "live").await;
+    house.pass(Duration::from_secs(3));
+    assert_eq!(ask("b").await, 409);
+    beat("a", "ended").await;
+    assert_eq!(ask("b").await, 200);
+    beat("b", "live").await;
+    assert_eq!(house.cluster("GET", "/v1/cluster/streams/live", json!(null)).await.status, StatusCode::OK);
+    house.pass(Duration::from_secs(4));
+    assert_eq!(ask("a").await, 200);
+}
+
+#[tokio::test]
+async fn edges_find_the_livelier_of_two_origins_until_it_dies() {
+    let house = House::new().await;
+    let beat = async |origin: &str, url: &str, state: &str| {
+        let mut beat = origin_beat(origin, json!([{"stream": "live", "state": state, "rate_bps": 1}]));
+        beat["media_url"] = url.into();
+        house.cluster("POST", "/v1/cluster/origins", beat).await;
+    };
+    let find = async || house.cluster("GET", "/v1/cluster/streams/live", json!(null)).await.body;
+    assert_eq!(find().await["error"], "not_live");
+    beat("a", "http://a/origin/", "ended").await;
+    beat("b", "http://b/origin", "live").await;
+    assert_eq!(find().await, json!({"media_url": "http://b/origin", "public_key": "ab".repeat(32)}));
+    house.pass(Duration::from_secs(2));
+    beat("a", "http://a/origin/", "ended").await;
+    house.pass(Duration::from_secs(2));
+    assert_eq!(find().await["media_url"], "http://a/origin");
+    // Of two that ended, the later.
+    beat("b", "http://b/origin", "ended").await;
+    assert_eq!(find().await["media_url"], "http://b/origin");
+}

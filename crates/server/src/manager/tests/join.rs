@@ -1,0 +1,145 @@
+//! Joining: accepted, refused, and what the refused are told.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::{Request, StatusCode};
+use serde_json::json;
+use trellis_core::trust::table::Authority;
+use trellis_proto::{Class, Ticket};
+
+use super::{House, START_S, ViewerClaims, claims, edge_beat};
+use crate::manager::ManagerConfig;
+
+fn ticket(house: &House, text: &str) -> Ticket {
+    let authority = Authority::new(&house.manager.ticket_key()).unwrap();
+    authority.ticket(&URL_SAFE_NO_PAD.decode(text).unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn a_viewer_with_a_good_token_gets_a_place() {
+    let house = House::new().await;
+    house.on_air().await;
+    let claims = ViewerClaims { class: Some("premium".into()), max_rate: Some(1_500_000), ..claims("anna", "live") };
+    let got = house.join("live", Some(&house.mint(&claims))).await;
+    assert_eq!(got.status, StatusCode::OK, "{got:?}");
+    assert_eq!(got.headers["cache-control"], "no-store");
+    let text = got.body["ticket"].as_str().unwrap();
+    let ticket = ticket(&house, text);
+    let expected = json!({"stream": "live", "state": "live", "hls": format!("/v/{text}/s/live/index.m3u8"), "ticket": text,
+        "session": ticket.session.to_string(), "max_rate": 1_500_000, "expires_at": START_S + 3600, "server_time_ms": START_S * 1000});
+    assert_eq!(got.body, expected);
+    assert_eq!((ticket.edge.as_str(), ticket.stream.as_str()), ("e", "live"));
+    assert_eq!((ticket.expires_s, ticket.max_rate, ticket.class), (START_S + 3600, 1_500_000, Class::Premium));
+}
+
+#[tokio::test]
+async fn the_place_gets_the_streams_rate_with_headroom_unless_less_was_agreed() {
+    let house = House::new().await;
+    house.on_air().await;
+    let rate = async |body: serde_json::Value| {
+        let got = house.admin("PATCH", "/v1/admin/streams/open", body).await;
+        assert_eq!(got.status, StatusCode::OK, "{got:?}");
+        house.join("open", None).await.body["max_rate"].clone()
+    };
+    assert_eq!(rate(json!({})).await, 2_300_000);
+    assert_eq!(rate(json!({"max_rate": 900_000})).await, 900_000);
+    assert_eq!(rate(json!({"max_rate": 0})).await, 2_300_000);
+    let streams = json!([{"stream": "open", "state": "live", "rate_bps": 0}]);
+    house.cluster("POST", "/v1/cluster/origins", super::origin_beat("o", streams)).await;
+    assert_eq!(rate(json!({})).await, 8_000_000);
+}
+
+#[tokio::test]
+async fn an_open_stream_asks_nobody_but_believes_no_bad_token() {
+    let house = House::new().await;
+    house.on_air().await;
+    let got = house.join("open", None).await;
+    assert_eq!((got.status, &got.body["expires_at"]), (StatusCode::OK, &json!(START_S + 12 * 3600)));
+    assert_eq!(house.join("open", Some(&house.token("anna", "*"))).await.status, StatusCode::OK);
+    assert_eq!(house.join("open", Some("x")).await.body["error"], "token_invalid");
+}
+
+#[tokio::test]
+async fn the_refused_are_told_why_and_when_to_return() {
+    let house = House::new().await;
+    house.on_air().await;
+    let token = house.token("anna", "live");
+    let expired = house.mint(&ViewerClaims { exp: START_S, ..claims("anna", "live") });
+    let cases = [
+        ("live", None, 401, "token_missing", None),
+        ("live", Some("garbage"), 401, "token_invalid", None),
+        ("live", Some(&expired), 401, "token_expired", None),
+        ("dark", Some(&token), 403, "not_allowed", None),
+        ("nowhere", Some(&token), 404, "no_such_stream", None),
+        ("nowhere", None, 404, "no_such_stream", None),
+        ("..%2f..%2fetc", None, 404, "no_such_stream", None),
+        ("dark", Some(&house.token("anna", "*")), 404, "not_live", Some("2")),
+    ]
+    .map(|(stream, token, status, word, retry)| (stream, token.map(String::from), status, word, retry));
+    for (stream, token, status, word, retry) in cases {
+        let got = house.join(stream, token.as_deref()).await;
+        assert_eq!((got.status.as_u16(), got.body["error"].as_str()), (status, Some(word)), "{stream}");
+        assert_eq!(got.headers.get("www-authenticate").is_some(), status == 401);
+        assert_eq!(got.headers.get("retry-after").map(|v| v.to_str().unwrap()), retry);
+        assert_eq!(got.body["retry_after"].as_u64().map(|s| s.to_string()).as_deref(), retry);
+        assert!(got.body["message"].as_str().is_some_and(|text| text.len() > 20));
+    }
+}
+
+#[tokio::test]
+async fn only_a_bearer_is_a_bearer() {
+    let house = House::new().await;
+    house.on_air().await;
+    let token = house.token("anna", "live");
+    let answer = |authorization: String| house.manager.join("live", Some(&authorization), house.manager.now()).status();
+    assert_eq!(answer(format!("bearer  {token} ")), StatusCode::OK);
+    assert_eq!(answer(format!("Basic {token}")), StatusCode::UNAUTHORIZED);
+    assert_eq!(answer(token), StatusCode::UNAUTHORIZED);
+    assert_eq!(answer(format!("Bearer {}", "A".repeat(100_000))), StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn a_full_house_says_when_to_return_and_a_dead_edge_takes_nobody() {
+    let house = House::new().await;
+    house.on_air().await;
+    let full = json!({"capacity_bps": 4_000_000, "committed_bps": 4_000_000, "sessions": 2, "departures_per_minute": 6});
+    house.cluster("POST", "/v1/cluster/edges", edge_beat("e", full)).await;
+    // 2.3 Mbit/s need two leavers of 2 Mbit/s: 20 s, and up to half as much again.
+    let got = house.join("open", None).await;
+    assert_eq!((got.status, got.body["error"].as_str()), (StatusCode::SERVICE_UNAVAILABLE, Some("no_capacity")));
+    assert!((20..=30).contains(&got.body["retry_after"].as_u64().unwrap()), "{got:?}");
+    assert_eq!(got.headers["retry-after"].to_str().unwrap(), got.body["retry_after"].to_string());
+
+    house.cluster("POST", "/v1/cluster/edges", edge_beat("f", json!({"public_url": "https://f.example.org/"}))).await;
+    let hls = house.join("open", None).await.body["hls"].as_str().unwrap().to_owned();
+    assert!(hls.starts_with("https://f.example.org/v/"), "{hls}");
+    house.pass(Duration::from_secs(3));
+    house.cluster("POST", "/v1/cluster/origins", super::origin_beat("o", json!([{"stream": "open", "state": "live", "rate_bps": 1}]))).await;
+    assert_eq!(house.join("open", None).await.status, StatusCode::OK);
+    house.pass(Duration::from_secs(1));
+    assert_eq!(house.join("open", None).await.body["error"], "no_capacity");
+    house.manager.expire(house.manager.now()).await;
+    assert_eq!(house.admin("GET", "/v1/admin/edges", json!(null)).await.body, json!({"edges": []}));
+    // The origin's last beat is a second old; three more and its streams wait.
+    house.pass(Duration::from_secs(3));
+    assert_eq!(house.join("open", None).await.body["error"], "not_live");
+}
+
+#[tokio::test]
+async fn a_plain_player_is_redirected() {
+    let house = House::with(ManagerConfig { open_session_s: 60, ..ManagerConfig::default() }).await;
+    house.on_air().await;
+    let get = async |uri: String| house.call(Request::get(uri).body(Body::empty()).unwrap()).await;
+    let got = get(format!("/v1/streams/live/play.m3u8?token={}", house.token("anna", "live"))).await;
+    let location = got.headers["location"].to_str().unwrap();
+    assert_eq!((got.status, location.ends_with("/s/live/index.m3u8")), (StatusCode::FOUND, true));
+    assert_eq!(got.headers["cache-control"], "no-store");
+    let text = location.strip_prefix("/v/").unwrap().split('/').next().unwrap();
+    assert_eq!(ticket(&house, text).expires_s, START_S + 3600);
+    assert_eq!(get("/v1/streams/live/play.m3u8".into()).await.body["error"], "token_missing");
+    assert_eq!(get("/v1/streams/open/play.m3u8".into()).await.status, StatusCode::FOUND);
+    assert_eq!(get("/v1/streams/open/play.m3u8?token=a&token=b".into()).await.status, StatusCode::BAD_REQUEST);
+}
