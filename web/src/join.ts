@@ -39,9 +39,20 @@ export function readPublisher(value: unknown): Publisher | null {
 }
 
 function readAdmission(said: Record<string, unknown>, base: string): Admission | null {
-  if (typeof said.hls !== "string") return null;
+  const hls = absolute(said.hls, base);
+  if (hls === null) return null;
   const maxRate = typeof said.max_rate === "number" && said.max_rate > 0 ? said.max_rate : null;
-  return { hls: new URL(said.hls, base).href, publisher: readPublisher(said.state) ?? "live", maxRate };
+  return { hls, publisher: readPublisher(said.state) ?? "live", maxRate };
+}
+
+function absolute(address: unknown, base: string): string | null {
+  if (typeof address !== "string" || address === "") return null;
+  try {
+    const url = new URL(address, base);
+    return url.protocol === "http:" || url.protocol === "https:" ? url.href : null;
+  } catch {
+    return null;
+  }
 }
 
 function retrySeconds(value: unknown): number | null {

@@ -25,7 +25,7 @@ const stream = route.stream ?? "";
 const player = import("./player/choose").then((module) => module.choosePlayer);
 const session = new Session(stream, route.token, byId<HTMLVideoElement>("video"), byId<HTMLCanvasElement>("freeze"), player, draw);
 if (route.stream) session.begin();
-else session.page = { ...session.page, stage: { at: "failed", error: "bad_address" } };
+else session.dispatch({ is: "impossible", error: "bad_address" });
 
 app.classList.toggle("embed", route.embed);
 document.title = stream ? `${stream} · Trellis` : "Trellis";

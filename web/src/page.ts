@@ -21,10 +21,14 @@ export type Stage =
   | { at: "waiting"; known: boolean; retryMs: number }
   | { at: "refused"; error: string; retryMs: number }
   | { at: "denied"; error: string }
-  | { at: "lost"; error: string; retryMs: number; plan: "reload" | "join" }
+  /** `trying`: the wait is over and the plan under way; only then may a further failure count. */
+  | { at: "lost"; error: string; retryMs: number; plan: Plan; trying: boolean }
   | { at: "watching" }
   | { at: "over"; retryMs: number }
   | { at: "failed"; error: string };
+
+/** Ask the same edge again, or the manager for a new one. */
+export type Plan = "reload" | "join";
 
 export interface Page {
   stage: Stage;
@@ -47,6 +51,9 @@ export type Event =
   | { is: "edge"; what: "gone" | "silent" | "broken" }
   | { is: "flow" }
   | { is: "publisher"; state: Publisher }
+  /** Nothing the page can mend: the address, or the browser. */
+  | { is: "impossible"; error: string }
+  /** The viewer pressed what the state offers. */
   | { is: "again" };
 
 export type Effect =
@@ -58,6 +65,8 @@ export type Effect =
   | { do: "play" }
   | { do: "replay" }
   | { do: "forget_token" };
+
+type Lost = Extract<Stage, { at: "lost" }>;
 
 export interface Step {
   page: Page;
@@ -105,6 +114,8 @@ export function next(page: Page, event: Event, roll: number): Step {
       return onFlow(page);
     case "publisher":
       return onPublisher(page, event.state);
+    case "impossible":
+      return step({ ...page, stage: { at: "failed", error: event.error } });
     case "again":
       return onAgain(page);
   }
@@ -152,7 +163,7 @@ function onRefused(page: Page, said: Extract<Event, { is: "refused" }>, roll: nu
   }
   if (said.status === 503 || said.status === 429) {
     const retryMs = spread((said.retryAfterS ?? REFUSED_S) * 1000, roll);
-    return step({ ...page, stage: { at: "refused", error: said.error, retryMs }, detail }, { do: "wake", ms: retryMs });
+    return sit({ ...page, stage: { at: "refused", error: said.error, retryMs }, detail }, retryMs);
   }
   if (said.status >= 400 && said.status < 500) {
     return step({ ...page, stage: { at: "failed", error: said.error }, detail });
@@ -167,7 +178,7 @@ function onDue(page: Page): Step {
     case "over":
       return step(page, { do: "join" });
     case "lost":
-      return step(page, { do: page.stage.plan });
+      return step({ ...page, stage: { ...page.stage, trying: true } }, { do: page.stage.plan });
     case "watching":
       return page.publisher === "paused" ? step(page, { do: "reload" }) : step(page);
     default:
@@ -183,9 +194,15 @@ function onMedia(page: Page, media: Media): Step {
 }
 
 function onEdge(page: Page, what: "gone" | "silent" | "broken", roll: number): Step {
-  if (page.stage.at !== "watching" && page.stage.at !== "lost") return step(page);
-  // What has been played to its end needs nobody any more; going back in it asks for a new place.
-  if (label(page) === "ended") return step(page);
+  if (page.stage.at === "lost") {
+    // A broken edge fails many requests; they are one failure. Once asked, the manager's answer decides.
+    if (what === "gone" && page.stage.plan === "reload") return lose(page, "edge_gone", "join", roll);
+    if (!page.stage.trying || page.stage.plan === "join") return step(page);
+  } else if (page.stage.at !== "watching") return step(page);
+  if (label(page) === "ended") {
+    // What has been played to its end needs nobody; only to hear of a new start a place is needed.
+    return what === "gone" && page.publisher === "ended" ? over(page, roll) : step(page);
+  }
   if (what === "broken" && page.failures >= BROKEN_MAX) {
     return step({ ...page, stage: { at: "failed", error: "cannot_play" }, detail: "" }, { do: "unload" });
   }
@@ -215,8 +232,9 @@ function onAgain(page: Page): Step {
       return page.stage.at === "over" ? step(page, { do: "join" }) : step(page, { do: "replay" });
     case "waiting":
     case "refused":
-    case "lost":
       return step(page, { do: "join" });
+    case "lost":
+      return onDue({ ...page, stage: { ...(page.stage as Lost), plan: "join" } });
     case "denied":
     case "failed":
       return step({ ...page, stage: { at: "connecting" }, failures: 0 }, { do: "join" });
@@ -227,22 +245,28 @@ function onAgain(page: Page): Step {
 
 function wait(page: Page, known: boolean, afterS: number, roll: number): Step {
   const retryMs = spread(afterS * 1000, roll);
-  return step({ ...page, stage: { at: "waiting", known, retryMs } }, { do: "wake", ms: retryMs });
+  return sit({ ...page, stage: { at: "waiting", known, retryMs } }, retryMs);
 }
 
 function over(page: Page, roll: number): Step {
   const retryMs = spread(OVER_MS, roll);
-  return step({ ...page, stage: { at: "over", retryMs } }, { do: "wake", ms: retryMs });
+  return sit({ ...page, stage: { at: "over", retryMs } }, retryMs);
 }
 
-function lose(page: Page, error: string, plan: "reload" | "join", roll: number): Step {
+/** Without a place there is nothing to fetch: a player left from before must stop asking. */
+function sit(page: Page, ms: number): Step {
+  const wake: Effect = { do: "wake", ms };
+  return page.picture ? step(page, { do: "unload" }, wake) : step(page, wake);
+}
+
+function lose(page: Page, error: string, plan: Plan, roll: number): Step {
   const retryMs = backoffMs(page.failures, roll);
-  const stage: Stage = { at: "lost", error, retryMs, plan };
+  const stage: Stage = { at: "lost", error, retryMs, plan, trying: false };
   return step({ ...page, stage, failures: page.failures + 1 }, { do: "wake", ms: retryMs });
 }
 
 /** Edges honour sessions while the manager is away, so between two joins the old edge is tried again. */
-function afterUnreachable(page: Page): "reload" | "join" {
+function afterUnreachable(page: Page): Plan {
   return page.picture && page.failures % 2 === 1 ? "reload" : "join";
 }
 

@@ -28,6 +28,8 @@ export class Session {
   private waited = false;
   private joinedAtMs = 0;
   private following = true;
+  /** Where the viewer was when the place was lost altogether. */
+  private leftAt: From | null = null;
   private readonly freeze: Freeze;
 
   constructor(
@@ -81,6 +83,7 @@ export class Session {
   }
 
   async play(): Promise<void> {
+    if (label(this.page) === "blocked") return this.goLive(); // pressed late, but never meant to be behind
     this.following = this.timeline().behind < LIVE_SLACK_S;
     await this.screen.play();
   }
@@ -96,9 +99,8 @@ export class Session {
 
   goLive(): void {
     const sync = this.player?.liveSync();
-    if (sync == null) return;
+    if (sync != null) this.video.currentTime = sync;
     this.following = true;
-    this.video.currentTime = sync;
     void this.screen.play();
   }
 
@@ -137,13 +139,11 @@ export class Session {
 
   private async load(admission: Admission, play: boolean): Promise<void> {
     this.cancelWake();
-    const from = this.whereToBegin();
+    const from = this.leftAt ?? this.whereToBegin();
+    this.leftAt = null;
     const make = await this.playerReady;
     this.player ??= make(this.video, (event) => this.onPlayer(event));
-    if (!this.player) {
-      this.page = { ...this.page, stage: { at: "failed", error: "no_player" } };
-      return this.changed();
-    }
+    if (!this.player) return this.dispatch({ is: "impossible", error: "no_player" });
     this.freeze.hold();
     this.screen.expect(play);
     this.player.load(admission.hls, from, admission.maxRate);
@@ -161,6 +161,7 @@ export class Session {
 
   private unload(): void {
     this.cancelWake();
+    this.leftAt ??= this.whereToBegin();
     this.freeze.hold();
     this.pulse.end();
     this.player?.unload();

@@ -35,8 +35,9 @@ export function timeline(p: Positions): Timeline {
   const start = p.range.start;
   // The end of a live bar is where "live" plays, so that being live is a full bar.
   const end = Math.max(start, p.live ? (p.liveSync ?? p.range.end) : p.range.end);
-  const at = Math.min(Math.max(p.at, start), end);
   const behind = p.live && p.liveSync !== null ? Math.max(0, p.liveSync - p.at) : 0;
+  // Being live shows as a full bar, not as a thumb that trembles near its end.
+  const at = p.live && behind < LIVE_SLACK_S ? end : Math.min(Math.max(p.at, start), end);
   return { kind, start, end, at, bufferedTo: Math.min(Math.max(p.bufferedTo, at), end), behind, seekable: end - start >= SEEKABLE_S_MIN };
 }
 

@@ -28,7 +28,7 @@ export function words(page: Page, facts: Facts): Words | null {
     case "waiting":
       return waiting(stage.at === "waiting" && stage.known, facts.stream);
     case "refused":
-      return say("Every place is taken", "You keep your turn: this page asks again by itself.", {
+      return say("Every place is taken", "This page asks again by itself, and starts as soon as there is room.", {
         countdown: true,
         detail: page.detail,
       });
@@ -61,7 +61,8 @@ function waiting(known: boolean, stream: string): Words {
 }
 
 function denied(error: string, page: Page, stream: string): Words {
-  const stop = { tone: "stop", button: "Try again", detail: page.detail } as const;
+  // A token that was refused is forgotten, so there is nothing to try again with; a right may still be granted.
+  const stop = { tone: "stop", detail: page.detail } as const;
   switch (error) {
     case "token_missing":
       return say("This stream needs an invitation", "Open it with the whole link you were given: your access is part of it.", stop);
@@ -70,7 +71,7 @@ function denied(error: string, page: Page, stream: string): Words {
     case "token_invalid":
       return say("This link is not valid", "It may have been cut short on its way. Ask whoever sent it for a new one.", stop);
     default:
-      return say("This link does not open this stream", `It is for something else. Ask for a link to ${stream}.`, stop);
+      return say("This link does not open this stream", `It is for something else. Ask for a link to ${stream}.`, { ...stop, button: "Try again" });
   }
 }
 

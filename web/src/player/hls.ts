@@ -12,7 +12,8 @@ const SETTINGS: Partial<HlsConfig> = {
   maxLiveSyncPlaybackRate: 1.08, // catches up half a second in six; with pitch kept, nobody hears it
   liveSyncOnStallIncrease: 0.5, // after a stall stay a little further back; a guess
   backBufferLength: 30,
-  maxBufferLength: 20, // recordings: enough to ride out a bad moment, little to throw away on a seek
+  maxBufferLength: 20, // recordings: enough to ride out a bad moment,
+  maxMaxBufferLength: 30, // and no more: what is fetched and never seen costs the operator all the same
   capLevelToPlayerSize: true,
   startFragPrefetch: true,
   testBandwidth: false, // else the first two seconds are always the lowest rung
@@ -34,6 +35,8 @@ export class HlsPlayer implements Player {
   private hls: Hls | null = null;
   private received = 0;
   private recoveries: number[] = [];
+  /** The viewer's choice, which outlives a change of edge. */
+  private wanted: Rung | null = null;
 
   constructor(private readonly video: HTMLVideoElement, private readonly tell: (event: PlayerEvent) => void) {}
 
@@ -41,7 +44,10 @@ export class HlsPlayer implements Player {
     this.unload();
     const hls = new Hls({ ...SETTINGS, startPosition: from.at === "seconds" ? from.seconds : -1 });
     this.hls = hls;
-    hls.on(Events.MANIFEST_PARSED, () => maxRate !== null && dropAbove(hls, maxRate));
+    hls.on(Events.MANIFEST_PARSED, () => {
+      if (maxRate !== null) dropAbove(hls, maxRate);
+      this.wantAgain(hls);
+    });
     if (from.at === "date") seekToDate(hls, this.video, from.ms);
     hls.on(Events.FRAG_LOADED, (_, data) => {
       this.received += data.payload.byteLength;
@@ -76,11 +82,12 @@ export class HlsPlayer implements Player {
   }
 
   chosen(): number | null {
-    return !this.hls || this.hls.autoLevelEnabled ? null : this.hls.nextLevel;
+    return this.wanted?.id ?? null;
   }
 
   choose(id: number | null): void {
-    if (this.hls) this.hls.nextLevel = id ?? -1;
+    this.wanted = this.rungs().find((rung) => rung.id === id) ?? null;
+    if (this.hls) this.hls.nextLevel = this.wanted?.id ?? -1;
   }
 
   live(): boolean | null {
@@ -107,6 +114,13 @@ export class HlsPlayer implements Player {
 
   bytes(): number {
     return this.received;
+  }
+
+  private wantAgain(hls: Hls): void {
+    const { wanted } = this;
+    if (!wanted) return;
+    this.wanted = this.rungs().find((rung) => rung.height === wanted.height) ?? null;
+    if (this.wanted) hls.loadLevel = this.wanted.id;
   }
 
   private onError(hls: Hls, data: ErrorData): void {

@@ -1,6 +1,6 @@
 // What do the buttons of the bar do, and what do they show?
 import * as format from "../format";
-import { label } from "../page";
+import { label, type Page } from "../page";
 import type { Session } from "../session";
 import type { Stats } from "../stats";
 import { isLive, type Timeline } from "../timeline";
@@ -25,7 +25,6 @@ export function setUpBar(session: Session): void {
   live.addEventListener("click", () => session.goLive());
   pip.addEventListener("click", () => void togglePip(video));
   full.addEventListener("click", () => void toggleFull(video));
-  setHidden(pip, !canPip(video));
   setHidden(full, !canFull(video));
 }
 
@@ -41,20 +40,23 @@ export function drawBar(session: Session, where: Timeline, stats: Stats): void {
   const shown = String(video.muted ? 0 : video.volume);
   if (volume.value !== shown) volume.value = shown;
   volume.style.setProperty("--played", `${Number(shown) * 100}%`);
-  drawLive(where, over);
+  drawLive(where, page);
+  setHidden(pip, !canPip(video) || !page.picture);
   setHidden(time, where.kind !== "vod");
   setText(time, `${format.time(where.at - where.start)} / ${format.time(where.end - where.start)}`);
-  setText(readout, where.kind === "live" ? format.seconds(stats.latencyS) : "");
+  const flowing = ["playing", "buffering"].includes(label(page));
+  setText(readout, where.kind === "live" && flowing ? format.seconds(stats.latencyS) : "");
   setIcon(full, isFull() ? "small" : "full");
   setLabel(full, isFull() ? "Leave full screen" : "Full screen");
 }
 
-function drawLive(where: Timeline, over: boolean): void {
+function drawLive(where: Timeline, page: Page): void {
   const now = isLive(where);
-  setHidden(live, where.kind !== "live" || over);
-  setAttr(live, "data-live", String(now));
-  setText(liveText, now ? "Live" : `Go live · −${format.time(where.behind)}`);
-  setAttr(live, "aria-label", now ? "Live" : `Go to live, ${format.spokenTime(where.behind)} behind`);
+  const off = now && ["paused", "lost", "refused", "waiting"].includes(label(page));
+  setHidden(live, where.kind !== "live" || label(page) === "ended");
+  setAttr(live, "data-live", String(now && !off));
+  setText(liveText, off ? "Off air" : now ? "Live" : `Go live · −${format.time(where.behind)}`);
+  setAttr(live, "aria-label", off ? "Off air" : now ? "Live" : `Go to live, ${format.spokenTime(where.behind)} behind`);
 }
 
 export function toggleMute(video: HTMLVideoElement): void {

@@ -32,7 +32,7 @@ export function drawCard(session: Session): void {
   setHidden(card, said === null);
   if (said) fill(said, session.wakeAtMs);
   setHidden(bigPlay, label(page) !== "blocked");
-  setHidden(unmute, !session.screen.mutedByBrowser);
+  setHidden(unmute, !session.screen.mutedByBrowser || !["playing", "buffering", "paused"].includes(label(page)));
   setText(status, announcement(page, facts));
 }
 

@@ -5,6 +5,7 @@ import type { Session } from "../session";
 import { byId, setAttr, setHidden, setLabel, setText } from "./dom";
 
 const button = byId("quality");
+const autoText = byId("quality-auto");
 const buttonText = byId("quality-text");
 const menu = byId("quality-menu");
 
@@ -33,8 +34,10 @@ export function drawQuality(session: Session): void {
   const current = session.player?.current() ?? null;
   setHidden(button, rungs.length === 0);
   const name = current ? `${current.height}p` : "";
-  setText(buttonText, chosen === null ? `Auto${name && ` · ${name}`}` : heightOf(rungs, chosen));
-  setLabel(button, `Quality: ${buttonText.textContent}`);
+  const shown = chosen === null ? name || "Auto" : heightOf(rungs, chosen);
+  setHidden(autoText, chosen !== null || name === "");
+  setText(buttonText, shown);
+  setLabel(button, `Quality: ${chosen === null && name ? `automatic, now ${name}` : shown}`);
   const state = JSON.stringify([rungs, chosen, current?.id]);
   if (state === drawn) return; // rebuilding would take the focus away
   drawn = state;
