@@ -1,0 +1,121 @@
+//! How does a body reach the origin? One streamed `POST`, answered when the body ends or when it is refused.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt};
+use serde::Deserialize;
+
+use super::{Error, Mode, Target};
+
+/// What goes into the head of the request.
+#[derive(Debug, Clone)]
+pub(super) struct Head {
+    pub mode: Mode,
+    pub target_duration_s: Option<u32>,
+    pub open: Option<bool>,
+}
+
+/// What came of a push.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// The origin took it to the end.
+    Done,
+    /// The origin said no for good.
+    Refused(Error),
+    /// The connection was lost or the origin is busy; trying again may help.
+    Lost(Error),
+}
+
+/// A client for origins at `url`.
+pub(super) fn client(target: &Target) -> Result<(reqwest::Client, reqwest::Url), Error> {
+    let bad = |why: String| Error::BadTarget { url: target.url.clone(), why };
+    let base = if target.url.contains("://") { target.url.clone() } else { format!("http://{}", target.url) };
+    let url = reqwest::Url::parse(&format!("{}/v1/ingest/{}", base.trim_end_matches('/'), target.stream))
+        .map_err(|error| bad(error.to_string()))?;
+    let mut builder = reqwest::Client::builder()
+        .connect_timeout(Duration::from_secs(10))
+        .tcp_keepalive(Duration::from_secs(10))
+        .tcp_nodelay(true)
+        .user_agent(concat!("trellis/", env!("CARGO_PKG_VERSION")));
+    // Without it a dead network is noticed only after a quarter of an hour.
+    #[cfg(target_os = "linux")]
+    {
+        builder = builder.tcp_user_timeout(Duration::from_secs(20));
+    }
+    // A proxy from the environment cannot reach this machine's own addresses.
+    let local = ["localhost", "127.0.0.1", "[::1]"];
+    if url.host_str().is_some_and(|host| local.contains(&host)) {
+        builder = builder.no_proxy();
+    }
+    Ok((builder.build().map_err(|error| bad(error.to_string()))?, url))
+}
+
+/// Sends `body` and waits for the answer. `sent` counts the bytes as they leave.
+pub(super) async fn push(
+    (client, url): &(reqwest::Client, reqwest::Url),
+    key: &str,
+    head: &Head,
+    body: impl Stream<Item = io::Result<Bytes>> + Send + 'static,
+    sent: Arc<AtomicU64>,
+) -> Outcome {
+    let counted = body.inspect(move |piece| {
+        if let Ok(bytes) = piece {
+            sent.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        }
+    });
+    let mut request = client
+        .post(url.clone())
+        .header("content-type", "video/mp4")
+        .header("trellis-mode", if head.mode == Mode::Live { "live" } else { "vod" })
+        .bearer_auth(key);
+    if let Some(seconds) = head.target_duration_s {
+        request = request.header("trellis-target-duration", seconds);
+    }
+    if let Some(open) = head.open {
+        request = request.header("trellis-access", if open { "open" } else { "token" });
+    }
+    match request.body(reqwest::Body::wrap_stream(counted)).send().await {
+        Ok(response) => outcome(response).await,
+        Err(error) => Outcome::Lost(Error::Unreachable { url: url.to_string(), why: innermost(&error) }),
+    }
+}
+
+async fn outcome(response: reqwest::Response) -> Outcome {
+    let status = response.status();
+    if status.is_success() {
+        return Outcome::Done;
+    }
+    let text = response.text().await.unwrap_or_default();
+    let refusal: Refusal = serde_json::from_str(&text).unwrap_or_default();
+    let error = Error::Refused {
+        status: status.as_u16(),
+        error: refusal.error.unwrap_or_else(|| "refused".into()),
+        message: refusal.message.unwrap_or_else(|| status.canonical_reason().unwrap_or("no reason given").into()),
+    };
+    // Overload, restarts and time-outs pass; everything else would be answered the same again.
+    if status.is_server_error() || status.as_u16() == 408 || refusal.retry_after.is_some() {
+        Outcome::Lost(error)
+    } else {
+        Outcome::Refused(error)
+    }
+}
+
+/// The cause at the bottom of an error's chain, which says most ("connection refused").
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    cause.to_string()
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Refusal {
+    error: Option<String>,
+    message: Option<String>,
+    retry_after: Option<f64>,
+}
