@@ -1,6 +1,8 @@
 //! Where do log lines go, and how many? To standard error; `TRELLIS_LOG=debug` says more. Tokens, tickets and keys are
 //! never among them.
 
+use std::io::IsTerminal;
+
 use tracing_subscriber::EnvFilter;
 
 /// How lines look.
@@ -15,7 +17,7 @@ pub enum Format {
 /// Starts logging; `default` is what is logged unless `TRELLIS_LOG` says otherwise.
 pub fn start(format: Format, default: &str) {
     let filter = EnvFilter::try_from_env("TRELLIS_LOG").unwrap_or_else(|_| EnvFilter::new(default));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal()).with_target(false);
     match format {
         Format::Text => builder.init(),
         Format::Json => builder.json().init(),

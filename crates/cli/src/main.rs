@@ -1,8 +1,11 @@
 //! The `trellis` command.
 
+mod channel;
 mod check;
 mod demo;
+
 mod log;
+
 mod publish;
 mod serve;
 mod token;

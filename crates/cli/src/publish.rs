@@ -1,0 +1,115 @@
+//! `trellis publish`: a source to an origin.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use indicatif::{ProgressBar, ProgressStyle};
+use tokio_util::sync::CancellationToken;
+use trellis_ingest::publish::{Input, Mode, Options, Progress, Target, publish};
+
+use crate::{log, serve};
+
+/// Options.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// A file, a device or a URL: whatever ffmpeg reads; `-` is standard input
+    input: String,
+    /// Name of the stream
+    #[arg(long)]
+    stream: String,
+    /// The origin
+    #[arg(long, env = "TRELLIS_URL", default_value = "http://127.0.0.1:8080")]
+    to: String,
+    /// Stream key; by default `publish.key` of the data directory
+    #[arg(long, env = "TRELLIS_KEY", hide_env_values = true)]
+    key: Option<String>,
+    /// Where `publish.key` is, when publishing on the manager's machine
+    #[arg(long, env = "TRELLIS_DATA_DIR", default_value = "trellis-data")]
+    data_dir: PathBuf,
+    /// Complete and seekable instead of live
+    #[arg(long)]
+    vod: bool,
+    /// Keep the source's coding instead of encoding a ladder
+    #[arg(long)]
+    copy: bool,
+    /// Begin again at the end, for ever
+    #[arg(long = "loop")]
+    looped: bool,
+    /// Viewers need no token (only when this creates the stream)
+    #[arg(long)]
+    open: bool,
+    /// Highest rung of the ladder, in lines
+    #[arg(long, default_value_t = 1080)]
+    max_height: u32,
+    /// x264 preset; default: veryfast for live, slower for on demand
+    #[arg(long)]
+    preset: Option<String>,
+}
+
+/// Publishes until the source ends or a signal comes.
+pub async fn run(args: Args) -> Result<()> {
+    log::start(log::Format::Text, "warn");
+    args.stream.parse::<trellis_proto::StreamId>()?;
+    let target = Target { url: args.to.clone(), stream: args.stream.clone(), key: key(&args)? };
+    let options = Options {
+        mode: if args.vod { Mode::Vod } else { Mode::Live },
+        copy: args.copy,
+        looped: args.looped,
+        lines_max: args.max_height,
+        preset: args.preset.clone(),
+        open: args.open.then_some(true),
+        ..Options::new(Input::Media(args.input.clone()), target)
+    };
+    eprintln!("publishing to {}/watch/{}", args.to.trim_end_matches('/'), args.stream);
+    let stop = CancellationToken::new();
+    let signal = stop.clone();
+    tokio::spawn(async move {
+        serve::stop_signal().await;
+        signal.cancel();
+    });
+    let line = progress_line();
+    let done = publish(&options, stop, |progress| line.set_message(words(&progress))).await?;
+    line.finish_and_clear();
+    eprintln!("done: {}", words(&done));
+    Ok(())
+}
+
+fn key(args: &Args) -> Result<String> {
+    if let Some(key) = &args.key {
+        return Ok(key.trim().to_owned());
+    }
+    let path = args.data_dir.join("publish.key");
+    let text = std::fs::read_to_string(&path).with_context(|| {
+        format!("no stream key: give it with --key (or TRELLIS_KEY), or name the manager's data directory with --data-dir; {} cannot be read", path.display())
+    })?;
+    Ok(text.trim().to_owned())
+}
+
+fn progress_line() -> ProgressBar {
+    let style = ProgressStyle::with_template("{spinner} {msg}").expect("the template is good");
+    let line = ProgressBar::new_spinner().with_style(style);
+    line.enable_steady_tick(Duration::from_millis(250));
+    line
+}
+
+fn words(progress: &Progress) -> String {
+    let seconds = progress.media.as_secs();
+    let mut text = format!(
+        "{:02}:{:02}:{:02}  {:.1} MB",
+        seconds / 3600,
+        seconds / 60 % 60,
+        seconds % 60,
+        progress.bytes as f64 / 1e6
+    );
+    if progress.speed > 0.0 {
+        text += &format!("  {:.0} fps  {:.2}x", progress.fps, progress.speed);
+        if progress.sending && progress.speed < 0.9 && seconds > 5 {
+            text += "  (slower than real time: use a faster --preset or a lower --max-height)";
+        }
+    }
+    if progress.reconnects > 0 {
+        text += &format!("  reconnected {}x", progress.reconnects);
+    }
+    text
+}
