@@ -4,7 +4,10 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::id::{Hash, PublicKey, RenditionName, RunId, StreamId};
-use crate::limits::{CODECS_BYTES_MAX, INIT_BYTES_MAX, LAYERS_MAX, RENDITIONS_MAX, STREAM_NAME_BYTES_MAX, SUBSTREAMS_MAX};
+use crate::limits::{
+    CODECS_BYTES_MAX, INIT_BYTES_MAX, LANGUAGE_BYTES_MAX, LAYERS_MAX, RENDITIONS_MAX, STREAM_NAME_BYTES_MAX,
+    SUBSTREAMS_MAX, WINDOW_S_MAX,
+};
 use crate::table::VERSION;
 use crate::wire::{DecodeError, Reader, Writer};
 
@@ -29,6 +32,8 @@ pub struct Catalogue {
     pub part_target_us: u32,
     /// No segment lasts longer when rounded to whole seconds (EXT-X-TARGETDURATION).
     pub segment_target_s: u8,
+    /// How far back playlists of a live stream reach, in seconds: the same at every server. Of no meaning on demand.
+    pub window_s: u32,
     /// Video best first, then audio.
     pub renditions: Vec<Rendition>,
 }
@@ -49,6 +54,8 @@ pub struct Rendition {
     pub media: Media,
     /// RFC 6381, e.g. `avc1.64001f`.
     pub codecs: String,
+    /// BCP 47 or ISO 639-2, e.g. `pt-BR` or `eng`; empty when unknown. See [`is_language`].
+    pub language: String,
     /// Peak bits per second of the run's first segments.
     pub bandwidth: u64,
     /// Size of the init segment in bytes.
@@ -118,7 +125,7 @@ impl Catalogue {
             Mode::Vod => 2,
         });
         w.varint(self.started_ms).varint(self.first_msn).varint(self.discontinuity);
-        w.varint(self.part_target_us.into()).u8(self.segment_target_s);
+        w.varint(self.part_target_us.into()).u8(self.segment_target_s).varint(self.window_s.into());
         w.u8(self.renditions.len() as u8);
         self.renditions.iter().for_each(|r| r.encode(&mut w));
         w.finish()
@@ -142,6 +149,7 @@ impl Catalogue {
             discontinuity: r.varint("discontinuity", COUNT_MAX)?,
             part_target_us: r.varint("part_target_us", 10_000_000)? as u32,
             segment_target_s: r.u8()?,
+            window_s: r.varint("window_s", WINDOW_S_MAX.into())? as u32,
             renditions: {
                 let count = usize::from(r.u8()?);
                 if count == 0 || count > RENDITIONS_MAX {
@@ -165,7 +173,8 @@ impl Rendition {
                 w.u8(2).varint(sample_rate.into()).u8(channels);
             }
         }
-        w.string(&self.codecs).varint(self.bandwidth).varint(self.init_size.into()).array(&self.init_hash);
+        w.string(&self.codecs).string(&self.language);
+        w.varint(self.bandwidth).varint(self.init_size.into()).array(&self.init_hash);
         w.u8(self.layers.len() as u8);
         self.layers.iter().for_each(|layer| {
             w.u8(layer.substreams);
@@ -176,6 +185,7 @@ impl Rendition {
         Ok(Self {
             media: Media::decode(r)?,
             codecs: codecs(r.string("codecs", CODECS_BYTES_MAX)?)?,
+            language: language(r.string("language", LANGUAGE_BYTES_MAX)?)?,
             bandwidth: r.varint("bandwidth", 1 << 40)?,
             init_size: r.varint("init_size", INIT_BYTES_MAX as u64)? as u32,
             init_hash: r.array()?,
@@ -217,6 +227,16 @@ impl Layer {
 fn codecs(text: String) -> Result<String, DecodeError> {
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b',' | b'-');
     if !text.is_empty() && text.bytes().all(plain) { Ok(text) } else { Err(DecodeError::Field("codecs")) }
+}
+
+/// May this stand as a rendition's language? At most 16 ASCII letters, digits and hyphens, or nothing: playlists print
+/// it inside quotes, too.
+pub fn is_language(text: &str) -> bool {
+    text.len() <= LANGUAGE_BYTES_MAX && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+}
+
+fn language(text: String) -> Result<String, DecodeError> {
+    if is_language(&text) { Ok(text) } else { Err(DecodeError::Field("language")) }
 }
 
 /// Milliseconds until the year 10889.

@@ -125,9 +125,11 @@ impl Descriptor {
             && self.tracks.len() == catalogue.renditions.len()
             && self.tracks.iter().zip(&catalogue.renditions).all(|(track, rendition)| {
                 track.layers.len() == rendition.layers.len()
-                    && track.layers.iter().zip(&rendition.layers).all(|(part, layer)| {
-                        part.hashes.len() == chunk_count(part.size as usize, layer.substreams)
-                    })
+                    && track
+                        .layers
+                        .iter()
+                        .zip(&rendition.layers)
+                        .all(|(part, layer)| part.hashes.len() == chunk_count(part.size as usize, layer.substreams))
             })
     }
 }

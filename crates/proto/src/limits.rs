@@ -6,6 +6,10 @@ pub const STREAM_NAME_BYTES_MAX: usize = 64;
 pub const EDGE_NAME_BYTES_MAX: usize = 64;
 /// Longest RFC 6381 codec string, in bytes.
 pub const CODECS_BYTES_MAX: usize = 64;
+/// Longest language tag, in bytes.
+pub const LANGUAGE_BYTES_MAX: usize = 16;
+/// Longest window of a live stream, in seconds: a day.
+pub const WINDOW_S_MAX: u32 = 86_400;
 /// Most renditions of one run, video and audio together.
 pub const RENDITIONS_MAX: usize = 16;
 /// Most layers of one rendition.

@@ -24,10 +24,10 @@ fn media() -> impl Strategy<Value = Media> {
 
 prop_compose! {
     fn rendition()(
-        media in media(), codecs in "[a-zA-Z0-9.,-]{1,64}", bandwidth in 0..=1u64 << 40, init_size in 0..=65_536u32,
+        media in media(), codecs in "[a-zA-Z0-9.,-]{1,64}", language in "[a-zA-Z0-9-]{0,16}", bandwidth in 0..=1u64 << 40, init_size in 0..=65_536u32,
         init_hash: [u8; 32], layers in vec((1..=16u8).prop_map(|substreams| Layer { substreams }), 1..=4),
     ) -> Rendition {
-        Rendition { media, codecs, bandwidth, init_size, init_hash, layers }
+        Rendition { media, codecs, language, bandwidth, init_size, init_hash, layers }
     }
 }
 
@@ -35,12 +35,13 @@ prop_compose! {
     fn catalogue()(
         stream in stream(), run: u64, key: [u8; 32], live: bool,
         (started_ms, first_msn, discontinuity) in (0..=1u64 << 48, 0..=1u64 << 40, 0..=1u64 << 40),
-        part_target_us in 0..=10_000_000u32, segment_target_s: u8, renditions in vec(rendition(), 1..=16),
+        part_target_us in 0..=10_000_000u32, segment_target_s: u8, window_s in 0..=86_400u32,
+        renditions in vec(rendition(), 1..=16),
     ) -> Catalogue {
         let mode = if live { Mode::Live } else { Mode::Vod };
         Catalogue {
             stream, run: RunId(run), key, mode, started_ms, first_msn, discontinuity, part_target_us, segment_target_s,
-            renditions,
+            window_s, renditions,
         }
     }
 }

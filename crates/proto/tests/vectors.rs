@@ -7,8 +7,8 @@ use ed25519_dalek::{Signer, SigningKey};
 use serde_json::Value;
 use trellis_proto::descriptor::{chunk_count, chunk_range};
 use trellis_proto::{
-    Catalogue, Class, DecodeError, Descriptor, EndReason, Layer, LayerPart, Media, Mode, Rendition, RunEnd,
-    SessionId, Table, Ticket, TrackPart, signed_part,
+    Catalogue, Class, DecodeError, Descriptor, EndReason, Layer, LayerPart, Media, Mode, Rendition, RunEnd, SessionId,
+    Table, Ticket, TrackPart, signed_part,
 };
 
 /// Anything that is signed.
@@ -90,8 +90,7 @@ fn parts_are_cut_into_the_chunks_of_the_table() {
                 );
             }
         }
-        let whole =
-            (0..count).map(range).fold(0, |end, range| if range.start == end { range.end } else { usize::MAX });
+        let whole = (0..count).map(range).fold(0, |end, range| if range.start == end { range.end } else { usize::MAX });
         assert_eq!(whole, size, "{case}");
     }
 }
@@ -170,6 +169,7 @@ fn catalogue(v: &Value) -> Catalogue {
         discontinuity: number(&v["discontinuity"]),
         part_target_us: number(&v["part_target_us"]),
         segment_target_s: number(&v["segment_target_s"]),
+        window_s: number(&v["window_s"]),
         renditions: list(&v["renditions"], rendition),
     }
 }
@@ -188,6 +188,7 @@ fn rendition(v: &Value) -> Rendition {
     Rendition {
         media,
         codecs: text(&v["codecs"]).into(),
+        language: text(&v["language"]).into(),
         bandwidth: number(&v["bandwidth"]),
         init_size: number(&v["init_size"]),
         init_hash: bytes(&v["init_hash"]),
@@ -269,12 +270,8 @@ fn json(name: &str) -> Value {
 fn golden(name: &str, actual: &[u8]) -> String {
     let path = path(name, "hex");
     if std::env::var_os("TRELLIS_BLESS").is_some() {
-        let lines: String = hex::encode(actual)
-            .as_bytes()
-            .chunks(96)
-            .flat_map(|line| [line, b"\n"].concat())
-            .map(char::from)
-            .collect();
+        let lines: String =
+            hex::encode(actual).as_bytes().chunks(96).flat_map(|line| [line, b"\n"].concat()).map(char::from).collect();
         std::fs::write(&path, lines).unwrap();
     }
     std::fs::read_to_string(&path).unwrap_or_default().split_whitespace().collect()

@@ -166,8 +166,7 @@ impl<'a> Playlist<'a> {
             }
             let (msn, index) = self.last;
             for other in self.newest.catalogue.names().filter(|&other| other != self.name) {
-                let _ =
-                    writeln!(out, "#EXT-X-RENDITION-REPORT:URI=\"{other}.m3u8\",LAST-MSN={msn},LAST-PART={index}");
+                let _ = writeln!(out, "#EXT-X-RENDITION-REPORT:URI=\"{other}.m3u8\",LAST-MSN={msn},LAST-PART={index}");
             }
         }
     }

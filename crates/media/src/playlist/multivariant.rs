@@ -11,8 +11,7 @@ use crate::timeline::{Run, Timeline};
 
 pub(super) fn write(timeline: &Timeline) -> Option<String> {
     let run = timeline.runs().rev().find(|run| run.segments().any(|segment| segment.complete))?;
-    let (video, audio): (Vec<_>, Vec<_>) =
-        ladder(run).partition(|rung| matches!(rung.name, RenditionName::Video(_)));
+    let (video, audio): (Vec<_>, Vec<_>) = ladder(run).partition(|rung| matches!(rung.name, RenditionName::Video(_)));
     let mut out = String::from("#EXTM3U\n#EXT-X-VERSION:9\n");
     if video.is_empty() {
         audio.iter().for_each(|sound| sound_alone(&mut out, sound));
@@ -71,20 +70,28 @@ fn media(out: &mut String, sound: &Rung<'_>, audio: &[Rung<'_>]) {
     let Media::Audio { channels, .. } = sound.rendition.media else { return };
     let group = heads(audio).find(|head| same_group(head, sound)).map_or(sound.name, |head| head.name);
     let default = if group == sound.name { "YES" } else { "NO" };
+    let _ = write!(out, "#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"{group}\",NAME=\"{}\",", label(sound, audio));
+    if !sound.rendition.language.is_empty() {
+        let _ = write!(out, "LANGUAGE=\"{}\",", sound.rendition.language);
+    }
     let name = sound.name;
-    let _ = writeln!(
-        out,
-        "#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"{group}\",NAME=\"{}\",DEFAULT={default},AUTOSELECT=YES,\
-         CHANNELS=\"{channels}\",URI=\"{name}.m3u8\"",
-        label(name),
-    );
+    let _ = writeln!(out, "DEFAULT={default},AUTOSELECT=YES,CHANNELS=\"{channels}\",URI=\"{name}.m3u8\"");
 }
 
-/// Shown in players' menus.
-fn label(name: RenditionName) -> String {
-    match name {
-        RenditionName::Audio(n) | RenditionName::Video(n) => format!("Audio {}", n + 1),
+/// Shown in players' menus. Names differ within a group; the same sound in another codec, so in another group, has the
+/// same name there: players match the members of groups by it.
+fn label(sound: &Rung<'_>, audio: &[Rung<'_>]) -> String {
+    let plain = plain_label(sound);
+    let earlier = audio.iter().take_while(|other| other.name != sound.name);
+    match earlier.filter(|other| same_group(other, sound) && plain_label(other) == plain).count() {
+        0 => plain.into(),
+        before => format!("{plain} {}", before + 1),
     }
+}
+
+fn plain_label<'a>(sound: &Rung<'a>) -> &'a str {
+    let language = sound.rendition.language.as_str();
+    if language.is_empty() { "Audio" } else { language }
 }
 
 fn variant(out: &mut String, picture: &Rung<'_>, sound: Option<(&Rung<'_>, &[Rung<'_>])>) {

@@ -1,10 +1,9 @@
 //! Whole playlists against golden files. `TRELLIS_BLESS=1` writes them anew; read the difference then.
 
 use std::path::Path;
-use std::time::Duration;
 
 use trellis_proto::RenditionName::{Audio, Video};
-use trellis_proto::{EndReason, Media, Mode, RunId, Table};
+use trellis_proto::{EndReason, Media, Mode, Rendition, RunId, Table};
 
 use super::{Wait, media, multivariant, must_wait};
 use crate::timeline::Timeline;
@@ -21,10 +20,10 @@ fn golden(name: &str, text: Option<String>) {
     assert_eq!(text, std::fs::read_to_string(&path).unwrap_or_default(), "{}", path.display());
 }
 
-/// A timeline of 12 s and its source, some segments and then some parts in.
+/// A timeline with a window of 12 s and its source, some segments and then some parts in.
 fn live(segments: usize, parts: usize) -> (Timeline, Source) {
-    let mut timeline = Timeline::new("demo".parse().unwrap(), Duration::from_secs(12));
-    let mut source = Source::live(0xa1, 0, 0);
+    let mut timeline = Timeline::new("demo".parse().unwrap());
+    let mut source = Source::live(0xa1, 0, 0).window(12);
     say_all(&mut timeline, [source.announce()]);
     say_all(&mut timeline, source.segments(segments));
     say_all(&mut timeline, (0..parts).map(|_| source.part(PART_US, false)).collect::<Vec<_>>());
@@ -81,8 +80,8 @@ fn ended() {
 
 #[test]
 fn on_demand_while_it_comes_in_and_after() {
-    let mut timeline = Timeline::new("film".parse().unwrap(), Duration::from_secs(2));
-    let mut source = Source::live(0xb1, 0, 0);
+    let mut timeline = Timeline::new("film".parse().unwrap());
+    let mut source = Source::live(0xb1, 0, 0).window(2);
     source.catalogue.mode = Mode::Vod;
     source.catalogue.stream = "film".parse().unwrap();
     say_all(&mut timeline, [source.announce()]);
@@ -94,7 +93,7 @@ fn on_demand_while_it_comes_in_and_after() {
 
 #[test]
 fn audio_only() {
-    let mut timeline = Timeline::new("demo".parse().unwrap(), Duration::from_secs(12));
+    let mut timeline = Timeline::new("demo".parse().unwrap());
     let mut source = Source::live(0xc1, 0, 0);
     source.catalogue.renditions.drain(..2);
     say_all(&mut timeline, [source.announce()]);
@@ -105,7 +104,7 @@ fn audio_only() {
 
 #[test]
 fn twenty_five_frames_make_a_short_last_part() {
-    let mut timeline = Timeline::new("demo".parse().unwrap(), Duration::from_secs(12));
+    let mut timeline = Timeline::new("demo".parse().unwrap());
     let mut source = Source::live(0xd1, 0, 0);
     source.catalogue.part_target_us = 320_000;
     for rendition in &mut source.catalogue.renditions {
@@ -125,7 +124,7 @@ fn twenty_five_frames_make_a_short_last_part() {
 
 #[test]
 fn delta_update() {
-    let mut timeline = Timeline::new("demo".parse().unwrap(), Duration::from_secs(60));
+    let mut timeline = Timeline::new("demo".parse().unwrap());
     let mut source = Source::live(0xa1, 0, 0);
     say_all(&mut timeline, [source.announce()]);
     say_all(&mut timeline, source.segments(6));
@@ -141,7 +140,7 @@ fn delta_update() {
 
 #[test]
 fn gaps_and_dependent_segments_say_so() {
-    let mut timeline = Timeline::new("demo".parse().unwrap(), Duration::from_secs(12));
+    let mut timeline = Timeline::new("demo".parse().unwrap());
     let mut source = Source::live(0xe1, 0, 0);
     say_all(&mut timeline, [source.announce()]);
     let mut tables = source.segments(2);
@@ -159,7 +158,7 @@ fn gaps_and_dependent_segments_say_so() {
 
 #[test]
 fn variants_start_with_what_every_link_carries() {
-    let mut timeline = Timeline::new("demo".parse().unwrap(), Duration::from_secs(12));
+    let mut timeline = Timeline::new("demo".parse().unwrap());
     let mut source = Source::live(0xf1, 0, 0);
     source.catalogue.renditions.insert(0, video(1920, 1080, 5_000_000));
     let mut surround = source.catalogue.renditions.last().unwrap().clone();
@@ -171,6 +170,23 @@ fn variants_start_with_what_every_link_carries() {
     say_all(&mut timeline, source.segment());
     golden("ladder-multivariant", multivariant(&timeline));
     assert_eq!(timeline.rate_bps(), 5_095_981);
+}
+
+#[test]
+fn sound_is_named_by_its_language_and_within_its_group() {
+    let mut timeline = Timeline::new("demo".parse().unwrap());
+    let mut source = Source::live(0xf2, 0, 0);
+    let sound = source.catalogue.renditions.pop().unwrap();
+    source.catalogue.renditions.truncate(1);
+    for (codecs, language) in
+        [("mp4a.40.2", "pt-BR"), ("mp4a.40.2", "en"), ("mp4a.40.2", "en"), ("mp4a.40.2", ""), ("ec-3", "pt-BR")]
+    {
+        let (codecs, language) = (codecs.into(), language.into());
+        source.catalogue.renditions.push(Rendition { codecs, language, ..sound.clone() });
+    }
+    say_all(&mut timeline, [source.announce()]);
+    say_all(&mut timeline, source.segment());
+    golden("languages-multivariant", multivariant(&timeline));
 }
 
 #[test]
@@ -200,7 +216,7 @@ fn a_request_ahead_of_its_time_waits_or_is_refused() {
     ask(&timeline, &[(2, Some(5), Wait::Ready), (2, Some(6), Wait::Wait), (4, None, Wait::Wait)]);
     say_all(&mut timeline, [source.part(PART_US, false)]);
     ask(&timeline, &[(2, Some(6), Wait::Ready)]);
-    let empty = Timeline::new("demo".parse().unwrap(), Duration::ZERO);
+    let empty = Timeline::new("demo".parse().unwrap());
     ask(&empty, &[(0, None, Wait::Wait), (3, None, Wait::TooFar)]);
     assert!(!timeline.is_next(RunId(0xa1), 0));
 }

@@ -1,7 +1,5 @@
 //! Fuzz body of the timeline and the playlists; also run by the ordinary tests.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use trellis_proto::{RunId, Table};
 
@@ -13,8 +11,8 @@ use crate::playlist;
 ///
 /// # Panics
 /// When they are not, or when a follower of this timeline would not write the same.
-pub fn feed(mut bytes: &[u8], window: Duration) {
-    let mut timeline = Timeline::new("fuzz".parse().expect("a good name"), window);
+pub fn feed(mut bytes: &[u8]) {
+    let mut timeline = Timeline::new("fuzz".parse().expect("a good name"));
     let mut follower = timeline.clone();
     while let Some((length, rest)) = bytes.split_first_chunk::<4>() {
         let (message, rest) = rest.split_at(rest.len().min(u32::from_be_bytes(*length) as usize));
@@ -76,10 +74,7 @@ fn check_media(timeline: &Timeline, text: &str) {
             let (run, part) = object(uri.trim_end_matches('"'), 'p');
             assert!(timeline.is_next(run, part), "{line}");
         } else if let Some(duration) = line.strip_prefix("#EXTINF:") {
-            assert!(
-                duration.trim_end_matches(',').parse::<f64>().expect("a number").round() <= target_s,
-                "{line}"
-            );
+            assert!(duration.trim_end_matches(',').parse::<f64>().expect("a number").round() <= target_s, "{line}");
         } else if !line.starts_with('#') {
             let (run, msn) = object(line, 's');
             assert!(timeline.segment(run, msn).is_some(), "{line}");

@@ -21,7 +21,6 @@ mod window;
 
 use std::collections::VecDeque;
 use std::ops::{Range, RangeInclusive};
-use std::time::Duration;
 
 use bytes::Bytes;
 use trellis_proto::{Catalogue, Descriptor, EndReason, Mode, RunEnd, RunId, StreamId, Table};
@@ -35,7 +34,6 @@ use run::Step;
 #[derive(Debug, Clone)]
 pub struct Timeline {
     stream: StreamId,
-    window_us: u64,
     /// Oldest first. All but the last are over.
     runs: VecDeque<Run>,
     /// Runs that are behind us: their tables are no news, whoever repeats them.
@@ -120,17 +118,10 @@ pub enum TimelineError {
 }
 
 impl Timeline {
-    /// A stream of which nothing is known yet. A live stream's playlists reach back `window` from the live edge,
-    /// or three target durations if that is longer; an on-demand stream is never cut.
-    pub fn new(stream: StreamId, window: Duration) -> Self {
-        Self {
-            stream,
-            window_us: u64::try_from(window.as_micros()).unwrap_or(u64::MAX),
-            runs: VecDeque::new(),
-            passed: VecDeque::new(),
-            listed_from: 0,
-            version: 0,
-        }
+    /// A stream of which nothing is known yet. A live stream's playlists reach back from the live edge as far as its
+    /// catalogue says, or three target durations if that is longer; an on-demand stream is never cut.
+    pub fn new(stream: StreamId) -> Self {
+        Self { stream, runs: VecDeque::new(), passed: VecDeque::new(), listed_from: 0, version: 0 }
     }
 
     /// Takes in a verified table. `signed` are the bytes it came as, kept to be forwarded as they are.
@@ -224,9 +215,7 @@ impl Timeline {
     /// Is this the part that comes next, the one a preload hint names (it may begin the next segment)? A
     /// request for it is worth holding.
     pub fn is_next(&self, run: RunId, part: u64) -> bool {
-        self.runs
-            .back()
-            .is_some_and(|newest| newest.catalogue.run == run && !newest.over && newest.next_part() == part)
+        self.runs.back().is_some_and(|newest| newest.catalogue.run == run && !newest.over && newest.next_part() == part)
     }
 
     /// The newest part: its media sequence number, its index within the segment, and whether it completes it.

@@ -22,8 +22,7 @@ pub(crate) fn measure(run: &Run, rendition: usize) -> Rates {
     let shares =
         || run.segments().filter(|segment| segment.complete).filter_map(|segment| segment.tracks.get(rendition));
     let half_target_us = 500_000 * u64::from(run.catalogue.segment_target_s);
-    let peak =
-        shares().filter(|share| share.duration_us >= half_target_us).map(|s| bps(s.bytes, s.duration_us)).max();
+    let peak = shares().filter(|share| share.duration_us >= half_target_us).map(|s| bps(s.bytes, s.duration_us)).max();
     let (bytes, duration_us) =
         shares().fold((0, 0), |(bytes, time), share| (bytes + share.bytes, time + share.duration_us));
     let average = if duration_us == 0 { promised } else { bps(bytes, duration_us) };

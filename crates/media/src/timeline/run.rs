@@ -142,11 +142,7 @@ impl Run {
             Some(last) if last.last_of_segment => (last.msn + 1, Some(0)),
             Some(last) => (last.msn, last.index.checked_add(1)),
         };
-        if (new.msn, Some(new.index)) == expected {
-            Ok(Step::Next)
-        } else {
-            Err(TimelineError::Numbering(new.part))
-        }
+        if (new.msn, Some(new.index)) == expected { Ok(Step::Next) } else { Err(TimelineError::Numbering(new.part)) }
     }
 
     /// Appends a part that [`Self::check`] let through; after a jump the run is empty.

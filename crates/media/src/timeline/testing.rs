@@ -36,6 +36,7 @@ impl Source {
             discontinuity,
             part_target_us: 333_334,
             segment_target_s: 2,
+            window_s: 60,
             renditions: vec![video(1280, 720, 1_400_000), video(640, 360, 400_000), audio()],
         };
         Self::new(catalogue)
@@ -49,7 +50,13 @@ impl Source {
     /// The next run: continues the numbers of this one.
     pub(crate) fn again(&self, run: u64) -> Self {
         let first_msn = self.next.msn + u64::from(self.next.index > 0);
-        Self::live(run, first_msn, self.catalogue.discontinuity + 1)
+        Self::live(run, first_msn, self.catalogue.discontinuity + 1).window(self.catalogue.window_s)
+    }
+
+    /// Another window than a minute.
+    pub(crate) fn window(mut self, window_s: u32) -> Self {
+        self.catalogue.window_s = window_s;
+        self
     }
 
     pub(crate) fn announce(&self) -> Table {
@@ -114,6 +121,7 @@ fn rendition(bandwidth: u64) -> Rendition {
     Rendition {
         media: Media::Audio { sample_rate: 0, channels: 0 },
         codecs: String::new(),
+        language: String::new(),
         bandwidth,
         init_size: 700,
         init_hash: [1; 32],

@@ -31,7 +31,7 @@ impl Timeline {
         let newest_first = self.runs.iter().rev().flat_map(|run| run.segments().rev().map(move |s| (run, s)));
         for (run, segment) in newest_first {
             let target_us = 1_000_000 * u64::from(run.catalogue.segment_target_s);
-            let listed_us = self.window_us.max(SEGMENTS_MIN * target_us);
+            let listed_us = (1_000_000 * u64::from(run.catalogue.window_s)).max(SEGMENTS_MIN * target_us);
             let kept_us = listed_us.saturating_add(LINGER_TARGETS * target_us);
             let spare = behind >= SEGMENTS_MIN;
             if spare && (behind_us >= kept_us || behind_parts >= LIVE_PARTS_MAX) {

@@ -127,9 +127,7 @@ impl Inner {
     }
 
     fn follow(&self, stream: &StreamId) -> Followed {
-        // The origin decides how long the window is: what it has dropped does not come again, and the bound on memory is
-        // the cache's.
-        let timeline = Timeline::new(stream.clone(), WINDOW);
+        let timeline = Timeline::new(stream.clone());
         let shelf = Shelf::new(timeline, stream.clone(), Box::new(Upstream(self.this.clone())));
         let followed = Followed { shelf, upstream: Arc::default(), asked: Arc::new(Mutex::new(Instant::now())) };
         if let Some(inner) = self.this.upgrade() {
@@ -225,8 +223,6 @@ const RETRY_MAX: Duration = Duration::from_secs(2);
 const LINGER: Duration = Duration::from_secs(60);
 /// The map itself; more owners are answers in flight.
 const SHELF_OWNERS: usize = 1;
-/// Longer than any origin keeps.
-const WINDOW: Duration = Duration::from_secs(86_400);
 
 #[cfg(test)]
 mod tests {

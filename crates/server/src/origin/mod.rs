@@ -140,8 +140,7 @@ impl Origin {
     }
 
     fn new_channel(&self, stream: &StreamId) -> Arc<Channel> {
-        let window = Duration::from_secs(self.config.dvr_window_s.into());
-        let timeline = Timeline::new(stream.clone(), window);
+        let timeline = Timeline::new(stream.clone());
         Arc::new(Channel {
             shelf: Shelf::new(timeline, stream.clone(), Box::new(self.vault.reader())),
             publisher: tokio::sync::Mutex::default(),

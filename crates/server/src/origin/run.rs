@@ -6,6 +6,8 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 use trellis_core::trust::chunk::{describe, substreams};
 use trellis_ingest::packager::{self, Event, Packager, Part, Shape};
+use trellis_media::timeline::Timeline;
+use trellis_proto::catalogue::is_language;
 use trellis_proto::{Catalogue, Descriptor, EndReason, Layer, Media, Mode, Rendition, RunEnd, RunId, Table, TrackPart, limits};
 
 use super::vault::Recording;
@@ -161,6 +163,7 @@ impl Run {
             discontinuity,
             part_target_us: shape.part_target_us,
             segment_target_s: u8::try_from(shape.segment_target_s).map_err(|_| RunError::Table("keyframes are minutes apart; set -g to 2 s".into()))?,
+            window_s: self.origin.config.dvr_window_s,
             renditions,
         })
     }
@@ -171,10 +174,7 @@ impl Run {
         if self.mode == Mode::Vod {
             return (0, 0);
         }
-        self.channel.shelf.look(|timeline| match (timeline.last(), timeline.newest()) {
-            (Some((msn, ..)), Some(newest)) if newest.mode == Mode::Live => (msn + 1, newest.discontinuity + 1),
-            _ => (unix_ms() / 2_000, 0),
-        })
+        self.channel.shelf.look(Timeline::next_run).unwrap_or_else(|| (unix_ms() / 2_000, 0))
     }
 
     async fn add(&mut self, part: Part) -> Result<(), RunError> {
@@ -253,11 +253,17 @@ fn rendition(from: &packager::Rendition, part_target_us: u32) -> Result<Renditio
             }
         },
         codecs: from.codec.clone(),
+        language: language(&from.language),
         bandwidth: rate,
         init_size: from.init.len() as u32,
         init_hash: trellis_core::trust::chunk::init_hash(&from.init),
         layers: vec![Layer { substreams: substreams(rate, part_target_us) }],
     })
+}
+
+/// What the publisher stated, unless that says nothing or is no tag.
+fn language(stated: &str) -> String {
+    if stated == "und" || !is_language(stated) { String::new() } else { stated.to_owned() }
 }
 
 /// Milliseconds in the upper 48 bits, so that ids sort by time; chance in the lower 16.
