@@ -7,7 +7,7 @@ import { readPublisher } from "./join";
 import type { Event } from "./page";
 
 const EVERY_MS = 2_500;
-const TIMEOUT_MS = 5_000;
+const TIMEOUT_MS = 3_000;
 const MISSES_MAX = 2;
 
 export class Pulse {

@@ -96,7 +96,7 @@ function failed(error: string, detail: string): Words {
 }
 
 function ended(page: Page, replay: boolean): Words {
-  const button = replay ? "Watch again" : null;
+  const button = replay ? (page.picture ? "Watch again" : "Watch from the start") : null;
   if (page.publisher === "vod") return say("The end", "", { tone: "stop", button });
   return say("The stream has ended", "If it starts again, it plays here by itself.", { tone: "stop", button });
 }

@@ -63,7 +63,10 @@ export class HlsPlayer implements Player {
     if (!this.hls) return;
     // Without levels the multivariant playlist never came: begin again from there.
     if (this.hls.levels.length === 0 && this.hls.url) this.hls.loadSource(this.hls.url);
-    else this.hls.startLoad(-1);
+    else {
+      this.hls.stopLoad(); // requests that hang on a dead connection would be waited for
+      this.hls.startLoad(-1);
+    }
   }
 
   unload(): void {

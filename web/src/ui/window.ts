@@ -14,11 +14,18 @@ export function isFull(): boolean {
 export async function toggleFull(video: HTMLVideoElement): Promise<void> {
   try {
     if (isFull()) await document.exitFullscreen();
-    else if (document.fullscreenEnabled) await document.documentElement.requestFullscreen();
+    else if (document.fullscreenEnabled) await fill(video);
     else (video as AppleVideo).webkitEnterFullscreen?.();
   } catch {
     // Refused by the browser or by the page around us: the button simply has no effect.
   }
+}
+
+/** A phone held upright turns a wide picture on its side, where it is let to. */
+async function fill(video: HTMLVideoElement): Promise<void> {
+  await document.documentElement.requestFullscreen();
+  const turning = screen.orientation as { lock?: (to: string) => Promise<void> } | undefined;
+  if (video.videoWidth > video.videoHeight) await turning?.lock?.("landscape");
 }
 
 export function canPip(video: HTMLVideoElement): boolean {
