@@ -233,9 +233,7 @@ impl Handle for Roles {
 
 async fn open_manager(config: &Config) -> Result<Arc<Manager>, StartError> {
     let mut settings = config.manager.clone();
-    if settings.server_key.is_none() {
-        settings.server_key = config.server_key.clone();
-    }
+    settings.server_key = config.server_key.clone();
     Ok(Manager::open(&settings, &config.data_dir).await?)
 }
 

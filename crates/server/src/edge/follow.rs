@@ -2,6 +2,7 @@
 //! asked for a while; its feed brings every signed table the moment the origin makes it.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,7 @@ use super::cache::Cache;
 use super::fetch::Upstream;
 use crate::client::{ClientError, ManagerClient};
 use crate::http::Stop;
-use crate::shelf::{FRAME_BYTES_MAX, KEEP_ALIVE, Shelf};
+use crate::shelf::{FRAME_BYTES_MAX, KEEP_ALIVE, Shelf, unix_ms};
 
 /// All streams of an edge.
 pub struct Streams(Arc<Inner>);
@@ -33,7 +34,8 @@ pub struct Inner {
 struct Followed {
     shelf: Arc<Shelf>,
     upstream: Arc<Mutex<Option<String>>>,
-    asked: Arc<Mutex<Instant>>,
+    /// Seconds since the epoch: written by every request, so no lock.
+    asked_s: AtomicU64,
 }
 
 /// Why following has to start over.
@@ -90,11 +92,12 @@ impl Streams {
 
 impl Followed {
     fn touch(&self) {
-        *self.asked.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        self.asked_s.store(unix_ms() / 1000, Ordering::Relaxed);
     }
 
     fn asked_within(&self, time: Duration) -> bool {
-        self.asked.lock().unwrap_or_else(PoisonError::into_inner).elapsed() < time || Arc::strong_count(&self.shelf) > SHELF_OWNERS
+        let quiet_s = (unix_ms() / 1000).saturating_sub(self.asked_s.load(Ordering::Relaxed));
+        quiet_s < time.as_secs() || Arc::strong_count(&self.shelf) > SHELF_OWNERS
     }
 }
 
@@ -129,7 +132,7 @@ impl Inner {
     fn follow(&self, stream: &StreamId) -> Followed {
         let timeline = Timeline::new(stream.clone());
         let shelf = Shelf::new(timeline, stream.clone(), Box::new(Upstream(self.this.clone())));
-        let followed = Followed { shelf, upstream: Arc::default(), asked: Arc::new(Mutex::new(Instant::now())) };
+        let followed = Followed { shelf, upstream: Arc::default(), asked_s: AtomicU64::new(unix_ms() / 1000) };
         if let Some(inner) = self.this.upgrade() {
             tokio::spawn(keep_following(inner, Arc::downgrade(&followed.shelf), followed.upstream.clone()));
         }
@@ -153,6 +156,9 @@ async fn keep_following(inner: Arc<Inner>, shelf: Weak<Shelf>, upstream: Arc<Mut
             Ok(()) => return,
             Err(Lost::Manager(ClientError::Refused { status: 404, .. })) => tracing::debug!(%stream, "no origin has this stream now"),
             Err(error) => tracing::warn!(%stream, %error, "following is interrupted; trying on"),
+        }
+        if let Some(shelf) = shelf.upgrade() {
+            shelf.set_stale(true);
         }
         pause = if began.elapsed() > RETRY_MAX { RETRY_MIN } else { (pause * 2).min(RETRY_MAX) };
         tokio::time::sleep(pause).await;
@@ -178,6 +184,7 @@ async fn follow_once(inner: &Inner, stream: &StreamId, shelf: &Weak<Shelf>, upst
         let piece = tokio::time::timeout(KEEP_ALIVE * 3, response.chunk()).await.map_err(|_| Lost::Silent)?;
         buffer.extend_from_slice(&piece.map_err(reqwest::Error::without_url)?.ok_or(Lost::Over)?);
         let Some(shelf) = shelf.upgrade() else { return Ok(()) };
+        shelf.set_stale(false);
         while let Some(message) = message(&mut buffer)? {
             let table = authority.table(&message)?;
             believe(&shelf, table, message)?;

@@ -10,7 +10,9 @@ use serde::Deserialize;
 pub struct ManagerConfig {
     /// Whether a stream that a publisher creates on the fly is watchable without a viewer token.
     pub default_open: bool,
-    /// Bearer of origins and edges. None: `server.key` in the data directory, made on the first run.
+    /// Bearer of origins and edges: the configuration's own `server_key`. None: the file of that name in the data
+    /// directory, made on the first run.
+    #[serde(skip)]
     pub server_key: Option<String>,
     /// Bearer of the admin API. None: `admin.key` in the data directory, made on the first run.
     pub admin_key: Option<String>,

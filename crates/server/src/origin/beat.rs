@@ -7,7 +7,6 @@ use trellis_media::timeline::Timeline;
 
 use super::Origin;
 use crate::cluster_api::{BEAT_INTERVAL_MS, OriginBeat, OriginStream, StreamState};
-use crate::shelf::state_of;
 
 /// Reports until the server stops.
 pub async fn report(origin: Arc<Origin>) {
@@ -31,7 +30,7 @@ pub async fn report(origin: Arc<Origin>) {
 fn beat(origin: &Origin) -> OriginBeat {
     // A stream of which nothing has come yet is none to the manager: there is nothing to send a viewer to.
     let streams = origin.shelves().into_iter().filter_map(|shelf| {
-        let (state, rate_bps) = shelf.look(|t: &Timeline| (state_of(t.state()), t.rate_bps()));
+        let (state, rate_bps) = (shelf.state(), shelf.look(Timeline::rate_bps));
         (state != StreamState::Waiting).then(|| OriginStream { stream: shelf.stream().to_string(), state, rate_bps })
     });
     OriginBeat {

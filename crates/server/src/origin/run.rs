@@ -21,6 +21,7 @@ pub struct Run {
     packager: Packager,
     mode: Mode,
     started: Option<Started>,
+    parts: u64,
     bytes: u64,
 }
 
@@ -28,7 +29,6 @@ pub struct Run {
 struct Started {
     catalogue: Catalogue,
     recording: Option<Recording>,
-    parts: u64,
     msn: u64,
     index: u16,
 }
@@ -60,12 +60,12 @@ impl Run {
     /// Nothing is known yet.
     pub fn new(origin: Arc<Origin>, channel: Arc<Channel>, mode: Mode, options: packager::Options) -> Self {
         channel.runs.fetch_add(1, Ordering::SeqCst);
-        Self { origin, channel, packager: Packager::new(options), mode, started: None, bytes: 0 }
+        Self { origin, channel, packager: Packager::new(options), mode, started: None, parts: 0, bytes: 0 }
     }
 
     /// Parts so far.
     pub fn parts(&self) -> u64 {
-        self.started.as_ref().map_or(0, |started| started.parts)
+        self.parts
     }
 
     /// Bytes so far.
@@ -90,8 +90,7 @@ impl Run {
             return Ok(finished?);
         };
         let reason = if how == Finish::Lost && self.mode == Mode::Live { EndReason::Paused } else { EndReason::Ended };
-        let end = RunEnd { run: started.catalogue.run, parts: started.parts, reason };
-        let parts = started.parts;
+        let end = RunEnd { run: started.catalogue.run, parts: self.parts, reason };
         match started.recording {
             Some(recording) if how == Finish::Lost => recording.discard().await,
             Some(mut recording) => {
@@ -102,7 +101,7 @@ impl Run {
             None => {}
         }
         self.origin.end_run(&self.channel, end);
-        tracing::info!(stream = %self.channel.shelf.stream(), run = %end.run, parts, ?reason, "run over");
+        tracing::info!(stream = %self.channel.shelf.stream(), run = %end.run, parts = end.parts, ?reason, "run over");
         Ok(finished?)
     }
 
@@ -143,7 +142,7 @@ impl Run {
         }
         let msn = catalogue.first_msn;
         self.apply(Table::Catalogue(catalogue.clone()), signed)?;
-        self.started = Some(Started { catalogue, recording, parts: 0, msn, index: 0 });
+        self.started = Some(Started { catalogue, recording, msn, index: 0 });
         Ok(())
     }
 
@@ -179,13 +178,13 @@ impl Run {
 
     async fn add(&mut self, part: Part) -> Result<(), RunError> {
         let Some(started) = &mut self.started else { return Ok(()) };
-        if part.segment_start && started.parts > 0 {
+        if part.segment_start && self.parts > 0 {
             started.msn += 1;
             started.index = 0;
         }
         let descriptor = descriptor(started, &part)?;
         let signed = self.origin.signer.seal(descriptor.encode());
-        started.parts += 1;
+        self.parts += 1;
         started.index += 1;
         let run = started.catalogue.run;
         for (index, track) in part.tracks.into_iter().enumerate() {

@@ -9,16 +9,19 @@ mod range;
 mod serve;
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use bytes::Bytes;
 use tokio::sync::watch;
-use trellis_media::timeline::{Applied, Evicted, Timeline, TimelineError};
+use trellis_media::timeline::{Applied, Evicted, State, Timeline, TimelineError};
 use trellis_proto::{RenditionName, RunId, StreamId, Table};
+
+use crate::cluster_api::StreamState;
 
 pub use feed::{FRAME_BYTES_MAX, KEEP_ALIVE};
 pub use object::Object;
-pub use serve::{Ask, serve, state_of, unix_ms};
+pub use serve::{Ask, serve, unix_ms};
 
 /// One thing with bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -54,6 +57,8 @@ pub struct Shelf {
     objects: RwLock<HashMap<Key, Arc<Object>>>,
     texts: Mutex<HashMap<(Option<RenditionName>, bool), (u64, Bytes)>>,
     source: Box<dyn Source>,
+    /// The tables no longer come in: what is known may be out of date.
+    stale: AtomicBool,
 }
 
 impl Shelf {
@@ -66,6 +71,7 @@ impl Shelf {
             objects: RwLock::default(),
             texts: Mutex::default(),
             source,
+            stale: AtomicBool::new(false),
         })
     }
 
@@ -104,6 +110,23 @@ impl Shelf {
             })
         };
         self.objects.write().unwrap_or_else(PoisonError::into_inner).retain(|key, _| !gone(key));
+    }
+
+    /// Says whether tables come in. A live stream whose tables do not is as good as paused.
+    pub fn set_stale(&self, stale: bool) {
+        self.stale.store(stale, Ordering::Relaxed);
+    }
+
+    /// What a viewer finds here now.
+    pub fn state(&self) -> StreamState {
+        match self.look(Timeline::state) {
+            State::Waiting => StreamState::Waiting,
+            State::Live if self.stale.load(Ordering::Relaxed) => StreamState::Paused,
+            State::Live => StreamState::Live,
+            State::Paused => StreamState::Paused,
+            State::Ended => StreamState::Ended,
+            State::Vod => StreamState::Vod,
+        }
     }
 
     /// Looks at the time line.

@@ -11,7 +11,6 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use trellis_media::playlist::{self, Wait};
-use trellis_media::timeline::{State, Timeline};
 use trellis_proto::{Descriptor, RenditionName, RunId};
 
 use super::feed::{after_query, feed};
@@ -68,17 +67,6 @@ pub async fn serve(shelf: &Arc<Shelf>, ask: Ask<'_>, stop: &Stop) -> Served {
     other(reply)
 }
 
-/// What a viewer finds here, with this server's clock.
-pub fn state_of(state: State) -> StreamState {
-    match state {
-        State::Waiting => StreamState::Waiting,
-        State::Live => StreamState::Live,
-        State::Paused => StreamState::Paused,
-        State::Ended => StreamState::Ended,
-        State::Vod => StreamState::Vod,
-    }
-}
-
 /// The time as a player's clock needs it.
 pub fn unix_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64)
@@ -91,7 +79,7 @@ struct StateBody {
 }
 
 fn state(shelf: &Shelf) -> StateBody {
-    StateBody { state: state_of(shelf.look(Timeline::state)), server_time_ms: unix_ms() }
+    StateBody { state: shelf.state(), server_time_ms: unix_ms() }
 }
 
 fn follow(shelf: &Arc<Shelf>, query: Option<&str>, stop: &Stop) -> Reply {
@@ -141,7 +129,8 @@ async fn media_playlist(shelf: &Shelf, name: RenditionName, query: Option<&str>,
                 Wait::TooFar => Err(()),
             };
             match text {
-                Ok(None) if wait == Wait::Wait || shelf.look(Timeline::state) == State::Waiting => {}
+                // No rendition is playable before the first whole segment; afterwards a missing one is a wrong name.
+                Ok(None) if wait == Wait::Wait || shelf.text(None, false).is_none() => {}
                 Ok(text) => return Ok(text),
                 Err(()) => return Err(()),
             }
