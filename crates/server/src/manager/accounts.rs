@@ -17,7 +17,7 @@ use tokio::time::MissedTickBehavior;
 use trellis_proto::{SessionId, StreamId};
 
 use super::metrics::Metrics;
-use super::store::{Store, signed};
+use super::store::{Store, first_id, signed};
 use crate::cluster_api::{Usage, UsageEnd};
 
 /// Most rows of joins waiting for the disk: 6 s of a crowd of 10 000 a second, 10 MB.
@@ -319,8 +319,9 @@ async fn sweep(transaction: &mut Write<'_>, now_ms: u64, forget_before_ms: Optio
     let until = signed(now_ms.saturating_sub(60_000));
     sqlx::query(sql).bind(why(UsageEnd::Expired)).bind(until).execute(&mut **transaction).await?;
     if let Some(before) = forget_before_ms {
-        let query = sqlx::query("DELETE FROM sessions WHERE ended_ms < ?").bind(signed(before));
-        query.execute(&mut **transaction).await?;
+        // Ids begin with the time of the join: only the old end of the table is looked at.
+        let query = sqlx::query("DELETE FROM sessions WHERE id < ? AND ended_ms < ?");
+        query.bind(first_id(before).to_vec()).bind(signed(before)).execute(&mut **transaction).await?;
     }
     Ok(())
 }

@@ -16,6 +16,7 @@ use super::accounts::JoinRow;
 use super::auth::{self, Denied, Viewer};
 use super::directory::Stream;
 use super::registry::{Held, Place};
+use super::store::fresh_id;
 use super::{Manager, Now, api, keys};
 use crate::cluster_api::StreamState;
 
@@ -102,7 +103,7 @@ impl Manager {
     fn decide(&self, name: &str, token: Option<&str>, now: Now) -> Result<Admission, Refused> {
         let (stream, viewer) = self.authorize(name, token, now)?;
         let (held, place, max_rate) = self.find_room(&stream, viewer.max_rate, now)?;
-        let session = SessionId(keys::random());
+        let session = fresh_id(now.unix_ms);
         let expires_s = viewer.expires_s.min(TICKET_NUMBER_MAX);
         let ticket = Ticket {
             session,

@@ -35,8 +35,8 @@ pub struct ApiKey {
 
 /// How a key checks.
 pub enum Verifier {
-    /// HMAC with SHA-256.
-    Hs256(hmac::Key),
+    /// HMAC with SHA-256. (Boxed: the prepared key has over a kilobyte.)
+    Hs256(Box<hmac::Key>),
     /// Ed25519.
     EdDsa(ParsedPublicKey),
 }
@@ -109,7 +109,7 @@ impl ApiKey {
 impl Verifier {
     /// A MAC key.
     pub fn hs256(secret: &[u8]) -> Self {
-        Self::Hs256(hmac::Key::new(hmac::HMAC_SHA256, secret))
+        Self::Hs256(Box::new(hmac::Key::new(hmac::HMAC_SHA256, secret)))
     }
 
     /// An Ed25519 public key. None: not 32 bytes of one.

@@ -1,8 +1,8 @@
 //! Which secrets does the manager hold on disk? Each in its own file, made on the first run, readable by its owner
-//! only, whole or absent: a file is written aside and renamed into place.
+//! only, and never overwritten.
 
 use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -156,28 +156,19 @@ fn secret_file(
     created: &mut Vec<Created>,
 ) -> Result<String, Error> {
     let failed = |source| Error::File { path: path.into(), source };
-    let text = match fs::read_to_string(path) {
-        Ok(text) => text.trim().to_owned(),
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            let text = make();
-            write_whole(path, &text).map_err(failed)?;
-            created.push(Created { what, path: path.into() });
-            text
-        }
-        Err(error) => return Err(failed(error)),
-    };
+    if !path.exists() {
+        write_new(path, &make()).map_err(failed)?;
+        created.push(Created { what, path: path.into() });
+    }
+    let text = fs::read_to_string(path).map_err(failed)?.trim().to_owned();
     if text.is_empty() { Err(Error::Key { path: path.into(), why: "is empty; remove it to have a new one made" }) } else { Ok(text) }
 }
 
-fn write_whole(path: &Path, text: &str) -> io::Result<()> {
-    let aside = path.with_extension(format!("key.{}", random_kid()));
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&aside)?;
+/// Never overwrites: of two managers that start at once in one directory, one fails and says so.
+fn write_new(path: &Path, text: &str) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     writeln!(file, "{text}")?;
-    file.sync_all()?;
-    // A link, not a rename: of two processes that start at once, one keeps the other's key instead of replacing it.
-    let linked = fs::hard_link(&aside, path);
-    fs::remove_file(&aside)?;
-    linked
+    file.sync_all()
 }
 
 /// Keys an operator chooses must not be guessable by trying.

@@ -8,10 +8,12 @@ use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{FromRow, QueryBuilder, Sqlite};
+use trellis_proto::SessionId;
 
 use super::Error;
 use super::auth::{ApiKey, Verifier};
 use super::directory::{KeyHash, Stream};
+use super::keys::random;
 
 /// The manager's database.
 #[derive(Clone)]
@@ -43,10 +45,10 @@ pub struct AccountFilter {
     pub stream: Option<String>,
     /// Of this viewer.
     pub viewer: Option<String>,
-    /// Joined, or first seen, at or after, ms since the Unix epoch.
-    pub since_ms: Option<i64>,
-    /// Older than this cursor.
-    pub before: Option<i64>,
+    /// Joined at or after, ms since the Unix epoch.
+    pub since_ms: Option<u64>,
+    /// Older than this session.
+    pub before: Option<SessionId>,
     /// At most so many.
     pub limit: u32,
 }
@@ -54,8 +56,6 @@ pub struct AccountFilter {
 /// A row of `sessions`.
 #[derive(Debug, Clone, PartialEq, Eq, FromRow)]
 pub struct AccountRow {
-    /// Cursor: grows with each row.
-    pub seq: i64,
     /// Session id, 16 bytes.
     pub id: Vec<u8>,
     /// Viewer id; empty: unknown or none.
@@ -163,7 +163,7 @@ impl Store {
 
     /// Accounts, newest first.
     pub async fn accounts(&self, filter: &AccountFilter) -> sqlx::Result<Vec<AccountRow>> {
-        let columns = "SELECT seq, id, viewer, stream, edge, joined_ms, started_ms, updated_ms, ended_ms, why,
+        let columns = "SELECT id, viewer, stream, edge, joined_ms, started_ms, updated_ms, ended_ms, why,
             media_bytes, other_bytes FROM sessions WHERE 1";
         let mut query = QueryBuilder::<Sqlite>::new(columns);
         if let Some(stream) = &filter.stream {
@@ -174,12 +174,12 @@ impl Store {
             query.push(" AND viewer = ").push_bind(viewer).push(" AND viewer <> ''");
         }
         if let Some(since) = filter.since_ms {
-            query.push(" AND coalesce(joined_ms, started_ms) >= ").push_bind(since);
+            query.push(" AND id >= ").push_bind(first_id(since).to_vec());
         }
         if let Some(before) = filter.before {
-            query.push(" AND seq < ").push_bind(before);
+            query.push(" AND id < ").push_bind(before.0.to_vec());
         }
-        query.push(" ORDER BY seq DESC LIMIT ").push_bind(i64::from(filter.limit));
+        query.push(" ORDER BY id DESC LIMIT ").push_bind(i64::from(filter.limit));
         query.build_query_as().fetch_all(&self.pool).await
     }
 
@@ -228,6 +228,20 @@ impl StreamRow {
             created_ms: self.created_ms.unsigned_abs(),
         })
     }
+}
+
+/// A fresh session id: the time in 6 bytes, then 80 random bits. The time keeps new rows together in the database;
+/// what a session may is said by its ticket, not by knowing its id.
+pub fn fresh_id(unix_ms: u64) -> SessionId {
+    let mut id = first_id(unix_ms);
+    id[6..].copy_from_slice(&random::<10>());
+    SessionId(id)
+}
+
+/// No id of that moment or later is smaller.
+pub fn first_id(unix_ms: u64) -> [u8; 16] {
+    // 48 bits of ms last until the year 10889.
+    (u128::from(unix_ms & ((1 << 48) - 1)) << 80).to_be_bytes()
 }
 
 /// SQLite's integers have a sign; nothing we count comes near the difference.

@@ -5,9 +5,9 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Answer, Asked, Here, Json};
+use super::{Answer, Asked, Fault, Here, Json};
 use crate::cluster_api::ErrorBody;
-use crate::manager::store::{AccountFilter, AccountRow, signed};
+use crate::manager::store::{AccountFilter, AccountRow};
 
 const PAGE: u32 = 100;
 const PAGE_MAX: u32 = 1000;
@@ -24,7 +24,7 @@ pub struct AccountQuery {
     /// Joined at or after, ms since the Unix epoch.
     since_ms: Option<u64>,
     /// `next` of the page before.
-    before: Option<u64>,
+    before: Option<String>,
     /// At most so many, up to 1000; 100 when left out.
     limit: Option<u32>,
 }
@@ -60,7 +60,7 @@ pub struct AccountPage {
     /// Newest first.
     accounts: Vec<Account>,
     /// Give it as `before` to get the next page; none: this was the last.
-    next: Option<u64>,
+    next: Option<String>,
 }
 
 /// Read accounts.
@@ -68,16 +68,11 @@ pub struct AccountPage {
     responses((status = 200, body = AccountPage), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody)))]
 pub async fn accounts(State(manager): Here, Asked(query): Asked<AccountQuery>) -> Answer<AccountPage> {
     let limit = query.limit.unwrap_or(PAGE).clamp(1, PAGE_MAX);
-    let filter = AccountFilter {
-        stream: query.stream,
-        viewer: query.viewer,
-        since_ms: query.since_ms.map(signed),
-        before: query.before.map(signed),
-        limit,
-    };
+    let before = query.before.map(|id| id.parse().map_err(|error| Fault::bad(format!("`before`: {error}")))).transpose()?;
+    let filter = AccountFilter { stream: query.stream, viewer: query.viewer, since_ms: query.since_ms, before, limit };
     let rows = manager.store.accounts(&filter).await?;
     let full = rows.len() == limit as usize;
-    let next = rows.last().filter(|_| full).map(|row| row.seq.unsigned_abs());
+    let next = rows.last().filter(|_| full).map(|row| hex::encode(&row.id));
     Ok(Json(StatusCode::OK, AccountPage { accounts: rows.into_iter().map(Account::from).collect(), next }))
 }
 
