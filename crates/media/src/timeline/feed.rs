@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use trellis_proto::RunId;
+use trellis_proto::{EndReason, RunId};
 
 use super::Run;
 
@@ -18,8 +18,8 @@ pub struct Cursor(Place);
 enum Place {
     /// Has nothing that is known here.
     Start,
-    /// Has the run's catalogue and all parts before `next`; `ended`: its end, too.
-    Within { run: RunId, next: u64, ended: bool },
+    /// Has the run's catalogue and all parts before `next`; `told`: its end as well, as this.
+    Within { run: RunId, next: u64, told: Option<EndReason> },
 }
 
 impl Cursor {
@@ -27,25 +27,26 @@ impl Cursor {
     pub fn new(after: Option<(RunId, u64)>) -> Self {
         Self(match after {
             None => Place::Start,
-            Some((run, part)) => Place::Within { run, next: part.saturating_add(1), ended: false },
+            Some((run, part)) => Place::Within { run, next: part.saturating_add(1), told: None },
         })
     }
 }
 
 pub(super) fn next(runs: &VecDeque<Run>, cursor: &mut Cursor) -> Option<Bytes> {
-    let Place::Within { run: id, next, ended } = cursor.0 else { return enter(runs.front()?, cursor) };
+    let Place::Within { run: id, next, told } = cursor.0 else { return enter(runs.front()?, cursor) };
     let Some(at) = runs.iter().position(|run| run.catalogue.run == id) else {
         return enter(runs.front()?, cursor);
     };
     let run = &runs[at];
     let next = next.max(run.first_part());
     if let Some(signed) = run.signed_part(next) {
-        cursor.0 = Place::Within { run: id, next: next + 1, ended };
+        cursor.0 = Place::Within { run: id, next: next + 1, told };
         return Some(signed.clone());
     }
     match &run.end {
-        Some((_, signed)) if !ended => {
-            cursor.0 = Place::Within { run: id, next, ended: true };
+        // A pause may turn into an end: whoever heard of the one must hear of the other.
+        Some((end, signed)) if told != Some(end.reason) => {
+            cursor.0 = Place::Within { run: id, next, told: Some(end.reason) };
             Some(signed.clone())
         }
         _ => enter(runs.get(at + 1)?, cursor),
@@ -53,6 +54,6 @@ pub(super) fn next(runs: &VecDeque<Run>, cursor: &mut Cursor) -> Option<Bytes> {
 }
 
 fn enter(run: &Run, cursor: &mut Cursor) -> Option<Bytes> {
-    cursor.0 = Place::Within { run: run.catalogue.run, next: run.first_part(), ended: false };
+    cursor.0 = Place::Within { run: run.catalogue.run, next: run.first_part(), told: None };
     Some(run.signed.clone())
 }

@@ -326,10 +326,18 @@ impl Timeline {
 
     fn on_end(&mut self, end: RunEnd, signed: Bytes) -> Result<Applied, TimelineError> {
         let Some(at) = self.position(end.run)? else { return Ok(Applied::Known) };
+        let newest = at + 1 == self.runs.len();
         let run = &mut self.runs[at];
         match &run.end {
             Some((known, _)) if *known == end => return Ok(Applied::Known),
-            Some(_) => return Err(TimelineError::Conflict),
+            Some((known, _)) if known.parts != end.parts => return Err(TimelineError::Conflict),
+            // The grace time is over. What came before a newer run has been paused, whatever was said later; and an end
+            // is not taken back.
+            Some(_) if newest && end.reason == EndReason::Ended => {
+                run.end = Some((end, signed));
+                return Ok(Applied::New(Vec::new()));
+            }
+            Some(_) => return Ok(Applied::Known),
             None if run.over => return Err(TimelineError::RunOver(end.run)),
             None => {}
         }

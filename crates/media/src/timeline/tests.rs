@@ -95,8 +95,25 @@ fn wrong_tables_are_refused_and_change_nothing() {
     assert_eq!(timeline.version(), version);
     say_all(&mut timeline, [end(6, EndReason::Ended)]);
     assert_eq!(say(&mut timeline, Table::Descriptor(good)), Err(TimelineError::RunOver(RunId(1))));
-    assert_eq!(say(&mut timeline, end(6, EndReason::Paused)), Err(TimelineError::Conflict));
+    assert_eq!(say(&mut timeline, end(6, EndReason::Paused)), Ok(Applied::Known), "an end is not taken back");
     assert_eq!(say(&mut timeline, end(6, EndReason::Ended)), Ok(Applied::Known));
+    assert_eq!(say(&mut timeline, end(5, EndReason::Ended)), Err(TimelineError::Conflict));
+    assert_eq!(timeline.state(), State::Ended);
+}
+
+#[test]
+fn a_pause_turns_into_an_end_and_every_follower_hears_of_it() {
+    let (mut timeline, mut source) = (demo(), Source::live(1, 0, 0));
+    say_all(&mut timeline, [source.announce()]);
+    say_all(&mut timeline, source.segment());
+    say_all(&mut timeline, [source.end(EndReason::Paused)]);
+    let mut cursor = Cursor::new(Some((RunId(1), 5)));
+    assert_eq!(timeline.next_message(&mut cursor).unwrap(), encode(&source.end(EndReason::Paused)));
+    assert_eq!(timeline.next_message(&mut cursor), None);
+    say_all(&mut timeline, [source.end(EndReason::Ended)]);
+    assert_eq!(timeline.state(), State::Ended);
+    assert_eq!(timeline.next_message(&mut cursor).unwrap(), encode(&source.end(EndReason::Ended)));
+    assert_eq!(timeline.next_message(&mut cursor), None);
 }
 
 #[test]
