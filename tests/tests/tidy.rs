@@ -16,10 +16,22 @@ const DIRECTIONS: [(&str, &[&str]); 6] = [
 /// Words that may not stand in the code of a folder, and why.
 const FORBIDDEN: [(&str, &[&str], &str); 6] = [
     ("crates/proto/src", &["std::", "HashMap"], "proto is no_std and deterministic"),
-    ("crates/core/src", &["std::", "HashMap", "async ", "tokio", "rand::"], "core sees no clock, socket, thread, async, RNG or HashMap"),
+    (
+        "crates/core/src",
+        &["std::", "HashMap", "async ", "tokio", "rand::"],
+        "core sees no clock, socket, thread, async, RNG or HashMap",
+    ),
     ("crates/media/src", &["tokio", "reqwest", "std::fs", "std::net"], "media is pure: it also runs in the browser"),
-    ("crates/server/src/manager", &["trellis_media", "trellis_ingest", "crate::shelf", "crate::origin", "crate::edge"], "the manager never touches media"),
-    ("crates/server/src/edge", &["crate::manager", "crate::origin", "jsonwebtoken"], "an edge never decides who may watch"),
+    (
+        "crates/server/src/manager",
+        &["trellis_media", "trellis_ingest", "crate::shelf", "crate::origin", "crate::edge"],
+        "the manager never touches media",
+    ),
+    (
+        "crates/server/src/edge",
+        &["crate::manager", "crate::origin", "jsonwebtoken"],
+        "an edge never decides who may watch",
+    ),
     ("crates/server/src/origin", &["crate::manager", "crate::edge"], "roles talk over HTTP, not in memory"),
 ];
 
@@ -31,12 +43,17 @@ fn crates_depend_in_one_direction() {
     for (folder, allowed) in DIRECTIONS {
         let manifest = fs::read_to_string(root().join("crates").join(folder).join("Cargo.toml")).unwrap();
         let section = manifest.split("[dependencies]").nth(1).unwrap().split("\n[").next().unwrap();
-        let ours: Vec<_> = section.lines().filter_map(|l| l.split(['.', ' ', '=']).next()).filter(|n| n.starts_with("trellis")).collect();
+        let ours: Vec<_> = section
+            .lines()
+            .filter_map(|l| l.split(['.', ' ', '=']).next())
+            .filter(|n| n.starts_with("trellis"))
+            .collect();
         for name in ours {
             assert!(allowed.contains(&name), "crates/{folder} may not use {name}");
         }
     }
-    let folders: Vec<_> = fs::read_dir(root().join("crates")).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    let folders: Vec<_> =
+        fs::read_dir(root().join("crates")).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
     for folder in folders {
         assert!(DIRECTIONS.iter().any(|(known, _)| *known == folder), "crates/{folder} has no line in DIRECTIONS");
     }
@@ -71,7 +88,11 @@ fn hallways_stay_short() {
     for file in rust_files(&root().join("crates")) {
         let lines = fs::read_to_string(&file).unwrap().lines().count();
         let hallway = file.file_name().is_some_and(|name| name == "mod.rs");
-        assert!(!hallway || lines <= HALLWAY_LINES_MAX, "{} has {lines} lines; a hallway has at most {HALLWAY_LINES_MAX}", file.display());
+        assert!(
+            !hallway || lines <= HALLWAY_LINES_MAX,
+            "{} has {lines} lines; a hallway has at most {HALLWAY_LINES_MAX}",
+            file.display()
+        );
     }
 }
 

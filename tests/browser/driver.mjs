@@ -1,0 +1,69 @@
+// A browser on a leash: one JSON command per line comes in, one JSON answer per line goes out. What is right and what
+// is wrong is decided by the test at the other end (tests/src/browser.rs); here is only what the page says.
+//
+//   {"do":"open","url":…}              opens a page
+//   {"do":"eval","js":…}               the value of an expression in the page
+//   {"do":"wait","js":…,"ms":…}        the expression's value as soon as it is truthy
+//   {"do":"click","selector":…}        presses something
+//   {"do":"screenshot","path":…}       for people
+//   {"do":"complaints"}                what the console, scripts and requests complained of so far
+//   {"do":"plain"}                     serves a page with unmodified hls.js on an origin of its own; its URL
+import { createServer } from "node:http";
+import { readFile } from "node:fs/promises";
+import { createInterface } from "node:readline";
+import { chromium } from "playwright-core";
+
+const [executablePath, ...flags] = process.argv.slice(2);
+const browser = await chromium.launch({ executablePath, args: flags, chromiumSandbox: process.getuid() !== 0 });
+const page = await browser.newPage({ viewport: { width: 1280, height: 800 } });
+page.setDefaultTimeout(30_000);
+
+const complaints = [];
+page.on("console", (message) => {
+  if (message.type() === "error") complaints.push(`console: ${message.text()} (${message.location().url})`);
+});
+page.on("pageerror", (error) => complaints.push(`script: ${error.message}`));
+page.on("response", (response) => {
+  if (response.status() >= 400) complaints.push(`answer ${response.status()}: ${response.url()}`);
+});
+
+const commands = {
+  open: async ({ url }) => void (await page.goto(url, { waitUntil: "domcontentloaded" })),
+  eval: ({ js }) => page.evaluate(js),
+  wait: async ({ js, ms }) => {
+    // Every 50 ms, not every frame: a page that decodes video on two cores has better things to do.
+    const handle = await page.waitForFunction(js, undefined, { timeout: ms, polling: 50 });
+    return handle.jsonValue();
+  },
+  click: async ({ selector }) => void (await page.click(selector)),
+  screenshot: async ({ path }) => void (await page.screenshot({ path })),
+  complaints: () => complaints,
+  plain: servePlain,
+};
+
+async function servePlain() {
+  const here = (path) => new URL(path, import.meta.url);
+  const files = {
+    "/": ["text/html", await readFile(here("plain.html"))],
+    "/hls.min.js": ["text/javascript", await readFile(here("node_modules/hls.js/dist/hls.min.js"))],
+  };
+  const server = createServer((request, response) => {
+    const [type, body] = files[new URL(request.url, "http://plain").pathname] ?? ["image/x-icon", ""];
+    response.writeHead(200, { "content-type": type }).end(body);
+  });
+  await new Promise((ready) => server.listen(0, "127.0.0.1", ready));
+  server.unref();
+  return `http://127.0.0.1:${server.address().port}/`;
+}
+
+const say = (answer) => process.stdout.write(`${JSON.stringify(answer)}\n`);
+say({ ok: browser.version() });
+for await (const line of createInterface({ input: process.stdin })) {
+  const command = JSON.parse(line);
+  try {
+    say({ ok: (await commands[command.do](command)) ?? null });
+  } catch (error) {
+    say({ error: error.message });
+  }
+}
+await browser.close();
