@@ -2,6 +2,7 @@
 // page is wired and drawn: on every change, and four times a second for the numbers.
 import { expose } from "./expose";
 import { label } from "./page";
+import { remember as rememberBandwidth } from "./player/guess";
 import { readRoute } from "./route";
 import { Session } from "./session";
 import { isLive } from "./timeline";
@@ -42,6 +43,7 @@ expose(session);
 draw();
 window.setInterval(draw, DRAW_MS);
 window.setInterval(() => remember(session.stats()), 1_000);
+window.addEventListener("pagehide", () => rememberBandwidth(session.player?.bandwidth() ?? null));
 
 function draw(): void {
   const where = session.timeline();

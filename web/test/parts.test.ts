@@ -4,6 +4,7 @@ import { offsetMs, sample, withSample, type Sample } from "../src/clock";
 import * as format from "../src/format";
 import { readAnswer } from "../src/join";
 import { start, type Page } from "../src/page";
+import { firstGuess } from "../src/player/guess";
 import { readRoute } from "../src/route";
 import { isLive, shouldJump, timeline } from "../src/timeline";
 import { words } from "../src/words";
@@ -102,6 +103,17 @@ describe("the timeline", () => {
       kind: "vod", start: 0, end: 64, at: 2, bufferedTo: 20, behind: 0, seekable: true,
     });
   });
+});
+
+it("guesses the line's speed from the best hint there is", () => {
+  const none = { download: null, rememberedBps: null, downlinkMbps: null };
+  const cached = { bytes: 0, ms: 2 };
+  expect([
+    firstGuess({ download: { bytes: 187_500, ms: 1000 }, rememberedBps: 9e6, downlinkMbps: 10 }),
+    firstGuess({ download: cached, rememberedBps: 5e6, downlinkMbps: 10 }),
+    firstGuess({ download: cached, rememberedBps: null, downlinkMbps: 10 }),
+    firstGuess(none),
+  ]).toEqual([1_200_000, 4_000_000, 8_000_000, 3_000_000]);
 });
 
 it("has words for every state that shows no moving picture", () => {

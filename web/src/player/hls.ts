@@ -4,6 +4,7 @@
 // Content-Security-Policy: hls.js attaches a MediaSource through a blob: URL, so `media-src 'self' blob:` is needed.
 // Its worker would need `worker-src blob:`; it only serves MPEG-TS, our media is fMP4, so it stays off.
 import Hls, { ErrorTypes, Events, type ErrorData, type HlsConfig } from "hls.js";
+import { firstGuess, readHints } from "./guess";
 import type { From, Player, PlayerEvent, Rung } from "./player";
 
 const SETTINGS: Partial<HlsConfig> = {
@@ -17,7 +18,6 @@ const SETTINGS: Partial<HlsConfig> = {
   capLevelToPlayerSize: true,
   startFragPrefetch: true,
   testBandwidth: false, // else the first two seconds are always the lowest rung
-  abrEwmaDefaultEstimate: 3_000_000, // the first guess; parts are short, so it is corrected within a second
   manifestLoadPolicy: policy(6_000, 2),
   playlistLoadPolicy: policy(10_000, 3), // a blocking reload may rightly take a few seconds
   fragLoadPolicy: policy(8_000, 4),
@@ -42,7 +42,8 @@ export class HlsPlayer implements Player {
 
   load(url: string, from: From, maxRate: number | null): void {
     this.unload();
-    const hls = new Hls({ ...SETTINGS, startPosition: from.at === "seconds" ? from.seconds : -1 });
+    const abrEwmaDefaultEstimate = firstGuess(readHints(import.meta.url));
+    const hls = new Hls({ ...SETTINGS, abrEwmaDefaultEstimate, startPosition: from.at === "seconds" ? from.seconds : -1 });
     this.hls = hls;
     hls.on(Events.MANIFEST_PARSED, () => {
       if (maxRate !== null) dropAbove(hls, maxRate);

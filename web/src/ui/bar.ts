@@ -52,8 +52,9 @@ export function drawBar(session: Session, where: Timeline, stats: Stats): void {
 
 function drawLive(where: Timeline, page: Page): void {
   const now = isLive(where);
-  const off = now && ["paused", "lost", "refused", "waiting"].includes(label(page));
-  setHidden(live, where.kind !== "live" || label(page) === "ended");
+  const off = now && label(page) === "paused";
+  const unknown = ["ended", "lost", "refused", "waiting", "denied", "failed"].includes(label(page));
+  setHidden(live, where.kind !== "live" || unknown);
   setAttr(live, "data-live", String(now && !off));
   setText(liveText, off ? "Off air" : now ? "Live" : `Go live · −${format.time(where.behind)}`);
   setAttr(live, "aria-label", off ? "Off air" : now ? "Live" : `Go to live, ${format.spokenTime(where.behind)} behind`);
