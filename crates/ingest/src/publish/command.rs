@@ -25,7 +25,10 @@ pub(super) fn args(options: &Options, probe: &Probe, from_s: f64) -> Vec<String>
     let header = if options.copy { "delay_moov" } else { "empty_moov" };
     args.extend(words("-map_metadata -1 -sn -dn -max_muxing_queue_size 4096 -max_interleave_delta 2000000 -flush_packets 1"));
     args.push("-movflags".into());
-    args.push(format!("+{header}+default_base_moof+frag_every_frame+negative_cts_offsets+skip_trailer"));
+    args.push(format!("+{header}+default_base_moof+negative_cts_offsets+skip_trailer"));
+    // A fragment for each frame. Not by `frag_every_frame`: ffmpeg 5.1 then writes wrong decode times for tracks whose
+    // frames arrive several at once.
+    args.extend(words("-frag_duration 1"));
     args.extend(words("-f mp4 pipe:1"));
     args
 }
@@ -56,7 +59,9 @@ fn input(args: &mut Vec<String>, options: &Options, probe: &Probe, from_s: f64) 
 fn encode_video(args: &mut Vec<String>, options: &Options, rungs: &[Rung], (num, den): (u32, u32)) {
     // Scales the shorter side, so that portrait video gets rungs like landscape.
     let outputs: String = (0..rungs.len()).map(|i| format!("[s{i}]")).collect();
-    let mut graph = format!("[0:v:0]fps={num}/{den},split={}{outputs}", rungs.len());
+    // A constant frame rate costs a frame of delay; the clock has one already.
+    let constant = if options.input == Input::Clock { String::new() } else { format!("fps={num}/{den},") };
+    let mut graph = format!("[0:v:0]{constant}split={}{outputs}", rungs.len());
     for (i, Rung { lines, .. }) in rungs.iter().enumerate() {
         graph += &format!(
             ";[s{i}]scale=w='if(gte(iw\\,ih)\\,-2\\,{lines})':h='if(gte(iw\\,ih)\\,{lines}\\,-2)',format=yuv420p[v{i}]"
@@ -81,11 +86,12 @@ impl Mode {
         }
     }
 
-    /// No keyframe but each second one, no B-frame that others need; live, nothing that looks far ahead.
+    /// No keyframe but one every 2 s, no B-frame that others need; live, nothing that looks far ahead, and threads that
+    /// share a frame instead of taking a frame each, which would cost a frame of delay per thread.
     fn x264_params(self) -> &'static str {
         match self {
             Self::Live => {
-                "b-adapt=0:b-pyramid=none:scenecut=0:open-gop=0:rc-lookahead=5:sync-lookahead=0:mbtree=0"
+                "b-adapt=0:b-pyramid=none:scenecut=0:open-gop=0:rc-lookahead=5:sync-lookahead=0:mbtree=0:sliced-threads=1"
             }
             Self::Vod => "b-pyramid=none:scenecut=0:open-gop=0",
         }
@@ -131,10 +137,10 @@ mod tests {
              -map [v0] -crf:v:0 23 -maxrate:v:0 1200k -bufsize:v:0 1200k \
              -map [v1] -crf:v:1 23 -maxrate:v:1 350k -bufsize:v:1 350k \
              -c:v libx264 -profile:v high -preset veryfast -bf 3 -g 60 -keyint_min 60 \
-             -x264-params b-adapt=0:b-pyramid=none:scenecut=0:open-gop=0:rc-lookahead=5:sync-lookahead=0:mbtree=0 \
+             -x264-params b-adapt=0:b-pyramid=none:scenecut=0:open-gop=0:rc-lookahead=5:sync-lookahead=0:mbtree=0:sliced-threads=1 \
              -map 0:a:0? -c:a aac -b:a 128k -ac 2 -ar 48000 -af aresample=async=1000 \
              -map_metadata -1 -sn -dn -max_muxing_queue_size 4096 -max_interleave_delta 2000000 -flush_packets 1 \
-             -movflags +empty_moov+default_base_moof+frag_every_frame+negative_cts_offsets+skip_trailer -f mp4 pipe:1"
+             -movflags +empty_moov+default_base_moof+negative_cts_offsets+skip_trailer -frag_duration 1 -f mp4 pipe:1"
         );
     }
 
