@@ -1,0 +1,2 @@
+def latency(w,o): raise SystemExit
+def startup(w,o): raise SystemExit
