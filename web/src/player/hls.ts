@@ -31,6 +31,30 @@ export function hlsSupported(): boolean {
   return Hls.isSupported();
 }
 
+/**
+ * Live audio waits until the first video part has told where time begins. hls.js then finds out on its second regular
+ * look, up to 200 ms later, and shows no frame before audio is there: half of a start-up. Here it looks at once.
+ */
+const Audio = Hls.DefaultConfig.audioStreamController;
+const audioStreamController =
+  Audio &&
+  class extends Audio {
+    protected override registerListeners(): void {
+      super.registerListeners();
+      this.hls.on(Events.INIT_PTS_FOUND, this.lookNow, this);
+    }
+
+    protected override unregisterListeners(): void {
+      super.unregisterListeners();
+      this.hls.off(Events.INIT_PTS_FOUND, this.lookNow, this);
+    }
+
+    private lookNow(): void {
+      this.tick(); // stops waiting
+      this.tick(); // starts loading
+    }
+  };
+
 export class HlsPlayer implements Player {
   private hls: Hls | null = null;
   private received = 0;
@@ -43,7 +67,8 @@ export class HlsPlayer implements Player {
   load(url: string, from: From, maxRate: number | null): void {
     this.unload();
     const abrEwmaDefaultEstimate = firstGuess(readHints(import.meta.url));
-    const hls = new Hls({ ...SETTINGS, abrEwmaDefaultEstimate, startPosition: from.at === "seconds" ? from.seconds : -1 });
+    const startPosition = from.at === "seconds" ? from.seconds : -1;
+    const hls = new Hls({ ...SETTINGS, audioStreamController, abrEwmaDefaultEstimate, startPosition });
     this.hls = hls;
     hls.on(Events.MANIFEST_PARSED, () => {
       if (maxRate !== null) dropAbove(hls, maxRate);
