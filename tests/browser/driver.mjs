@@ -30,16 +30,21 @@ page.on("response", (response) => {
 const commands = {
   open: async ({ url }) => void (await page.goto(url, { waitUntil: "domcontentloaded" })),
   eval: ({ js }) => page.evaluate(js),
-  wait: async ({ js, ms }) => {
-    // Every 50 ms, not every frame: a page that decodes video on two cores has better things to do.
-    const handle = await page.waitForFunction(js, undefined, { timeout: ms, polling: 50 });
-    return handle.jsonValue();
-  },
+  wait,
   click: async ({ selector }) => void (await page.click(selector)),
   screenshot: async ({ path }) => void (await page.screenshot({ path })),
   complaints: () => complaints,
   plain: servePlain,
 };
+
+/** Not by waitForFunction: that evaluates inside the page, whose Content-Security-Policy rightly forbids it. */
+async function wait({ js, ms }) {
+  for (const end = Date.now() + ms; ; await new Promise((next) => setTimeout(next, 50))) {
+    const value = await page.evaluate(js);
+    if (value) return value;
+    if (Date.now() > end) throw new Error(`not within ${ms} ms`);
+  }
+}
 
 async function servePlain() {
   const here = (path) => new URL(path, import.meta.url);

@@ -5,6 +5,7 @@
 
 pub mod browser;
 pub mod client;
+pub mod command;
 pub mod media;
 pub mod playlist;
 pub mod process;

@@ -53,9 +53,10 @@ pub async fn run_aside(mut command: Command) -> Output {
     tokio::task::spawn_blocking(move || run(&mut command)).await.expect("running a tool does not panic")
 }
 
-/// ffmpeg that decodes `seconds` of a URL and says only what is wrong.
+/// ffmpeg that decodes `seconds` of a URL and says only what is wrong. (Its warnings are of itself: it reads the init
+/// segment again with every reload of a live playlist, and wonders about it.)
 pub fn decode(url: &str, seconds: u32) -> Command {
     let mut command = Command::new("ffmpeg");
-    command.args(["-v", "warning", "-nostdin", "-i", url, "-t", &seconds.to_string(), "-f", "null", "-"]);
+    command.args(["-v", "error", "-nostdin", "-i", url, "-t", &seconds.to_string(), "-f", "null", "-"]);
     command
 }

@@ -51,9 +51,18 @@ impl Setup {
 
     /// Starts it and waits until it can serve.
     pub async fn start(self) -> Server {
+        self.start_until("/ready").await
+    }
+
+    /// Starts it and waits until it lives.
+    pub async fn start_unready(self) -> Server {
+        self.start_until("/health").await
+    }
+
+    async fn start_until(self, good: &'static str) -> Server {
         let data = Arc::new(TempDir::new().expect("a temporary directory can be made"));
         for _ in 0..PORT_TRIES {
-            if let Some(server) = self.try_start(data.clone(), free_port(), free_port()).await {
+            if let Some(server) = self.try_start(data.clone(), free_port(), free_port(), good).await {
                 return server;
             }
         }
@@ -61,7 +70,7 @@ impl Setup {
     }
 
     /// None: somebody took the port meanwhile.
-    async fn try_start(&self, data: Arc<TempDir>, port: u16, metrics: u16) -> Option<Server> {
+    async fn try_start(&self, data: Arc<TempDir>, port: u16, metrics: u16, good: &str) -> Option<Server> {
         let mut command = trellis();
         command.args(["serve", "--role", &self.role, "--listen", &format!("127.0.0.1:{port}")]);
         command.arg("--data-dir").arg(self.data.as_deref().unwrap_or(&data_folder(&data)));
@@ -69,7 +78,7 @@ impl Setup {
         command.envs(self.env.iter().map(|(key, value)| (key, value.replace("{port}", &port.to_string()))));
         let process = Process::start(&format!("{} on port {port}", self.role), &mut command);
         let mut server = Server { setup: self.clone(), process, data, port, metrics };
-        if server.comes_up().await { Some(server) } else { None }
+        if server.comes_up(good).await { Some(server) } else { None }
     }
 }
 
@@ -112,12 +121,17 @@ impl Server {
 
     /// The sum of a metric over its labels; 0 when it has not been counted yet.
     pub async fn metric(&self, name: &str) -> f64 {
-        let text = get(&format!("http://127.0.0.1:{}/metrics", self.metrics)).await.text();
+        let text = self.metrics().await;
         let of = |line: &str| -> Option<f64> {
             let rest = line.strip_prefix(name).filter(|rest| rest.starts_with([' ', '{']))?;
             rest.rsplit(' ').next()?.parse().ok()
         };
         text.lines().filter_map(of).sum()
+    }
+
+    /// All metrics, as Prometheus reads them.
+    pub async fn metrics(&self) -> String {
+        get(&format!("http://127.0.0.1:{}/metrics", self.metrics)).await.text()
     }
 
     /// Ends it at once, as a power cut would.
@@ -128,14 +142,14 @@ impl Server {
     /// Starts it again: same address, same data.
     pub async fn start_again(&mut self) {
         self.process.kill();
-        let again = self.setup.try_start(self.data.clone(), self.port, self.metrics).await;
+        let again = self.setup.try_start(self.data.clone(), self.port, self.metrics, "/ready").await;
         *self = again.expect("the ports are still ours");
     }
 
     /// False: it could not have its ports.
-    async fn comes_up(&mut self) -> bool {
+    async fn comes_up(&mut self, good: &str) -> bool {
         let what = format!("{} comes up", self.setup.role);
-        let ready = format!("{}/ready", self.base());
+        let ready = format!("{}{good}", self.base());
         eventually(&what, PATIENCE, async || {
             if self.process.ended().is_some() {
                 // What it said last may still be on its way here.

@@ -1,1 +1,142 @@
-//! To come.
+//! What does a person see? Chromium opens the demo, a published film, a recording, and somebody else's page.
+
+use std::time::Duration;
+
+use trellis_tests::PATIENCE;
+use trellis_tests::browser::Browser;
+use trellis_tests::client::{Viewer, join};
+use trellis_tests::command::{Demo, publish};
+use trellis_tests::eventually;
+use trellis_tests::media::{decode, film, run_aside};
+use trellis_tests::publisher::{Channel, clip, vod};
+use trellis_tests::server::Setup;
+
+const PLAYING: &str = "window.trellis?.state().state === 'playing' && window.trellis.state().total_frames > 30";
+/// Longer than a browser needs to notice and to begin again.
+const LONG: Duration = Duration::from_secs(45);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_demo_plays_in_a_browser() {
+    let demo = Demo::start();
+    let mut browser = Browser::start().await;
+    browser.open(&demo.watch);
+    browser.wait(PLAYING);
+    goes_on(&mut browser, 4.0);
+    let state = browser.state();
+    assert_eq!((state["kind"].as_str(), state["publisher"].as_str()), (Some("live"), Some("live")), "{state}");
+    let latency_s = state["latency_s"].as_f64().unwrap();
+    assert!((0.2..10.0).contains(&latency_s), "a latency of {latency_s} s is not plausible");
+    let heights: Vec<_> =
+        state["rungs"].as_array().unwrap().iter().map(|rung| rung["height"].as_u64().unwrap()).collect();
+    assert_eq!(heights, [720, 480, 240]);
+
+    browser.click("#stage");
+    browser.wait("!document.getElementById('quality').hidden");
+    browser.eval("document.getElementById('quality').click()");
+    let menu =
+        browser.eval("[...document.querySelectorAll('#quality-menu [data-rung]')].map((item) => item.textContent)");
+    let menu: Vec<_> = menu.as_array().unwrap().iter().map(|item| item.as_str().unwrap().to_owned()).collect();
+    for (item, name) in menu.iter().zip(["Auto", "720p", "480p", "240p"]) {
+        assert!(item.starts_with(name), "the menu reads {menu:?}");
+    }
+    browser.screenshot("demo.png");
+    browser.eval("[...document.querySelectorAll('#quality-menu [data-rung]')].at(-1).click()");
+    browser.wait("window.trellis.state().rung?.height === 240 && document.getElementById('video').videoHeight === 240");
+    browser.eval("window.trellis.state().state === 'playing' || document.getElementById('video').play()");
+    goes_on(&mut browser, 1.0);
+    let complaints = browser.complaints();
+    assert!(complaints.is_empty(), "{complaints:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_sees_a_publisher_begin_vanish_return_and_end() {
+    let server = Setup::new("all").env("TRELLIS_ORIGIN_GRACE_S", 40).start().await;
+    let mut browser = Browser::start().await;
+    browser.open(&format!("{}/watch/town", server.base()));
+    browser.wait("window.trellis?.state().state === 'waiting'");
+    browser.screenshot("waiting.png");
+
+    let mut publisher = publish(&server, film(), "town", &["--loop"]);
+    browser.wait_for(PLAYING, LONG);
+    goes_on(&mut browser, 2.0);
+    publisher.kill();
+    browser.wait_for("window.trellis.state().state === 'paused'", LONG);
+    browser.screenshot("paused.png");
+
+    let frames = browser.state()["total_frames"].as_f64().unwrap();
+    let mut publisher = publish(&server, film(), "town", &[]);
+    let plays_on =
+        format!("window.trellis.state().state === 'playing' && window.trellis.state().total_frames > {frames} + 25");
+    browser.wait_for(&plays_on, LONG);
+    let viewer = Viewer::join(&server, "town", None).await;
+    let playlist = viewer.playlist("v0.m3u8").await;
+    assert!(playlist.segments.iter().any(|segment| segment.discontinuity), "the second run is set apart");
+
+    assert!(publisher.end(LONG).await.success(), "{}", publisher.said());
+    browser.wait_for("window.trellis.state().state === 'ended'", LONG);
+    browser.screenshot("ended.png");
+    let scripts: Vec<_> = browser.complaints().into_iter().filter(|line| line.starts_with("script")).collect();
+    assert!(scripts.is_empty(), "{scripts:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_recording_can_be_sought_and_ends() {
+    let server = Setup::new("all").start().await;
+    assert_eq!(vod(&server, &server.key("publish.key"), "film", clip()).await.status, 200);
+    let mut browser = Browser::start().await;
+    browser.open(&format!("{}/watch/film", server.base()));
+    browser.wait(PLAYING);
+    let state = browser.state();
+    assert_eq!((state["kind"].as_str(), state["publisher"].as_str()), (Some("vod"), Some("vod")), "{state}");
+    let end_s = state["range_s"][1].as_f64().unwrap();
+    assert!((15.5..16.5).contains(&end_s), "the clip has 16 s, not {end_s}");
+    assert!(state["position_s"].as_f64().unwrap() < 8.0, "a recording begins at its beginning: {state}");
+    for to_s in [11.0, 2.0, end_s - 1.5] {
+        browser.eval(&format!("void (document.getElementById('video').currentTime = {to_s})"));
+        browser.wait(&format!(
+            "(() => {{ const {{ state, position_s }} = window.trellis.state();
+                return state === 'playing' && position_s > {to_s} + 0.3 && position_s < {to_s} + 5; }})()"
+        ));
+    }
+    browser.wait("window.trellis.state().state === 'ended'");
+    let complaints = browser.complaints();
+    assert!(complaints.is_empty(), "{complaints:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn unmodified_hls_js_and_ffmpeg_play_from_the_one_url() {
+    let server = Setup::new("all").start().await;
+    let _channel = Channel::start(&server, &server.key("publish.key"), "town");
+    eventually("the channel is live", PATIENCE, async || {
+        (join(&server, "town", None).await.status == 200).then_some(())
+    })
+    .await;
+    let url = format!("{}/v1/streams/town/play.m3u8", server.base());
+    let ffmpeg = tokio::spawn(run_aside(decode(&url, 5)));
+
+    let mut browser = Browser::start().await;
+    let page = browser.plain_page(&url);
+    browser.open(&page);
+    browser.wait("document.getElementById('video').currentTime > 0 && window.seen.levels === 3");
+    let at = browser.eval("document.getElementById('video').currentTime").as_f64().unwrap();
+    browser.wait(&format!("document.getElementById('video').currentTime > {at} + 4 && window.seen.parts > 5"));
+    let seen = browser.eval("({...window.seen, latency: window.hls.latency})");
+    assert_eq!(seen["fatal"].as_array().map(Vec::len), Some(0), "{seen}");
+    assert!(seen["latency"].as_f64().unwrap() < 10.0, "{seen}");
+    let complaints = browser.complaints();
+    assert!(complaints.is_empty(), "{complaints:#?}");
+
+    let output = ffmpeg.await.unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.is_empty(), "ffmpeg: {said}");
+}
+
+/// The picture moves on by this many seconds.
+fn goes_on(browser: &mut Browser, seconds: f64) {
+    let at = browser.eval("document.getElementById('video').currentTime").as_f64().unwrap();
+    let frames = browser.state()["total_frames"].as_f64().unwrap();
+    browser.wait(&format!(
+        "document.getElementById('video').currentTime > {at} + {seconds} && window.trellis.state().total_frames > {frames} + {}",
+        seconds * 8.0
+    ));
+}
