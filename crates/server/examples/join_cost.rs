@@ -26,7 +26,14 @@ async fn main() -> Result<(), Failure> {
 
     let file = ApiKeyFile::read(&dir.path().join(ApiKeyFile::NAME))?;
     let exp = manager.now().unix_s() + 3600;
-    let claims = ViewerClaims { sub: "viewer-12345678".into(), stream: "live".into(), exp, nbf: None, class: None, max_rate: None };
+    let claims = ViewerClaims {
+        sub: "viewer-12345678".into(),
+        stream: "live".into(),
+        exp,
+        nbf: None,
+        class: None,
+        max_rate: None,
+    };
     let hs256 = mint(&file.kid, &file.secret, &claims);
 
     let pair = Ed25519KeyPair::generate()?;
@@ -35,7 +42,9 @@ async fn main() -> Result<(), Failure> {
     let header = Header { kid: kid.as_str().map(String::from), ..Header::new(Algorithm::EdDSA) };
     let eddsa = jsonwebtoken::encode(&header, &claims, &EncodingKey::from_ed_der(pair.to_pkcs8v1()?.as_ref()))?;
 
-    for (name, stream, token) in [("HS256", "live", Some(&hs256)), ("EdDSA", "live", Some(&eddsa)), ("open", "open", None)] {
+    for (name, stream, token) in
+        [("HS256", "live", Some(&hs256)), ("EdDSA", "live", Some(&eddsa)), ("open", "open", None)]
+    {
         measure(&manager, name, stream, token, joins).await?;
     }
     compare_decoding(&file, &hs256, joins)?;
@@ -43,7 +52,13 @@ async fn main() -> Result<(), Failure> {
     Ok(())
 }
 
-async fn measure(manager: &Arc<Manager>, name: &str, stream: &str, token: Option<&String>, joins: u32) -> Result<(), Failure> {
+async fn measure(
+    manager: &Arc<Manager>,
+    name: &str,
+    stream: &str,
+    token: Option<&String>,
+    joins: u32,
+) -> Result<(), Failure> {
     let authorization = token.map(|token| format!("Bearer {token}"));
     let (cpu, wall) = (cpu_s()?, Instant::now());
     let mut busy = 0.0;
@@ -80,13 +95,17 @@ fn compare_decoding(file: &ApiKeyFile, token: &str, times: u32) -> Result<(), Fa
         let _ = jsonwebtoken::decode_header(token)?.kid;
         jsonwebtoken::decode::<Value>(token, &key, &validation)?;
     }
-    println!("jsonwebtoken on the HS256 token, header and decode: {:.1} µs", started.elapsed().as_secs_f64() * 1e6 / f64::from(times));
+    println!(
+        "jsonwebtoken on the HS256 token, header and decode: {:.1} µs",
+        started.elapsed().as_secs_f64() * 1e6 / f64::from(times)
+    );
     Ok(())
 }
 
 async fn beats(manager: &Arc<Manager>) -> Result<(), Failure> {
     let streams: Vec<_> = ["live", "open"].map(|s| json!({"stream": s, "state": "live", "rate_bps": 2_000_000})).into();
-    let origin = json!({"origin": "o", "media_url": "http://o/origin", "public_key": "00".repeat(32), "streams": streams});
+    let origin =
+        json!({"origin": "o", "media_url": "http://o/origin", "public_key": "00".repeat(32), "streams": streams});
     send(manager, "/v1/cluster/origins", manager.server_key().to_owned(), origin).await?;
     for edge in ["e1", "e2", "e3", "e4"] {
         let beat = json!({"edge": edge, "public_url": "https://edge.example.org", "capacity_bps": 1u64 << 50, "committed_bps": 0,
@@ -97,7 +116,8 @@ async fn beats(manager: &Arc<Manager>) -> Result<(), Failure> {
 }
 
 async fn send(manager: &Arc<Manager>, path: &str, key: String, body: Value) -> Result<Value, Failure> {
-    let request = Request::post(path).header("authorization", format!("Bearer {key}")).body(Body::from(body.to_string()))?;
+    let request =
+        Request::post(path).header("authorization", format!("Bearer {key}")).body(Body::from(body.to_string()))?;
     let response = manager.router().oneshot(request).await?;
     let status = response.status();
     let bytes = axum::body::to_bytes(response.into_body(), 1 << 20).await?;

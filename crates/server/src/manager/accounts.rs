@@ -259,7 +259,11 @@ fn valid<'a>(record: &'a Usage, seen: &mut HashSet<SessionId>) -> Option<(Sessio
     seen.insert(session).then_some((session, stream, record))
 }
 
-async fn insert_usage(transaction: &mut Write<'_>, edge: &str, rows: &[(SessionId, StreamId, &Usage)]) -> sqlx::Result<()> {
+async fn insert_usage(
+    transaction: &mut Write<'_>,
+    edge: &str,
+    rows: &[(SessionId, StreamId, &Usage)],
+) -> sqlx::Result<()> {
     static ONE: LazyLock<String> = LazyLock::new(|| insert_usage_sql(1));
     static MANY: LazyLock<String> = LazyLock::new(|| insert_usage_sql(ROWS_PER_STATEMENT));
     let mut query = sqlx::query(AssertSqlSafe(if rows.len() == 1 { ONE.as_str() } else { MANY.as_str() }));
@@ -305,7 +309,8 @@ fn insert_usage_sql(rows: usize) -> String {
 
 /// A session of a silent edge ended with its last reported byte; one that never came ends now.
 async fn close_sessions_of(transaction: &mut Write<'_>, edges: &[String], now_ms: u64) -> sqlx::Result<()> {
-    let sql = "UPDATE sessions SET why = ?, ended_ms = iif(updated_ms > 0, updated_ms, ?) WHERE edge = ? AND why IS NULL";
+    let sql =
+        "UPDATE sessions SET why = ?, ended_ms = iif(updated_ms > 0, updated_ms, ?) WHERE edge = ? AND why IS NULL";
     for edge in edges {
         let query = sqlx::query(sql).bind(why(UsageEnd::EdgeLost)).bind(signed(now_ms)).bind(edge);
         query.execute(&mut **transaction).await?;

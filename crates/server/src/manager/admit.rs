@@ -190,7 +190,8 @@ impl Admission {
 
     fn redirect(&self) -> Response<Bytes> {
         let mut response = api::empty(StatusCode::FOUND);
-        let url = HeaderValue::try_from(self.url()).expect("base URLs are checked to be printable, tickets are base64url");
+        let url =
+            HeaderValue::try_from(self.url()).expect("base URLs are checked to be printable, tickets are base64url");
         response.headers_mut().insert(LOCATION, url);
         response
     }
@@ -222,7 +223,9 @@ impl Refused {
     /// For people: what to do next.
     fn message(&self) -> Cow<'static, str> {
         match self {
-            Self::TokenMissing => "this stream is not open to all: ask its site for a viewer token and send it as bearer".into(),
+            Self::TokenMissing => {
+                "this stream is not open to all: ask its site for a viewer token and send it as bearer".into()
+            }
             Self::TokenInvalid(why) => format!("{why}; ask the stream's site for a new token").into(),
             Self::TokenExpired => "the viewer token has expired: ask the stream's site for a new one".into(),
             Self::NotAllowed => "the viewer token is for another stream".into(),

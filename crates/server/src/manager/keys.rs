@@ -143,7 +143,11 @@ fn make_dir(dir: &Path, created: &mut Vec<Created>) -> Result<(), Error> {
     if dir.is_dir() {
         return Ok(());
     }
-    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|source| Error::File { path: dir.into(), source })?;
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)
+        .map_err(|source| Error::File { path: dir.into(), source })?;
     created.push(Created { what: "data directory", path: dir.into() });
     Ok(())
 }
@@ -161,7 +165,11 @@ fn secret_file(
         created.push(Created { what, path: path.into() });
     }
     let text = fs::read_to_string(path).map_err(failed)?.trim().to_owned();
-    if text.is_empty() { Err(Error::Key { path: path.into(), why: "is empty; remove it to have a new one made" }) } else { Ok(text) }
+    if text.is_empty() {
+        Err(Error::Key { path: path.into(), why: "is empty; remove it to have a new one made" })
+    } else {
+        Ok(text)
+    }
 }
 
 /// Never overwrites: of two managers that start at once in one directory, one fails and says so.

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use metrics::{Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics::{
+    Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+};
 
 /// The manager's series.
 pub struct Metrics {
@@ -50,7 +52,10 @@ impl Metrics {
         describe_gauge!("trellis_edges", "Edges that report to this manager");
         describe_gauge!("trellis_origins", "Origins that report to this manager");
         describe_counter!("trellis_sessions_recorded_total", "Joins written to the accounts");
-        describe_counter!("trellis_account_writes_dropped_total", "Joins whose row was dropped because the database hangs");
+        describe_counter!(
+            "trellis_account_writes_dropped_total",
+            "Joins whose row was dropped because the database hangs"
+        );
         describe_counter!("trellis_account_write_errors_total", "Batches of accounts the database refused");
         describe_histogram!("trellis_account_write_seconds", "Time to write one batch of accounts");
         Self {

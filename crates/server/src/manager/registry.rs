@@ -168,7 +168,8 @@ impl Registry {
     /// Notes that `origin` may publish `stream`. False: another origin has a publisher, or leave for one.
     pub fn grant(&mut self, now: Instant, stream: &StreamId, origin: &str) -> bool {
         let publishing = |held: &Held| matches!(held.state, StreamState::Live | StreamState::Paused);
-        let elsewhere = |(name, other): (&str, &Origin)| name != origin && other.streams.get(stream).is_some_and(publishing);
+        let elsewhere =
+            |(name, other): (&str, &Origin)| name != origin && other.streams.get(stream).is_some_and(publishing);
         if self.living(now).any(elsewhere) {
             return false;
         }

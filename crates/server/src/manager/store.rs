@@ -150,8 +150,10 @@ impl Store {
 
     /// Adds an API key. False: there is one of this id.
     pub async fn add_api_key(&self, row: &ApiKeyRow) -> sqlx::Result<bool> {
-        let sql = "INSERT INTO api_keys (kid, kind, key, streams, created_ms) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING";
-        let query = sqlx::query(sql).bind(&row.kid).bind(&row.kind).bind(&row.key).bind(&row.streams).bind(row.created_ms);
+        let sql =
+            "INSERT INTO api_keys (kid, kind, key, streams, created_ms) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING";
+        let query =
+            sqlx::query(sql).bind(&row.kid).bind(&row.kind).bind(&row.key).bind(&row.streams).bind(row.created_ms);
         Ok(query.execute(&self.pool).await?.rows_affected() == 1)
     }
 

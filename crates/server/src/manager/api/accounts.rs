@@ -68,7 +68,8 @@ pub struct AccountPage {
     responses((status = 200, body = AccountPage), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody)))]
 pub async fn accounts(State(manager): Here, Asked(query): Asked<AccountQuery>) -> Answer<AccountPage> {
     let limit = query.limit.unwrap_or(PAGE).clamp(1, PAGE_MAX);
-    let before = query.before.map(|id| id.parse().map_err(|error| Fault::bad(format!("`before`: {error}")))).transpose()?;
+    let before =
+        query.before.map(|id| id.parse().map_err(|error| Fault::bad(format!("`before`: {error}")))).transpose()?;
     let filter = AccountFilter { stream: query.stream, viewer: query.viewer, since_ms: query.since_ms, before, limit };
     let rows = manager.store.accounts(&filter).await?;
     let full = rows.len() == limit as usize;

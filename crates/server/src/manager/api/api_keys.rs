@@ -76,7 +76,10 @@ pub async fn list_keys(State(manager): Here) -> Answer<KeyList> {
         (status = 409, description = "`key_exists`", body = ErrorBody)))]
 pub async fn create_key(State(manager): Here, Input(new): Input<NewKey>) -> Answer<KeyInfo> {
     let kid = new.kid.unwrap_or_else(random_kid);
-    if kid.is_empty() || kid.len() > 64 || !kid.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.')) {
+    if kid.is_empty()
+        || kid.len() > 64
+        || !kid.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+    {
         return Err(Fault::bad("`kid` must have 1 to 64 letters, digits, '-', '_' or '.'"));
     }
     for stream in new.streams.iter().flatten() {
@@ -87,8 +90,12 @@ pub async fn create_key(State(manager): Here, Input(new): Input<NewKey>) -> Answ
             let secret = random_text();
             ("hs256", secret.clone().into_bytes(), Some(secret))
         }
-        (KeyKind::Hs256, Some(_)) => return Err(Fault::bad("`public_key` goes with kind eddsa; for hs256 a secret is made")),
-        (KeyKind::Eddsa, text) => ("eddsa", text.as_deref().and_then(read_public_key).ok_or_else(no_key)?.to_vec(), None),
+        (KeyKind::Hs256, Some(_)) => {
+            return Err(Fault::bad("`public_key` goes with kind eddsa; for hs256 a secret is made"));
+        }
+        (KeyKind::Eddsa, text) => {
+            ("eddsa", text.as_deref().and_then(read_public_key).ok_or_else(no_key)?.to_vec(), None)
+        }
     };
     let streams = new.streams.map(|names| serde_json::to_string(&names).expect("names serialise"));
     let created_ms = signed(manager.now().unix_ms);
@@ -96,7 +103,11 @@ pub async fn create_key(State(manager): Here, Input(new): Input<NewKey>) -> Answ
     let key = row.living().ok_or_else(no_key)?;
     let _changing = manager.changes.lock().await;
     if !manager.store.add_api_key(&row).await? {
-        return Err(Fault::new(StatusCode::CONFLICT, "key_exists", "a key of this id exists, perhaps revoked: choose another"));
+        return Err(Fault::new(
+            StatusCode::CONFLICT,
+            "key_exists",
+            "a key of this id exists, perhaps revoked: choose another",
+        ));
     }
     manager.directory_mut().put_key(key);
     Ok(Json(StatusCode::CREATED, key_info(row, secret)))
@@ -111,7 +122,11 @@ pub async fn create_key(State(manager): Here, Input(new): Input<NewKey>) -> Answ
 pub async fn revoke_key(State(manager): Here, Path(kid): Path<String>) -> Result<impl IntoResponse, Fault> {
     let _changing = manager.changes.lock().await;
     if !manager.store.revoke_api_key(&kid, manager.now().unix_ms).await? {
-        return Err(Fault::new(StatusCode::NOT_FOUND, "no_such_key", "no living key has this id: see the list of keys"));
+        return Err(Fault::new(
+            StatusCode::NOT_FOUND,
+            "no_such_key",
+            "no living key has this id: see the list of keys",
+        ));
     }
     manager.directory_mut().remove_key(&kid);
     Ok(empty(StatusCode::NO_CONTENT).map(axum::body::Body::from))

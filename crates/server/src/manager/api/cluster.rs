@@ -57,7 +57,8 @@ pub async fn publish(State(manager): Here, Input(request): Input<PublishRequest>
 pub async fn source(State(manager): Here, Path(stream): Path<String>) -> Answer<StreamSource> {
     let name: Option<StreamId> = stream.parse().ok();
     let source = name.and_then(|name| manager.registry().source(manager.now().mono, &name));
-    let missing = || Fault::new(StatusCode::NOT_FOUND, "not_live", "no living origin has this stream: ask again in a second");
+    let missing =
+        || Fault::new(StatusCode::NOT_FOUND, "not_live", "no living origin has this stream: ask again in a second");
     Ok(Json(StatusCode::OK, source.ok_or_else(missing)?))
 }
 
@@ -85,7 +86,11 @@ async fn create(manager: &Manager, name: &StreamId, open: Option<bool>) -> Resul
         return Ok(stream);
     }
     if manager.directory().stream_count() >= STREAMS_MAX {
-        return Err(Fault::new(StatusCode::INSUFFICIENT_STORAGE, "too_many_streams", "delete streams that are no longer needed"));
+        return Err(Fault::new(
+            StatusCode::INSUFFICIENT_STORAGE,
+            "too_many_streams",
+            "delete streams that are no longer needed",
+        ));
     }
     let stream = Stream {
         name: name.clone(),

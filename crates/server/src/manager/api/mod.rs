@@ -73,7 +73,10 @@ async fn require_server_key(State(manager): State<Arc<Manager>>, request: Reques
     if manager.keys.server.admits(request.headers()) {
         return next.run(request).await;
     }
-    stranger("server_key_invalid", "send the server key as bearer: it is in `server.key` of the manager's data directory")
+    stranger(
+        "server_key_invalid",
+        "send the server key as bearer: it is in `server.key` of the manager's data directory",
+    )
 }
 
 async fn require_admin_key(State(manager): State<Arc<Manager>>, request: Request, next: Next) -> Reply {
@@ -139,10 +142,14 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Input<T> {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Fault> {
         let bytes = Bytes::from_request(request, state).await.map_err(|rejection| match rejection.status() {
-            StatusCode::PAYLOAD_TOO_LARGE => Fault::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "send a smaller body"),
+            StatusCode::PAYLOAD_TOO_LARGE => {
+                Fault::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "send a smaller body")
+            }
             _ => Fault::bad("the body broke off: send it again"),
         })?;
-        serde_json::from_slice(&bytes).map(Self).map_err(|error| Fault::bad(format!("the body is not what is expected: {error}")))
+        serde_json::from_slice(&bytes)
+            .map(Self)
+            .map_err(|error| Fault::bad(format!("the body is not what is expected: {error}")))
     }
 }
 
@@ -154,7 +161,9 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Asked<T> {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Fault> {
         let query = Query::try_from_uri(&parts.uri);
-        query.map(|Query(value)| Self(value)).map_err(|error| Fault::bad(format!("the query is not what is expected: {error}")))
+        query
+            .map(|Query(value)| Self(value))
+            .map_err(|error| Fault::bad(format!("the query is not what is expected: {error}")))
     }
 }
 
@@ -177,7 +186,12 @@ pub fn empty(status: StatusCode) -> Response<Bytes> {
 }
 
 /// An error's JSON.
-pub fn error(status: StatusCode, word: &str, message: impl Into<Cow<'static, str>>, retry_after: Option<u32>) -> Response<Bytes> {
+pub fn error(
+    status: StatusCode,
+    word: &str,
+    message: impl Into<Cow<'static, str>>,
+    retry_after: Option<u32>,
+) -> Response<Bytes> {
     let message = message.into().into_owned();
     json(status, &ErrorBody { error: word.to_owned(), message, retry_after })
 }

@@ -99,11 +99,15 @@ pub async fn origins(State(manager): Here) -> Json<OriginList> {
         media_url: origin.media_url.clone(),
         public_key: origin.public_key.clone(),
         beat_age_ms: now.since(origin.last_beat).as_millis() as u64,
-        streams: origin.streams().into_iter().map(|(stream, held)| OriginStreamInfo {
-            stream: stream.to_string(),
-            state: held.state,
-            rate_bps: held.rate_bps,
-        }).collect(),
+        streams: origin
+            .streams()
+            .into_iter()
+            .map(|(stream, held)| OriginStreamInfo {
+                stream: stream.to_string(),
+                state: held.state,
+                rate_bps: held.rate_bps,
+            })
+            .collect(),
     });
     Json(StatusCode::OK, OriginList { origins: origins.collect() })
 }

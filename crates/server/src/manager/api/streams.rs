@@ -111,7 +111,11 @@ pub async fn create_stream(State(manager): Here, Input(new): Input<NewStream>) -
     params(("stream" = String, Path)), request_body = StreamChange,
     responses((status = 200, body = StreamInfo), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
         (status = 404, description = "`no_such_stream`", body = ErrorBody)))]
-pub async fn update_stream(State(manager): Here, Path(name): Path<String>, Input(change): Input<StreamChange>) -> Answer<StreamInfo> {
+pub async fn update_stream(
+    State(manager): Here,
+    Path(name): Path<String>,
+    Input(change): Input<StreamChange>,
+) -> Answer<StreamInfo> {
     let _changing = manager.changes.lock().await;
     let mut stream = named(&manager, &name)?.as_ref().clone();
     if let Some(text) = change.title {
@@ -149,7 +153,11 @@ fn named(manager: &Manager, name: &str) -> Result<Arc<Stream>, Fault> {
 }
 
 fn title(text: String) -> Result<String, Fault> {
-    if text.chars().count() > TITLE_CHARS_MAX { Err(Fault::bad("`title` must have at most 200 characters")) } else { Ok(text) }
+    if text.chars().count() > TITLE_CHARS_MAX {
+        Err(Fault::bad("`title` must have at most 200 characters"))
+    } else {
+        Ok(text)
+    }
 }
 
 fn info(manager: &Manager, stream: &Stream, key: Option<String>) -> StreamInfo {

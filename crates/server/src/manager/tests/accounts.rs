@@ -36,8 +36,12 @@ async fn a_session_is_recorded_from_join_to_end() {
     house.on_air().await;
     let joined = house.join("open", Some(&house.token("anna", "open"))).await;
     let session = joined.body["session"].as_str().unwrap();
-    report(&house, json!([usage(session, T + 50, T + 900, 1000, json!(null)), {"session": "bad", "stream": "open",
-        "started_ms": 0, "updated_ms": 0, "ended": null, "media_bytes": 0, "other_bytes": 0}])).await;
+    report(
+        &house,
+        json!([usage(session, T + 50, T + 900, 1000, json!(null)), {"session": "bad", "stream": "open",
+        "started_ms": 0, "updated_ms": 0, "ended": null, "media_bytes": 0, "other_bytes": 0}]),
+    )
+    .await;
     report(&house, json!([usage(session, T + 50, T + 9000, 5000, json!("idle"))])).await;
     let got = house.admin("GET", "/v1/admin/accounts?viewer=anna&stream=open", json!(null)).await;
     let account = json!({"session": session, "viewer": "anna", "stream": "open", "edge": "e", "joined_ms": T,
@@ -77,7 +81,13 @@ async fn a_lost_edges_sessions_end_and_begin_again_when_it_returns() {
     house.pass(Duration::from_secs(4));
     house.manager.expire(house.manager.now()).await;
     // A job for the writer and a report after it come in order.
-    let got = house.cluster("POST", "/v1/cluster/edges", edge_beat("f", json!({"usage": [usage(&"0".repeat(32), T, T, 0, json!("idle"))]}))).await;
+    let got = house
+        .cluster(
+            "POST",
+            "/v1/cluster/edges",
+            edge_beat("f", json!({"usage": [usage(&"0".repeat(32), T, T, 0, json!("idle"))]})),
+        )
+        .await;
     assert_eq!(got.status, StatusCode::OK);
     let lost = house.admin("GET", "/v1/admin/accounts?stream=open", json!(null)).await.body["accounts"][0].clone();
     assert_eq!((lost["ended"].as_str(), lost["ended_ms"].as_u64()), (Some("edge_lost"), Some(T + 1000)));
@@ -145,7 +155,10 @@ async fn places_that_ran_out_unseen_are_closed() {
     report(&house, json!([usage(&"0".repeat(32), T, T, 0, json!(null))])).await;
     let got = house.admin("GET", "/v1/admin/accounts?viewer=anna", json!(null)).await;
     let account = &got.body["accounts"][0];
-    assert_eq!((account["ended"].as_str(), account["ended_ms"].as_u64(), account["started_ms"].as_u64()), (Some("expired"), Some(T + 3_600_000), None));
+    assert_eq!(
+        (account["ended"].as_str(), account["ended_ms"].as_u64(), account["started_ms"].as_u64()),
+        (Some("expired"), Some(T + 3_600_000), None)
+    );
 }
 
 #[tokio::test]
@@ -163,5 +176,8 @@ async fn old_accounts_are_forgotten_when_the_operator_says_so() {
     // Behind the sweep in the writer's queue.
     report(&house, json!([{"session": "bad", "stream": "x", "started_ms": 0, "updated_ms": 0, "ended": null, "media_bytes": 0, "other_bytes": 0}])).await;
     let left = house.admin("GET", "/v1/admin/accounts", json!(null)).await.body;
-    assert_eq!(left["accounts"].as_array().unwrap().iter().map(|a| &a["joined_ms"]).collect::<Vec<_>>(), [&json!(T + 20 * 86_400_000)]);
+    assert_eq!(
+        left["accounts"].as_array().unwrap().iter().map(|a| &a["joined_ms"]).collect::<Vec<_>>(),
+        [&json!(T + 20 * 86_400_000)]
+    );
 }

@@ -19,7 +19,8 @@ async fn the_first_run_makes_secrets_for_its_owner_only_and_the_second_keeps_the
     for name in ["ticket.key", "server.key", "admin.key", "publish.key", "api.key", "manager.db", "manager.db-wal"] {
         assert_eq!(mode(name), 0o600, "{name}");
     }
-    let made: Vec<_> = house.manager.created().iter().map(|c| c.path.file_name().unwrap().to_str().unwrap().to_owned()).collect();
+    let made: Vec<_> =
+        house.manager.created().iter().map(|c| c.path.file_name().unwrap().to_str().unwrap().to_owned()).collect();
     assert_eq!(made, ["data", "ticket.key", "server.key", "admin.key", "publish.key", "api.key"]);
     let keys = |house: &House| {
         let manager = &house.manager;
@@ -35,7 +36,11 @@ async fn the_first_run_makes_secrets_for_its_owner_only_and_the_second_keeps_the
 async fn a_key_that_could_be_guessed_is_not_accepted() {
     let dir = tempfile::tempdir().unwrap();
     for (server, admin) in [(Some(""), None), (None, Some("short"))] {
-        let config = ManagerConfig { server_key: server.map(Into::into), admin_key: admin.map(Into::into), ..Default::default() };
+        let config = ManagerConfig {
+            server_key: server.map(Into::into),
+            admin_key: admin.map(Into::into),
+            ..Default::default()
+        };
         assert!(matches!(Manager::open(&config, dir.path()).await, Err(Error::WeakKey(_))));
     }
     std::fs::write(dir.path().join("publish.key"), "\n").unwrap();
@@ -51,10 +56,20 @@ async fn streams_are_made_changed_and_deleted_and_outlive_a_restart() {
     let made = house.admin("POST", "/v1/admin/streams", new.clone()).await;
     assert_eq!((made.status, made.body["key"].as_str().unwrap().len()), (StatusCode::CREATED, 43));
     assert_eq!(house.admin("POST", "/v1/admin/streams", new).await.body["error"], "stream_exists");
-    for bad in [json!({"stream": "Town"}), json!({"stream": "x", "opne": true}), json!({"stream": "x", "title": "t".repeat(201)}), json!(7)] {
-        assert_eq!(house.admin("POST", "/v1/admin/streams", bad.clone()).await.status, StatusCode::BAD_REQUEST, "{bad}");
+    for bad in [
+        json!({"stream": "Town"}),
+        json!({"stream": "x", "opne": true}),
+        json!({"stream": "x", "title": "t".repeat(201)}),
+        json!(7),
+    ] {
+        assert_eq!(
+            house.admin("POST", "/v1/admin/streams", bad.clone()).await.status,
+            StatusCode::BAD_REQUEST,
+            "{bad}"
+        );
     }
-    let changed = house.admin("PATCH", "/v1/admin/streams/town-hall", json!({"open": false, "title": "All hands"})).await;
+    let changed =
+        house.admin("PATCH", "/v1/admin/streams/town-hall", json!({"open": false, "title": "All hands"})).await;
     let expected = json!({"stream": "town-hall", "title": "All hands", "open": false, "max_rate": 3_000_000,
         "created_ms": super::START_S * 1000, "state": "waiting"});
     assert_eq!(changed.body, expected);
@@ -77,11 +92,16 @@ async fn api_keys_speak_for_their_streams_until_revoked() {
     let made = house.admin("POST", "/v1/admin/keys", json!({"kind": "hs256", "kid": "app", "streams": ["live"]})).await;
     assert_eq!(made.status, StatusCode::CREATED, "{made:?}");
     let secret = made.body["secret"].as_str().unwrap();
-    let word = async |house: &House, token: &str, stream: &str| house.join(stream, Some(token)).await.body["error"].as_str().map(String::from);
+    let word = async |house: &House, token: &str, stream: &str| {
+        house.join(stream, Some(token)).await.body["error"].as_str().map(String::from)
+    };
     let token = mint("app", secret, &claims("anna", "*"));
     assert_eq!(word(&house, &token, "live").await, None);
     assert_eq!(word(&house, &token, "open").await.as_deref(), Some("not_allowed"));
-    assert_eq!(house.admin("POST", "/v1/admin/keys", json!({"kind": "hs256", "kid": "app"})).await.body["error"], "key_exists");
+    assert_eq!(
+        house.admin("POST", "/v1/admin/keys", json!({"kind": "hs256", "kid": "app"})).await.body["error"],
+        "key_exists"
+    );
 
     let house = house.restarted().await;
     house.beats(&[("live", "live")]).await;
@@ -132,5 +152,8 @@ async fn the_operator_sees_who_is_there() {
         "pending_bps": 2_300_000, "sessions": 0, "draining": false, "beat_age_ms": 0});
     assert_eq!(edges, json!({"edges": [edge]}));
     let origins = house.admin("GET", "/v1/admin/origins", json!(null)).await.body;
-    assert_eq!(origins["origins"][0]["streams"][0], json!({"stream": "dark", "state": "waiting", "rate_bps": 2_000_000}));
+    assert_eq!(
+        origins["origins"][0]["streams"][0],
+        json!({"stream": "dark", "state": "waiting", "rate_bps": 2_000_000})
+    );
 }

@@ -15,7 +15,9 @@ fn publish(stream: &str, key: &str, origin: &str) -> serde_json::Value {
 #[tokio::test]
 async fn strangers_learn_nothing() {
     let house = House::new().await;
-    for (method, path) in [("POST", "/v1/cluster/edges"), ("GET", "/v1/cluster/streams/live"), ("GET", "/v1/admin/streams")] {
+    for (method, path) in
+        [("POST", "/v1/cluster/edges"), ("GET", "/v1/cluster/streams/live"), ("GET", "/v1/admin/streams")]
+    {
         for key in ["", "x", house.manager.publish_key()] {
             let got = house.send(method, path, key, &json!({})).await;
             assert_eq!(got.status, StatusCode::UNAUTHORIZED, "{path}");
@@ -96,7 +98,9 @@ async fn a_stream_made_by_publishing_is_open_when_said_so() {
 async fn one_origin_at_a_time_publishes_a_stream() {
     let house = House::new().await;
     let key = house.manager.publish_key().to_owned();
-    let ask = async |origin: &str| house.cluster("POST", "/v1/cluster/publish", publish("live", &key, origin)).await.status.as_u16();
+    let ask = async |origin: &str| {
+        house.cluster("POST", "/v1/cluster/publish", publish("live", &key, origin)).await.status.as_u16()
+    };
     let beat = async |origin: &str, state: &str| {
         let streams = json!([{"stream": "live", "state": state, "rate_bps": 1}]);
         house.cluster("POST", "/v1/cluster/origins", origin_beat(origin, streams)).await;

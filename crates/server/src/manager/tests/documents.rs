@@ -14,7 +14,10 @@ async fn the_committed_document_is_the_served_one() {
         std::fs::write(path, &text).unwrap();
     }
     let committed = std::fs::read_to_string(path).unwrap_or_default();
-    assert!(committed == text, "docs/openapi.json is stale: run the tests once with TRELLIS_TEST_BLESS=1 and commit it");
+    assert!(
+        committed == text,
+        "docs/openapi.json is stale: run the tests once with TRELLIS_TEST_BLESS=1 and commit it"
+    );
     let house = House::new().await;
     let got = house.send("GET", "/v1/openapi.json", "", &Value::Null).await;
     assert_eq!((got.status, got.body), (StatusCode::OK, serde_json::from_str(&committed).unwrap()));

@@ -105,7 +105,8 @@ async fn only_a_bearer_is_a_bearer() {
 async fn a_full_house_says_when_to_return_and_a_dead_edge_takes_nobody() {
     let house = House::new().await;
     house.on_air().await;
-    let full = json!({"capacity_bps": 4_000_000, "committed_bps": 4_000_000, "sessions": 2, "departures_per_minute": 6});
+    let full =
+        json!({"capacity_bps": 4_000_000, "committed_bps": 4_000_000, "sessions": 2, "departures_per_minute": 6});
     house.cluster("POST", "/v1/cluster/edges", edge_beat("e", full)).await;
     // 2.3 Mbit/s need two leavers of 2 Mbit/s: 20 s, and up to half as much again.
     let got = house.join("open", None).await;
@@ -117,7 +118,13 @@ async fn a_full_house_says_when_to_return_and_a_dead_edge_takes_nobody() {
     let hls = house.join("open", None).await.body["hls"].as_str().unwrap().to_owned();
     assert!(hls.starts_with("https://f.example.org/v/"), "{hls}");
     house.pass(Duration::from_secs(3));
-    house.cluster("POST", "/v1/cluster/origins", super::origin_beat("o", json!([{"stream": "open", "state": "live", "rate_bps": 1}]))).await;
+    house
+        .cluster(
+            "POST",
+            "/v1/cluster/origins",
+            super::origin_beat("o", json!([{"stream": "open", "state": "live", "rate_bps": 1}])),
+        )
+        .await;
     assert_eq!(house.join("open", None).await.status, StatusCode::OK);
     house.pass(Duration::from_secs(1));
     assert_eq!(house.join("open", None).await.body["error"], "no_capacity");

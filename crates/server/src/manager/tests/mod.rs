@@ -128,8 +128,10 @@ impl House {
 
     /// What an origin and an edge send every second.
     async fn beats(&self, streams: &[(&str, &str)]) {
-        let streams: Vec<_> =
-            streams.iter().map(|(name, state)| json!({"stream": name, "state": state, "rate_bps": 2_000_000})).collect();
+        let streams: Vec<_> = streams
+            .iter()
+            .map(|(name, state)| json!({"stream": name, "state": state, "rate_bps": 2_000_000}))
+            .collect();
         let got = self.cluster("POST", "/v1/cluster/origins", origin_beat("o", json!(streams))).await;
         assert_eq!(got.status, StatusCode::OK, "{got:?}");
         let got = self.cluster("POST", "/v1/cluster/edges", edge_beat("e", json!({}))).await;
@@ -138,7 +140,14 @@ impl House {
 }
 
 fn claims(viewer: &str, stream: &str) -> ViewerClaims {
-    ViewerClaims { sub: viewer.into(), stream: stream.into(), exp: START_S + 3600, nbf: None, class: None, max_rate: None }
+    ViewerClaims {
+        sub: viewer.into(),
+        stream: stream.into(),
+        exp: START_S + 3600,
+        nbf: None,
+        class: None,
+        max_rate: None,
+    }
 }
 
 fn api_key(dir: &Path) -> ApiKeyFile {

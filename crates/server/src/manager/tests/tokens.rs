@@ -51,7 +51,13 @@ fn mac(claims: &str) -> String {
 #[test]
 fn what_another_implementation_makes_is_understood() {
     let minted = mint("mac", std::str::from_utf8(SECRET).unwrap(), &claims("anna", "live"));
-    let viewer = Viewer { id: "anna".into(), stream: "live".into(), expires_s: START_S + 3600, class: Class::Standard, max_rate: None };
+    let viewer = Viewer {
+        id: "anna".into(),
+        stream: "live".into(),
+        expires_s: START_S + 3600,
+        class: Class::Standard,
+        max_rate: None,
+    };
     assert_eq!(check(&minted), Ok(viewer.clone()));
 
     let mut header = jsonwebtoken::Header::new(jsonwebtoken::Algorithm::EdDSA);
@@ -138,7 +144,9 @@ fn public_keys_come_as_pem_or_base64url() {
     );
     assert_eq!(read_public_key(&pem), Some(raw));
     assert_eq!(read_public_key(&URL_SAFE_NO_PAD.encode(raw)), Some(raw));
-    for bad in ["", "AAAA", "-----BEGIN PUBLIC KEY-----", &pem.replace("MCow", "MCox"), &pem.replace("PUBLIC", "PRIVATE")] {
+    for bad in
+        ["", "AAAA", "-----BEGIN PUBLIC KEY-----", &pem.replace("MCow", "MCox"), &pem.replace("PUBLIC", "PRIVATE")]
+    {
         assert_eq!(read_public_key(bad), None, "{bad}");
     }
 }
