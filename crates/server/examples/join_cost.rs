@@ -8,7 +8,7 @@ use std::time::Instant;
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use axum::body::Body;
 use http::{Request, StatusCode};
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 use trellis_server::manager::{ApiKeyFile, Manager, ManagerConfig, ViewerClaims, mint};
@@ -47,7 +47,6 @@ async fn main() -> Result<(), Failure> {
     {
         measure(&manager, name, stream, token, joins).await?;
     }
-    compare_decoding(&file, &hs256, joins)?;
     manager.close().await;
     Ok(())
 }
@@ -82,22 +81,6 @@ async fn measure(
         per_join(busy),
         per_join(cpu_s()? - cpu),
         wall.elapsed().as_secs_f64()
-    );
-    Ok(())
-}
-
-/// The general library on the same token, decode only.
-fn compare_decoding(file: &ApiKeyFile, token: &str, times: u32) -> Result<(), Failure> {
-    let key = DecodingKey::from_secret(file.secret.as_bytes());
-    let validation = Validation::new(Algorithm::HS256);
-    let started = Instant::now();
-    for _ in 0..times {
-        let _ = jsonwebtoken::decode_header(token)?.kid;
-        jsonwebtoken::decode::<Value>(token, &key, &validation)?;
-    }
-    println!(
-        "jsonwebtoken on the HS256 token, header and decode: {:.1} µs",
-        started.elapsed().as_secs_f64() * 1e6 / f64::from(times)
     );
     Ok(())
 }
