@@ -33,7 +33,7 @@ use accounts::Accounts;
 use directory::{Directory, KeyHash, Stream};
 use keys::Keys;
 use metrics::Metrics;
-use registry::Registry;
+use registry::{Gone, Registry};
 use store::{ApiKeyRow, Store};
 
 pub use admit::{Admission, JoinReply, Refused};
@@ -164,17 +164,24 @@ impl Manager {
         self.store.pool.close().await;
     }
 
-    /// Notices who fell silent, and closes the open sessions of edges among them. Called twice a second.
+    /// Notices who left or fell silent, and closes the open sessions of edges among them. Called twice a second.
     pub async fn expire(&self, now: Now) {
-        let (dead, edges, origins) = {
+        let (gone, edges, origins) = {
             let mut registry = self.registry();
             (registry.expire(now.mono), registry.edges().count(), registry.origins().count())
         };
         self.metrics.edges.set(edges as f64);
         self.metrics.origins.set(origins as f64);
-        if !dead.is_empty() {
-            tracing::warn!(edges = ?dead, "edges fell silent; their sessions count as ended");
-            self.accounts.on_edges_lost(dead, now.unix_ms).await;
+        let Gone { left, silent } = gone;
+        if !left.is_empty() {
+            tracing::info!(edges = ?left, "edges left");
+        }
+        if !silent.is_empty() {
+            tracing::warn!(edges = ?silent, "edges fell silent; their sessions count as ended");
+        }
+        let gone = [left, silent].concat();
+        if !gone.is_empty() {
+            self.accounts.on_edges_lost(gone, now.unix_ms).await;
         }
     }
 

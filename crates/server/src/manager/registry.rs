@@ -1,7 +1,7 @@
 //! Which edges and origins are there, and where is a stream? Known from beats alone, so a restarted manager knows
 //! all again within a second; who falls silent for [`BEAT_TIMEOUT_MS`] is forgotten.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -57,6 +57,15 @@ pub struct Held {
     pub rate_bps: u64,
     /// Since when it is in this state.
     pub since: Instant,
+}
+
+/// Edges that report no more.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Gone {
+    /// Their last beat said so.
+    pub left: Vec<String>,
+    /// Without a word.
+    pub silent: Vec<String>,
 }
 
 struct Grant {
@@ -180,15 +189,18 @@ impl Registry {
         true
     }
 
-    /// Forgets who fell silent; names the edges among them.
-    pub fn expire(&mut self, now: Instant) -> Vec<String> {
+    /// Forgets who reports no more; names the edges among them.
+    pub fn expire(&mut self, now: Instant) -> Gone {
         self.origins.retain(|_, origin| now.since(origin.last_beat) <= DEAD_AFTER);
         self.grants.retain(|_, grant| now.since(grant.at) <= DEAD_AFTER);
+        let draining = self.redirect.edges().iter().filter(|edge| edge.beat().draining);
+        let draining: HashSet<String> = draining.map(|edge| edge.name().to_owned()).collect();
         let dead = self.redirect.expire(now);
         for name in &dead {
             self.edges.remove(name);
         }
-        dead
+        let (left, silent) = dead.into_iter().partition(|name| draining.contains(name));
+        Gone { left, silent }
     }
 
     /// All edges with their base URLs, by name.

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::{House, edge_beat, origin_beat};
 use crate::manager::ManagerConfig;
+use crate::manager::registry::Gone;
 
 fn publish(stream: &str, key: &str, origin: &str) -> serde_json::Value {
     json!({"stream": stream, "key": key, "origin": origin, "open": null})
@@ -138,4 +139,15 @@ async fn edges_find_the_livelier_of_two_origins_until_it_dies() {
     // Of two that ended, the later.
     beat("b", "http://b/origin", "ended").await;
     assert_eq!(find().await["media_url"], "http://b/origin");
+}
+
+#[tokio::test]
+async fn an_edge_that_says_goodbye_did_not_fall_silent() {
+    let house = House::new().await;
+    for (edge, draining) in [("a", true), ("b", false)] {
+        house.cluster("POST", "/v1/cluster/edges", edge_beat(edge, json!({"draining": draining}))).await;
+    }
+    house.pass(Duration::from_secs(4));
+    let gone = house.manager.registry().expire(house.manager.now().mono);
+    assert_eq!(gone, Gone { left: vec!["a".into()], silent: vec!["b".into()] });
 }
