@@ -115,7 +115,8 @@ pub async fn create_key(State(manager): Here, Input(new): Input<NewKey>) -> Answ
 
 /// Revoke an API key.
 ///
-/// Its tokens admit nobody from now on; viewers who are in stay until their tickets end.
+/// Its tokens admit nobody from now on. Viewers who are in stay until their tickets end: at the `exp` of the token
+/// they joined with.
 #[utoipa::path(delete, path = "/v1/admin/keys/{kid}", tag = "admin", security(("admin_key" = [])),
     params(("kid" = String, Path)),
     responses((status = 204, description = "Revoked"), (status = 401, body = ErrorBody), (status = 404, body = ErrorBody)))]

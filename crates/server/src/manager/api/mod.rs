@@ -37,7 +37,7 @@ const BEAT_BYTES_MAX: usize = 4 * 1024 * 1024;
 pub fn router(manager: &Arc<Manager>) -> Router {
     let viewer = Router::new()
         .route("/v1/streams/{stream}/join", post(viewer::join))
-        .route("/v1/streams/{stream}/play.m3u8", get(viewer::play))
+        .route("/v1/streams/{stream}/play.m3u8", get(viewer::play).head(viewer::no_head))
         .route("/v1/openapi.json", get(viewer::openapi))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX));
     viewer.merge(cluster(manager)).merge(admin(manager)).with_state(manager.clone())

@@ -135,7 +135,8 @@ pub async fn update_stream(
 
 /// Delete a stream.
 ///
-/// Nobody joins it from now on and its key ends; a publisher and viewers who are in stay until they leave.
+/// Nobody joins it from now on and its key ends. A publisher who is in stays until it leaves, viewers who are in until
+/// their tickets end.
 #[utoipa::path(delete, path = "/v1/admin/streams/{stream}", tag = "admin", security(("admin_key" = [])),
     params(("stream" = String, Path)),
     responses((status = 204, description = "Gone"), (status = 401, body = ErrorBody), (status = 404, body = ErrorBody)))]

@@ -2,12 +2,12 @@
 
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response as Reply};
-use http::header::AUTHORIZATION;
-use http::{HeaderMap, StatusCode};
+use http::header::{ALLOW, AUTHORIZATION};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::{Asked, Here, Json};
+use super::{Asked, Here, Json, empty};
 use crate::cluster_api::ErrorBody;
 use crate::manager::admit::JoinReply;
 use crate::manager::openapi;
@@ -43,7 +43,8 @@ pub async fn join(State(manager): Here, Path(stream): Path<String>, headers: Hea
 
 /// Play a stream in a plain player.
 ///
-/// As join, for players that know nothing of it: the one URL to open. Redirects to the edge's playlist.
+/// As join, for players that know nothing of it: the one URL to open. Redirects to the edge's playlist. Every GET
+/// takes a place, so HEAD is answered with 405.
 #[utoipa::path(
     get, path = "/v1/streams/{stream}/play.m3u8", tag = "viewer", operation_id = "play",
     params(("stream" = String, Path, description = "Stream name"), PlayQuery),
@@ -57,6 +58,13 @@ pub async fn join(State(manager): Here, Path(stream): Path<String>, headers: Hea
 )]
 pub async fn play(State(manager): Here, Path(stream): Path<String>, Asked(query): Asked<PlayQuery>) -> Reply {
     manager.play(&stream, query.token.as_deref(), manager.now()).map(Into::into)
+}
+
+/// HEAD on the same URL. Without this it would run as GET: a place and an account for whoever only looks.
+pub async fn no_head() -> Reply {
+    let mut response = empty(StatusCode::METHOD_NOT_ALLOWED);
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET"));
+    response.map(Into::into)
 }
 
 /// This document.

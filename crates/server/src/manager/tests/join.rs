@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::body::Body;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use http::{Request, StatusCode};
+use http::{HeaderValue, Request, StatusCode};
 use serde_json::json;
 use trellis_core::trust::table::Authority;
 use trellis_proto::{Class, Ticket};
@@ -149,4 +149,14 @@ async fn a_plain_player_is_redirected() {
     assert_eq!(get("/v1/streams/live/play.m3u8".into()).await.body["error"], "token_missing");
     assert_eq!(get("/v1/streams/open/play.m3u8".into()).await.status, StatusCode::FOUND);
     assert_eq!(get("/v1/streams/open/play.m3u8?token=a&token=b".into()).await.status, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn to_look_is_not_to_join() {
+    let house = House::new().await;
+    house.on_air().await;
+    let got = house.call(Request::head("/v1/streams/open/play.m3u8").body(Body::empty()).unwrap()).await;
+    assert_eq!((got.status, &got.headers["allow"]), (StatusCode::METHOD_NOT_ALLOWED, &HeaderValue::from_static("GET")));
+    let edges = house.admin("GET", "/v1/admin/edges", json!(null)).await.body;
+    assert_eq!(edges["edges"][0]["pending_bps"], 0);
 }
