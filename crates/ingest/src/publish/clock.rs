@@ -32,7 +32,9 @@ pub fn input_args() -> Vec<String> {
          settb=1/{FPS},setpts=N"
     );
     let sound = "sine=frequency=220:beep_factor=4:sample_rate=48000,volume=0.1";
-    ["-re", "-f", "lavfi", "-i", &picture, "-re", "-f", "lavfi", "-i", sound].map(String::from).to_vec()
+    // Without the bound ffmpeg makes eight frames in advance, which show a time that is not yet.
+    let live = "-thread_queue_size 1 -re -f lavfi -i".split(' ').map(String::from);
+    live.clone().chain([picture]).chain(live).chain([sound.to_string()]).collect()
 }
 
 /// Reads the strip from a row of luma across the middle of the strip, of a picture `width` pixels wide (the source's

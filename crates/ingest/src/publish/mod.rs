@@ -198,7 +198,9 @@ pub async fn publish(options: &Options, stop: CancellationToken, mut progress: i
         let outcome = match first_piece(body, &stop).await {
             Some(body) => {
                 let sent = Arc::new(AtomicU64::new(0));
-                let body = body.take_until(stop.clone().cancelled_owned());
+                let broken = CancellationToken::new();
+                let _break_on_drop = broken.clone().drop_guard();
+                let body = breakable(body.take_until(stop.clone().cancelled_owned()), broken);
                 let pushing = push::push(&client, &options.target.key, &head, body, sent.clone());
                 let mut observe = |sending| {
                     state.bytes = bytes_before + sent.load(Ordering::Relaxed);
@@ -247,6 +249,20 @@ async fn watch(pushing: impl Future<Output = Outcome>, stop: &CancellationToken,
     };
     observe(false);
     outcome
+}
+
+/// A body that breaks off when `broken` is cancelled. An HTTP connection goes on sending by itself after it was
+/// answered or its request was dropped, and a live body never ends.
+fn breakable(
+    body: impl Stream<Item = io::Result<Bytes>> + Send + 'static,
+    broken: CancellationToken,
+) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
+    let error = {
+        let broken = broken.clone();
+        async move { broken.is_cancelled().then(|| Err(io::Error::other("given up"))) }
+    };
+    let error = futures_util::stream::once(error).filter_map(std::future::ready);
+    body.take_until(broken.cancelled_owned()).chain(error)
 }
 
 /// When a lost connection is made anew.
