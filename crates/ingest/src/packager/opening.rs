@@ -88,10 +88,8 @@ fn drop_silent(lanes: &mut Vec<Lane>, warnings: &mut Vec<Warning>) -> Result<(),
     let silent = lanes.iter().filter(|lane| lane.queue.is_empty());
     warnings.extend(silent.map(|lane| Warning::TrackIgnored { what: format!("{} without samples", lane.info.rfc6381) }));
     lanes.retain(|lane| !lane.queue.is_empty());
-    let mut audio = 0;
-    for lane in lanes.iter_mut().filter(|lane| !lane.is_video()) {
-        lane.name = format!("a{audio}");
-        audio += 1;
+    for (number, lane) in lanes.iter_mut().filter(|lane| !lane.is_video()).enumerate() {
+        lane.name = format!("a{number}");
     }
     Ok(())
 }

@@ -11,6 +11,9 @@ pub(super) fn args(options: &Options, probe: &Probe, from_s: f64) -> Vec<String>
     let audio_input = input(&mut args, options, probe, from_s);
     if options.copy {
         args.extend(words("-map 0:v:0? -map 0:a:0? -c copy"));
+        if probe.aac {
+            args.extend(words("-bsf:a aac_adtstoasc"));
+        }
     } else {
         if let Some(video) = probe.video {
             encode_video(&mut args, options, &rungs(video.lines, fps(video.fps), options.lines_max), video.fps);
@@ -21,15 +24,14 @@ pub(super) fn args(options: &Options, probe: &Probe, from_s: f64) -> Vec<String>
             args.extend(words("-af aresample=async=1000"));
         }
     }
-    // Copied AAC from MPEG-TS has its configuration only in its first packet: the header must wait for it.
-    let header = if options.copy { "delay_moov" } else { "empty_moov" };
+    // A fragment for each frame. Not by `frag_every_frame`: ffmpeg 5.1 then writes wrong decode times for tracks whose
+    // frames arrive several at once. Copied AAC from MPEG-TS has its configuration only in its first packet: the
+    // header must wait for it, which ffmpeg gets right only with fragments of some length.
+    let (header, fragment_us) = if options.copy { ("delay_moov", 100_000) } else { ("empty_moov", 1) };
     args.extend(words("-map_metadata -1 -sn -dn -max_muxing_queue_size 4096 -max_interleave_delta 2000000 -flush_packets 1"));
     args.push("-movflags".into());
     args.push(format!("+{header}+default_base_moof+negative_cts_offsets+skip_trailer"));
-    // A fragment for each frame. Not by `frag_every_frame`: ffmpeg 5.1 then writes wrong decode times for tracks whose
-    // frames arrive several at once.
-    args.extend(words("-frag_duration 1"));
-    args.extend(words("-f mp4 pipe:1"));
+    args.extend(words(&format!("-frag_duration {fragment_us} -f mp4 pipe:1")));
     args
 }
 
@@ -122,7 +124,7 @@ mod tests {
     }
 
     fn file(lines: u32, fps: (u32, u32), audio: bool) -> Probe {
-        Probe { video: Some(Video { lines, fps }), audio: Some(audio), seconds: Some(60.0) }
+        Probe { video: Some(Video { lines, fps }), audio: Some(audio), aac: audio, seconds: Some(60.0) }
     }
 
     #[test]
@@ -148,8 +150,8 @@ mod tests {
     fn copies_loops_and_resumes() {
         let copy = Options { copy: true, looped: true, ..options("in.mkv") };
         let copied = line(copy, &file(720, (25, 1), true), 7.0);
-        assert!(copied.contains("-re -stream_loop -1 -fflags +genpts -i in.mkv -map 0:v:0? -map 0:a:0? -c copy "));
-        assert!(copied.contains("+delay_moov") && !copied.contains("-ss"));
+        assert!(copied.contains("-re -stream_loop -1 -fflags +genpts -i in.mkv -map 0:v:0? -map 0:a:0? -c copy -bsf:a aac_adtstoasc "));
+        assert!(copied.contains("+delay_moov+default_base_moof+neg") && copied.contains("-frag_duration 100000 ") && !copied.contains("-ss"));
         let resumed = line(options("in.mkv"), &file(720, (25, 1), false), 7.0);
         assert!(resumed.contains("-re -ss 7.000 -fflags") && !resumed.contains("aac"));
         let vod = line(Options { mode: Mode::Vod, ..options("in.mkv") }, &file(720, (25, 1), true), 0.0);

@@ -310,7 +310,7 @@ fn check(options: &Options) -> Result<(), Error> {
 async fn look(options: &Options) -> Result<(Probe, Option<u32>), Error> {
     let Input::Media(source) = &options.input else {
         let video = Some(probe::Video { lines: clock::SIZE.1, fps: (clock::FPS, 1) });
-        return Ok((Probe { video, audio: Some(true), seconds: None }, None));
+        return Ok((Probe { video, audio: Some(true), aac: false, seconds: None }, None));
     };
     if source == "-" {
         return Ok((Probe::UNKNOWN, None));
@@ -321,7 +321,14 @@ async fn look(options: &Options) -> Result<(Probe, Option<u32>), Error> {
     }
     let copied_file = options.copy && probe.seconds.is_some() && probe.video.is_some();
     let keyframes = if copied_file { probe::keyframe_seconds(source).await? } else { None };
-    Ok((probe, keyframes.filter(|&seconds| seconds > 2)))
+    let keyframes = keyframes.filter(|&seconds| seconds > 2);
+    if let Some(seconds) = keyframes {
+        tracing::warn!(
+            "keyframes of {source} are up to {seconds} s apart, so viewers start slower; set the encoder's keyframe interval to \
+             2 s (-g 2×fps, OBS \"Keyframe Interval\" 2), or leave --copy out"
+        );
+    }
+    Ok((probe, keyframes))
 }
 
 type Body = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;

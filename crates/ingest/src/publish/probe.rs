@@ -15,6 +15,8 @@ pub struct Probe {
     pub video: Option<Video>,
     /// Whether there is sound; `None` when unknown.
     pub audio: Option<bool>,
+    /// Whether the sound is AAC.
+    pub aac: bool,
     /// Length (s); `None` for live sources.
     pub seconds: Option<f64>,
 }
@@ -30,7 +32,7 @@ pub struct Video {
 
 impl Probe {
     /// What is assumed of a source that can be read only once (standard input).
-    pub const UNKNOWN: Self = Self { video: Some(Video { lines: 720, fps: (30, 1) }), audio: None, seconds: None };
+    pub const UNKNOWN: Self = Self { video: Some(Video { lines: 720, fps: (30, 1) }), audio: None, aac: false, seconds: None };
 }
 
 /// Asks ffprobe about a file or URL.
@@ -92,7 +94,8 @@ fn summarize(found: &Found) -> Probe {
         fps: [&stream.avg_frame_rate, &stream.r_frame_rate].into_iter().find_map(|rate| sane_rate(rate)).unwrap_or((30, 1)),
     });
     let seconds = found.format.duration.as_deref().and_then(|text| text.parse().ok()).filter(|&s: &f64| s > 0.0);
-    Probe { video, audio: Some(of("audio").is_some()), seconds }
+    let audio = of("audio");
+    Probe { video, audio: Some(audio.is_some()), aac: audio.is_some_and(|stream| stream.codec_name == "aac"), seconds }
 }
 
 /// `num/den` between 1 and 60 frames per second; faster sources are thinned to 60.
@@ -100,7 +103,7 @@ fn sane_rate(text: &str) -> Option<(u32, u32)> {
     let (num, den) = text.split_once('/')?;
     let (num, den): (u32, u32) = (num.parse().ok()?, den.parse().ok()?);
     let fps = f64::from(num) / f64::from(den);
-    if fps > 60.5 && fps.is_finite() { Some((60, 1)) } else { (fps >= 1.0 && fps <= 60.5).then_some((num, den)) }
+    if fps > 60.5 && fps.is_finite() { Some((60, 1)) } else { (1.0..=60.5).contains(&fps).then_some((num, den)) }
 }
 
 #[derive(Debug, Deserialize)]
@@ -115,6 +118,8 @@ struct Found {
 struct Stream {
     #[serde(default)]
     codec_type: String,
+    #[serde(default)]
+    codec_name: String,
     #[serde(default)]
     width: u32,
     #[serde(default)]
@@ -146,14 +151,14 @@ mod tests {
     fn ffprobe_is_understood() {
         let json = br#"{"streams":[
             {"codec_type":"video","width":600,"height":600,"avg_frame_rate":"0/0","disposition":{"attached_pic":1}},
-            {"codec_type":"audio","sample_rate":"48000"},
+            {"codec_type":"audio","codec_name":"aac","sample_rate":"48000"},
             {"codec_type":"video","width":1080,"height":1920,"avg_frame_rate":"0/0","r_frame_rate":"30000/1001"}],
             "format":{"duration":"12.5"}}"#;
         let found: Found = serde_json::from_slice(json).expect("as ffprobe writes it");
         let video = Some(Video { lines: 1080, fps: (30_000, 1001) });
-        assert_eq!(summarize(&found), Probe { video, audio: Some(true), seconds: Some(12.5) });
+        assert_eq!(summarize(&found), Probe { video, audio: Some(true), aac: true, seconds: Some(12.5) });
         let live: Found = serde_json::from_slice(br#"{"streams":[],"format":{}}"#).expect("as ffprobe writes it");
-        assert_eq!(summarize(&live), Probe { video: None, audio: Some(false), seconds: None });
+        assert_eq!(summarize(&live), Probe { video: None, audio: Some(false), aac: false, seconds: None });
     }
 
     #[test]

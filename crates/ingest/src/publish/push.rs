@@ -86,10 +86,12 @@ pub(super) async fn push(
 
 async fn outcome(response: reqwest::Response) -> Outcome {
     let status = response.status();
+    let text = response.text().await.unwrap_or_default();
     if status.is_success() {
+        let accepted: Accepted = serde_json::from_str(&text).unwrap_or_default();
+        accepted.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         return Outcome::Done;
     }
-    let text = response.text().await.unwrap_or_default();
     let refusal: Refusal = serde_json::from_str(&text).unwrap_or_default();
     let error = Error::Refused {
         status: status.as_u16(),
@@ -111,6 +113,12 @@ fn innermost(error: &dyn std::error::Error) -> String {
         cause = deeper;
     }
     cause.to_string()
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Accepted {
+    #[serde(default)]
+    warnings: Vec<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
