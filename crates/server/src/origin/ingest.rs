@@ -16,7 +16,7 @@ use trellis_proto::{Mode, StreamId};
 use super::Origin;
 use super::run::{Finish, Run, RunError};
 use crate::client::ClientError;
-use crate::cluster_api::PublishRequest;
+use crate::cluster_api::{ErrorBody, PublishRequest};
 use crate::http::{Reply, error, json};
 use crate::secret::bearer;
 
@@ -31,9 +31,25 @@ pub fn router(origin: Arc<Origin>) -> axum::Router {
 async fn ingest(State(origin): State<Arc<Origin>>, Path(stream): Path<String>, headers: HeaderMap, body: Body) -> http::Response<Body> {
     let reply = match publish(&origin, &stream, &headers, body).await {
         Ok(summary) => json(StatusCode::OK, &summary),
-        Err(reply) => reply,
+        Err(refusal) => refusal.reply(),
     };
     reply.map(Body::new)
+}
+
+/// What a publisher is told when it cannot go on.
+struct Refusal {
+    status: StatusCode,
+    body: ErrorBody,
+}
+
+impl Refusal {
+    fn new(status: StatusCode, word: &str, message: impl Into<String>, retry_after: Option<u32>) -> Self {
+        Self { status, body: ErrorBody { error: word.into(), message: message.into(), retry_after } }
+    }
+
+    fn reply(self) -> Reply {
+        error(self.status, &self.body.error, self.body.message, self.body.retry_after)
+    }
 }
 
 /// What a publisher is told at the end.
@@ -42,17 +58,19 @@ struct Summary {
     stream: String,
     parts: u64,
     bytes: u64,
+    /// What could be better, and how.
+    warnings: Vec<String>,
 }
 
-async fn publish(origin: &Arc<Origin>, stream: &str, headers: &HeaderMap, body: Body) -> Result<Summary, Reply> {
+async fn publish(origin: &Arc<Origin>, stream: &str, headers: &HeaderMap, body: Body) -> Result<Summary, Refusal> {
     let stream: StreamId =
-        stream.parse().map_err(|e: trellis_proto::IdError| error(StatusCode::BAD_REQUEST, "bad_stream", e.to_string(), None))?;
+        stream.parse().map_err(|e: trellis_proto::IdError| Refusal::new(StatusCode::BAD_REQUEST, "bad_stream", e.to_string(), None))?;
     let mode = mode(headers)?;
     authorize(origin, &stream, headers).await?;
     let channel = origin.channel(&stream);
     let Ok(_place) = channel.publisher.try_lock() else {
         let text = format!("`{stream}` already has a publisher; stop that one first, or choose another stream name");
-        return Err(error(StatusCode::CONFLICT, "already_publishing", text, None));
+        return Err(Refusal::new(StatusCode::CONFLICT, "already_publishing", text, None));
     };
     tracing::info!(%stream, ?mode, "a publisher begins");
     let options = Options { target_hint_s: header(headers, "trellis-target-duration").and_then(|v| v.parse().ok()) };
@@ -64,13 +82,13 @@ async fn publish(origin: &Arc<Origin>, stream: &str, headers: &HeaderMap, body: 
         Err(_) => Finish::Lost,
     };
     let result = run.finish(finish).await;
-    let summary = Summary { stream: stream.to_string(), parts: run.parts(), bytes: run.bytes() };
+    let summary = Summary { stream: stream.to_string(), parts: run.parts(), bytes: run.bytes(), warnings: run.take_warnings() };
     match outcome {
         Ok(()) => match result {
             Ok(()) => tracing::info!(%stream, parts = summary.parts, "the publisher is done"),
             Err(error) => return Err(refused(&stream, &error)),
         },
-        Err(stopped) => return Err(stopped.reply(&stream)),
+        Err(stopped) => return Err(stopped.refusal(&stream)),
     }
     Ok(summary)
 }
@@ -84,29 +102,29 @@ enum Stopped {
 }
 
 impl Stopped {
-    fn reply(self, stream: &StreamId) -> Reply {
+    fn refusal(self, stream: &StreamId) -> Refusal {
         match self {
             Self::Media(error) => refused(stream, &error),
             Self::Silent => {
                 tracing::warn!(%stream, "the publisher fell silent");
                 let text = format!("nothing came for {} s; check the source and publish again", SILENCE.as_secs());
-                error(StatusCode::REQUEST_TIMEOUT, "silent", text, Some(1))
+                Refusal::new(StatusCode::REQUEST_TIMEOUT, "silent", text, Some(1))
             }
             Self::Gone => {
                 tracing::warn!(%stream, "the publisher is gone");
-                error(StatusCode::BAD_REQUEST, "cut_short", "the body was cut short; publish again", Some(1))
+                Refusal::new(StatusCode::BAD_REQUEST, "cut_short", "the body was cut short; publish again", Some(1))
             }
-            Self::Shutdown => error(StatusCode::SERVICE_UNAVAILABLE, "shutdown", "the origin is restarting; publish again", Some(2)),
+            Self::Shutdown => Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "shutdown", "the origin is restarting; publish again", Some(2)),
         }
     }
 }
 
-fn refused(stream: &StreamId, why: &RunError) -> Reply {
+fn refused(stream: &StreamId, why: &RunError) -> Refusal {
     tracing::warn!(%stream, %why, "the publisher's media cannot be taken");
     match why {
-        RunError::Media(why) => error(StatusCode::UNPROCESSABLE_ENTITY, "bad_media", why.to_string(), None),
-        RunError::Disk(why) => error(StatusCode::INSUFFICIENT_STORAGE, "disk", format!("the origin cannot record: {why}"), None),
-        RunError::Table(why) => error(StatusCode::UNPROCESSABLE_ENTITY, "bad_media", why.clone(), None),
+        RunError::Media(why) => Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, "bad_media", why.to_string(), None),
+        RunError::Disk(why) => Refusal::new(StatusCode::INSUFFICIENT_STORAGE, "disk", format!("the origin cannot record: {why}"), None),
+        RunError::Table(why) => Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, "bad_media", why.clone(), None),
     }
 }
 
@@ -132,18 +150,18 @@ async fn next(pieces: &mut (impl Stream<Item = Result<Bytes, axum::Error>> + Unp
     }
 }
 
-fn mode(headers: &HeaderMap) -> Result<Mode, Reply> {
+fn mode(headers: &HeaderMap) -> Result<Mode, Refusal> {
     match header(headers, "trellis-mode").unwrap_or("live") {
         "live" => Ok(Mode::Live),
         "vod" => Ok(Mode::Vod),
-        other => Err(error(StatusCode::BAD_REQUEST, "bad_mode", format!("trellis-mode is live or vod, not `{other}`"), None)),
+        other => Err(Refusal::new(StatusCode::BAD_REQUEST, "bad_mode", format!("trellis-mode is live or vod, not `{other}`"), None)),
     }
 }
 
-async fn authorize(origin: &Origin, stream: &StreamId, headers: &HeaderMap) -> Result<(), Reply> {
+async fn authorize(origin: &Origin, stream: &StreamId, headers: &HeaderMap) -> Result<(), Refusal> {
     let Some(key) = bearer(headers) else {
         let text = "a stream key is needed: send it as `Authorization: Bearer …` (trellis publish --key)";
-        return Err(error(StatusCode::UNAUTHORIZED, "key_missing", text, None));
+        return Err(Refusal::new(StatusCode::UNAUTHORIZED, "key_missing", text, None));
     };
     let open = match header(headers, "trellis-access") {
         Some("open") => Some(true),
@@ -155,11 +173,11 @@ async fn authorize(origin: &Origin, stream: &StreamId, headers: &HeaderMap) -> R
         Ok(_) => Ok(()),
         Err(ClientError::Refused { status, error: word, message }) => {
             let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
-            Err(error(status, &word, message, None))
+            Err(Refusal::new(status, &word, message, None))
         }
         Err(why @ ClientError::Unreachable { .. }) => {
             tracing::warn!(%stream, %why, "a publisher cannot be authorized");
-            Err(error(StatusCode::SERVICE_UNAVAILABLE, "manager_unreachable", "the manager cannot be reached; publish again in a moment", Some(2)))
+            Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "manager_unreachable", "the manager cannot be reached; publish again in a moment", Some(2)))
         }
     }
 }

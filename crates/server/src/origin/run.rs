@@ -23,6 +23,7 @@ pub struct Run {
     started: Option<Started>,
     parts: u64,
     bytes: u64,
+    warnings: Vec<String>,
 }
 
 /// What is known once the packager has seen the shape.
@@ -60,7 +61,7 @@ impl Run {
     /// Nothing is known yet.
     pub fn new(origin: Arc<Origin>, channel: Arc<Channel>, mode: Mode, options: packager::Options) -> Self {
         channel.runs.fetch_add(1, Ordering::SeqCst);
-        Self { origin, channel, packager: Packager::new(options), mode, started: None, parts: 0, bytes: 0 }
+        Self { origin, channel, packager: Packager::new(options), mode, started: None, parts: 0, bytes: 0, warnings: Vec::new() }
     }
 
     /// Parts so far.
@@ -71,6 +72,11 @@ impl Run {
     /// Bytes so far.
     pub fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// What the publisher should change, each kind once.
+    pub fn take_warnings(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.warnings)
     }
 
     /// Takes the publisher's next bytes.
@@ -117,7 +123,10 @@ impl Run {
         for event in events {
             match event {
                 Event::Part(part) => self.add(part).await?,
-                Event::Warning(warning) => tracing::warn!(stream = %self.channel.shelf.stream(), "{warning}"),
+                Event::Warning(warning) => {
+                    tracing::warn!(stream = %self.channel.shelf.stream(), "{warning}");
+                    self.warnings.push(warning.to_string());
+                }
                 Event::Shape(_) => {}
             }
         }
