@@ -62,6 +62,8 @@ export type Effect =
   | { do: "reload" }
   | { do: "unload" }
   | { do: "wake"; ms: number }
+  /** Cancels the wake. */
+  | { do: "rest" }
   | { do: "play" }
   | { do: "replay" }
   | { do: "forget_token" };
@@ -82,6 +84,8 @@ const WAIT_S = 2;
 const REFUSED_S = 5;
 const OVER_MS = 10_000;
 const PAUSED_RELOAD_MS = 1_500;
+/** How long one more try of the same edge may take. */
+const RELOAD_MS = 4_000;
 const BACKOFF_MS = 500;
 const BACKOFF_MS_MAX = 15_000;
 /** A picture that cannot be decoded three times in a row will not be the fourth time either. */
@@ -105,7 +109,7 @@ export function next(page: Page, event: Event, roll: number): Step {
     case "unreachable":
       return lose(page, "manager_unreachable", afterUnreachable(page), roll);
     case "due":
-      return onDue(page);
+      return onDue(page, roll);
     case "media":
       return onMedia(page, event.media);
     case "edge":
@@ -117,7 +121,7 @@ export function next(page: Page, event: Event, roll: number): Step {
     case "impossible":
       return step({ ...page, stage: { at: "failed", error: event.error } });
     case "again":
-      return onAgain(page);
+      return onAgain(page, roll);
   }
 }
 
@@ -171,19 +175,27 @@ function onRefused(page: Page, said: Extract<Event, { is: "refused" }>, roll: nu
   return lose({ ...page, detail }, said.error, afterUnreachable(page), roll);
 }
 
-function onDue(page: Page): Step {
+function onDue(page: Page, roll: number): Step {
   switch (page.stage.at) {
     case "waiting":
     case "refused":
     case "over":
       return step(page, { do: "join" });
     case "lost":
-      return step({ ...page, stage: { ...page.stage, trying: true } }, { do: page.stage.plan });
+      return onLostDue(page, page.stage, roll);
     case "watching":
-      return page.publisher === "paused" ? step(page, { do: "reload" }) : step(page);
+      return step(page, { do: "reload" }); // only a silence during a pause leaves a wake behind here
     default:
       return step(page);
   }
+}
+
+function onLostDue(page: Page, stage: Lost, roll: number): Step {
+  // The same edge was asked again and neither answered nor refused: enough of it.
+  if (stage.trying && stage.plan === "reload") return lose(page, stage.error, "join", roll);
+  const tried = { ...page, stage: { ...stage, trying: true } };
+  if (stage.plan === "join") return step(tried, { do: "join" });
+  return step(tried, { do: "reload" }, { do: "wake", ms: RELOAD_MS });
 }
 
 function onMedia(page: Page, media: Media): Step {
@@ -214,7 +226,8 @@ function onEdge(page: Page, what: "gone" | "silent" | "broken", roll: number): S
 
 function onFlow(page: Page): Step {
   if (page.stage.at !== "lost") return step(page);
-  return step({ ...page, stage: { at: "watching" }, failures: 0, detail: "" });
+  // Bytes are no picture yet: the failures are forgotten once it plays.
+  return step({ ...page, stage: { at: "watching" }, detail: "" }, { do: "rest" });
 }
 
 function onPublisher(page: Page, publisher: Publisher): Step {
@@ -223,7 +236,7 @@ function onPublisher(page: Page, publisher: Publisher): Step {
   return back ? step({ ...started, stage: { at: "connecting" }, media: "starting" }, { do: "join" }) : step(started);
 }
 
-function onAgain(page: Page): Step {
+function onAgain(page: Page, roll: number): Step {
   switch (label(page)) {
     case "blocked":
     case "stopped":
@@ -234,7 +247,7 @@ function onAgain(page: Page): Step {
     case "refused":
       return step(page, { do: "join" });
     case "lost":
-      return onDue({ ...page, stage: { ...(page.stage as Lost), plan: "join" } });
+      return onLostDue(page, { ...(page.stage as Lost), plan: "join" }, roll);
     case "denied":
     case "failed":
       return step({ ...page, stage: { at: "connecting" }, failures: 0 }, { do: "join" });

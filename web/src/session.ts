@@ -10,6 +10,9 @@ import { Screen } from "./player/screen";
 import { LIVE_SLACK_S, shouldJump, timeline, type Timeline } from "./timeline";
 import { readStats, type Stats } from "./stats";
 
+/** A player that waits this long without a byte and without an error is stuck. Twice the longest blocking reload. */
+const STUCK_MS = 8_000;
+
 export type MakePlayer = (video: HTMLVideoElement, tell: (event: PlayerEvent) => void) => Player | null;
 
 export class Session {
@@ -28,6 +31,8 @@ export class Session {
   private waited = false;
   private joinedAtMs = 0;
   private following = true;
+  /** Since when no media came in although the picture waits for it. */
+  private dryAt = { bytes: 0, ms: 0 };
   /** Where the viewer was when the place was lost altogether. */
   private leftAt: From | null = null;
   private readonly freeze: Freeze;
@@ -45,7 +50,7 @@ export class Session {
     this.freeze = new Freeze(canvas, video);
     this.pulse = new Pulse((event) => this.dispatch(event));
     this.screen = new Screen(video, (media) => this.dispatch({ is: "media", media }), () => this.onFirstFrame());
-    window.setInterval(() => this.keepLive(), 1_000);
+    window.setInterval(() => this.look(), 1_000);
     window.addEventListener("online", () => label(this.page) === "lost" && this.dispatch({ is: "again" }));
   }
 
@@ -116,6 +121,8 @@ export class Session {
         return this.unload();
       case "wake":
         return this.wake(effect.ms);
+      case "rest":
+        return this.cancelWake();
       case "play":
         return void this.play();
       case "replay":
@@ -199,8 +206,14 @@ export class Session {
     this.changed();
   }
 
-  private keepLive(): void {
+  private look(): void {
     if (shouldJump(this.timeline(), this.following, label(this.page))) this.goLive();
+    const bytes = this.player?.bytes() ?? 0;
+    const waits = ["buffering", "connecting"].includes(label(this.page)) && this.page.stage.at === "watching";
+    if (!waits || bytes !== this.dryAt.bytes) this.dryAt = { bytes, ms: performance.now() };
+    if (performance.now() - this.dryAt.ms < STUCK_MS) return;
+    this.dryAt.ms = performance.now();
+    this.dispatch({ is: "edge", what: "silent" });
   }
 }
 

@@ -97,7 +97,9 @@ describe("watching", () => {
   it("lets a paused publisher's edge be silent, and asks it again", () => {
     const page = watching({ media: "buffering", publisher: "paused" });
     expect(next(page, { is: "edge", what: "silent" }, 0)).toEqual({ page, effects: [{ do: "wake", ms: 1500 }] });
-    expect(next(page, { is: "due" }, 0)).toEqual({ page, effects: [{ do: "reload" }] });
+    // Even if the publisher came back meanwhile: the player has given up and must be told.
+    const back = { ...page, publisher: "live" } as Page;
+    expect(next(back, { is: "due" }, 0)).toEqual({ page: back, effects: [{ do: "reload" }] });
   });
 
   it("starts by itself when an ended stream is live again", () => {
@@ -134,7 +136,9 @@ describe("losing the edge", () => {
     const first = next(watching(), { is: "edge", what: "silent" }, 0);
     expect(first).toEqual({ page: watching({ stage: lost(), failures: 1 }), effects: [{ do: "wake", ms: 250 }] });
     const again = next(first.page, { is: "due" }, 0);
-    expect(again).toEqual({ page: watching({ stage: lost({ trying: true }), failures: 1 }), effects: [{ do: "reload" }] });
+    expect(again).toEqual({ page: watching({ stage: lost({ trying: true }), failures: 1 }), effects: [{ do: "reload" }, { do: "wake", ms: 4000 }] });
+    // Neither a byte nor an error came of it.
+    expect(next(again.page, { is: "due" }, 0)).toEqual(next(again.page, { is: "edge", what: "silent" }, 0));
     expect(next(again.page, { is: "edge", what: "silent" }, 0)).toEqual({
       page: watching({ stage: lost({ plan: "join", retryMs: 500 }), failures: 2 }),
       effects: [{ do: "wake", ms: 500 }],
@@ -159,7 +163,10 @@ describe("losing the edge", () => {
   it("is not fooled by a buffer that plays on", () => {
     const page = watching({ stage: lost(), failures: 1 });
     expect(next(page, { is: "media", media: "playing" }, 0)).toEqual({ page, effects: [] });
-    expect(next(page, { is: "flow" }, 0)).toEqual({ page: watching(), effects: [] });
+    // Bytes end the loss; only a moving picture clears the record.
+    const back = next(page, { is: "flow" }, 0);
+    expect(back).toEqual({ page: watching({ failures: 1 }), effects: [{ do: "rest" }] });
+    expect(next(back.page, { is: "media", media: "playing" }, 0)).toEqual({ page: watching(), effects: [] });
   });
 
   it("tries the old edge between two joins while the manager is away", () => {
