@@ -119,6 +119,22 @@ fn a_part_comes_out_with_the_frame_after_it() {
     assert!(parts_at[5] - parts_at[0] < 400 && parts_at[12] > parts_at[5] + 4000, "{parts_at:?}");
 }
 
+#[test]
+fn negative_composition_offsets_are_raised_in_all_renditions_alike() {
+    let mut packager = Packager::new(Options::default());
+    packager.push(Bytes::from_static(trellis_ingest::SAMPLE)).expect("a sound clip");
+    packager.finish().expect("a whole clip");
+    let (shape, parts, _) = split(std::iter::from_fn(|| packager.poll()).collect());
+    for (index, rendition) in shape.expect("a shape").renditions.iter().enumerate() {
+        let stream = [&rendition.init[..], &parts[0].tracks[index].data].concat();
+        let written = samples(&stream, 0);
+        // The clip begins at 0 with offsets down to -1 frame: everything is one frame later, nothing is negative.
+        let first = written[0].0 as i64 + i64::from(written[0].1);
+        assert_eq!(first, i64::from(rendition.timescale) / 30, "rendition {}", rendition.name);
+        assert!(written.iter().all(|(_, cts_offset, ..)| *cts_offset >= 0));
+    }
+}
+
 /// One H.264 rung of the fixture with other times: (dts in ms, sync) per frame.
 fn retimed(frames: impl Iterator<Item = (u64, bool)>) -> Vec<u8> {
     let (items, _) = fmp4::fuzz::items(std::iter::once(LADDER));

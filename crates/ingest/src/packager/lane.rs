@@ -25,6 +25,10 @@ pub(super) struct Lane {
     pub zero: u64,
     /// Decode time (ticks) that the written timeline begins with; the same moment in all lanes.
     pub base: u64,
+    /// Ticks that composition offsets are raised by, so that none is negative.
+    pub raise: u32,
+    /// Ticks that decode times are moved by: with `raise`, pictures and sound move alike in all lanes.
+    pub shift: u64,
     last_dts: Option<u64>,
     last_step: u64,
     queued_bytes: usize,
@@ -40,6 +44,8 @@ impl Lane {
             queue: VecDeque::new(),
             zero: 0,
             base: 0,
+            raise: 0,
+            shift: 0,
             last_dts: None,
             last_step: 0,
             queued_bytes: 0,
@@ -119,7 +125,7 @@ impl Lane {
             samples.push(self.written(&sample, end));
         }
         let start = start.unwrap_or(end);
-        let data = cmaf::part(sequence, start.saturating_sub(self.base), &samples)?;
+        let data = cmaf::part(sequence, start.saturating_sub(self.base) + self.shift, &samples)?;
         let duration_us = self.us(end).saturating_sub(self.us(start)).min(DURATION_US_MAX);
         Ok(Taken {
             independent: samples.first().is_none_or(|first| first.sync),
@@ -139,7 +145,7 @@ impl Lane {
             |length_bytes| !sample.sync && codec::h264_disposable(&sample.data, length_bytes);
         cmaf::Sample {
             duration: u32::try_from(end - sample.dts).unwrap_or(u32::MAX),
-            cts_offset: sample.cts_offset,
+            cts_offset: sample.cts_offset.saturating_add_unsigned(self.raise),
             sync: sample.sync,
             disposable: self.info.h264_length_bytes.is_some_and(disposable),
             data: sample.data.clone(),

@@ -131,7 +131,25 @@ fn align(lanes: &mut [Lane]) -> Result<(), Error> {
         check_near(lane)?;
         lane.drop_before(lane.zero);
     }
+    raise_offsets(lanes);
     Ok(())
+}
+
+/// Makes composition offsets positive by decoding earlier, and moves all lanes so that no time becomes negative.
+/// Negative offsets are legal, but libavformat shows pictures later by the most negative one, and sound on a track of
+/// its own does not follow.
+fn raise_offsets(lanes: &mut [Lane]) {
+    let mut longest_ns = 0;
+    for lane in lanes.iter_mut() {
+        let lowest = lane.queue.iter().map(|sample| sample.cts_offset).min().unwrap_or(0);
+        lane.raise = lowest.min(0).unsigned_abs().min(lane.track.timescale);
+        longest_ns = longest_ns.max(lane.ns(lane.raise.into()));
+    }
+    for lane in lanes {
+        let timescale = u64::from(lane.track.timescale);
+        let nearest = scale(longest_ns + NS / (2 * timescale), timescale, NS as u32);
+        lane.shift = nearest.saturating_sub(lane.raise.into());
+    }
 }
 
 /// Sound may begin before or after the pictures, but not on another timeline.
