@@ -126,7 +126,8 @@ fn measure(movie: &Movie, samples: &[Sample]) -> Result<(Vec<LoopedTrack>, Durat
     let mut tracks = Vec::new();
     let mut loop_time = None;
     for (index, track) in movie.tracks.iter().enumerate() {
-        let ticks = samples.iter().filter(|sample| sample.track == index).map(|sample| u64::from(sample.duration)).sum();
+        let ticks =
+            samples.iter().filter(|sample| sample.track == index).map(|sample| u64::from(sample.duration)).sum();
         let time = to_time(ticks, track.timescale);
         let expected = *loop_time.get_or_insert(time);
         if expected != time {

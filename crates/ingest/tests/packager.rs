@@ -33,7 +33,9 @@ fn samples(stream: &[u8], index: usize) -> Vec<(u64, i32, bool, Bytes)> {
     let (items, end) = fmp4::fuzz::items(std::iter::once(stream));
     assert_eq!(end, Ok(()));
     let of_track = items.into_iter().filter_map(|item| match item {
-        Item::Sample(sample) if sample.track == index => Some((sample.dts, sample.cts_offset, sample.sync, sample.data)),
+        Item::Sample(sample) if sample.track == index => {
+            Some((sample.dts, sample.cts_offset, sample.sync, sample.data))
+        }
         _ => None,
     });
     of_track.collect()
@@ -200,7 +202,7 @@ fn after_an_error_the_run_is_over() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn chunking_does_not_matter(step in 1usize..3000) {

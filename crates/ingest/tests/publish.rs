@@ -89,7 +89,10 @@ async fn a_refusal_is_final_and_its_message_shown() {
     let served = tokio::spawn(async move {
         let mut request = Request::accept(&listener).await;
         request.answer("409 Conflict", r#"{"error":"already_publishing","message":"stop the other one first"}"#).await;
-        while tokio::time::timeout(Duration::from_secs(5), request.stream.fill_buf()).await.is_ok_and(|read| read.is_ok_and(|b| !b.is_empty())) {
+        while tokio::time::timeout(Duration::from_secs(5), request.stream.fill_buf())
+            .await
+            .is_ok_and(|read| read.is_ok_and(|b| !b.is_empty()))
+        {
             let read = request.stream.buffer().len();
             request.stream.consume(read);
         }

@@ -129,10 +129,8 @@ fn hevc(entry: &SampleEntry, name: &str) -> Result<Info, Fault> {
     let space = ["", "A", "B", "C"][usize::from(hvcc.general_profile_space & 3)];
     let compatibility = u32::from_be_bytes(hvcc.general_profile_compatibility_flags).reverse_bits();
     let tier = if hvcc.general_tier_flag { 'H' } else { 'L' };
-    let mut rfc6381 = format!(
-        "{name}.{space}{}.{compatibility:X}.{tier}{}",
-        hvcc.general_profile_idc, hvcc.general_level_idc
-    );
+    let mut rfc6381 =
+        format!("{name}.{space}{}.{compatibility:X}.{tier}{}", hvcc.general_profile_idc, hvcc.general_level_idc);
     let constraints = hvcc.general_constraint_indicator_flags;
     let used = constraints.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
     for byte in &constraints[..used] {

@@ -36,7 +36,9 @@ pub enum Error {
         track: String,
     },
     /// A track's timeline is far from the others'.
-    #[error("track {track} begins {by_ms} ms apart from the video; publish tracks on one timeline (ffmpeg -copyts off)")]
+    #[error(
+        "track {track} begins {by_ms} ms apart from the video; publish tracks on one timeline (ffmpeg -copyts off)"
+    )]
     Apart {
         /// Which track, e.g. `a0`.
         track: String,
@@ -47,7 +49,9 @@ pub enum Error {
     #[error("this run is over; publish again")]
     Over,
     /// Decode times of a track do not increase.
-    #[error("timestamps of {track} go backwards or stand still at {at_ms} ms; publish with -fflags +genpts, or restart it")]
+    #[error(
+        "timestamps of {track} go backwards or stand still at {at_ms} ms; publish with -fflags +genpts, or restart it"
+    )]
     NotIncreasing {
         /// Which track, e.g. `v0`.
         track: String,

@@ -34,9 +34,12 @@ pub fn events<'a>(chunks: impl Iterator<Item = &'a [u8]>) -> (Vec<Event>, Option
 /// One shape before all parts; parts without gaps in number, time and segments; tracks as many as renditions.
 fn check(events: &[Event]) {
     let shapes = events.iter().filter(|event| matches!(event, Event::Shape(_))).count();
-    let parts: Vec<&Part> = events.iter().filter_map(|event| if let Event::Part(part) = event { Some(part) } else { None }).collect();
+    let parts: Vec<&Part> =
+        events.iter().filter_map(|event| if let Event::Part(part) = event { Some(part) } else { None }).collect();
     assert!(shapes == 1 || (shapes == 0 && parts.is_empty()), "{shapes} shapes, {} parts", parts.len());
-    let renditions = events.iter().find_map(|event| if let Event::Shape(shape) = event { Some(shape.renditions.len()) } else { None });
+    let renditions = events
+        .iter()
+        .find_map(|event| if let Event::Shape(shape) = event { Some(shape.renditions.len()) } else { None });
     let (mut start_us, mut opens) = (0, true);
     for (number, part) in parts.iter().enumerate() {
         assert_eq!(part.number, number as u64);

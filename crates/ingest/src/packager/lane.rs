@@ -141,8 +141,7 @@ impl Lane {
     }
 
     fn written(&self, sample: &Sample, end: u64) -> cmaf::Sample {
-        let disposable =
-            |length_bytes| !sample.sync && codec::h264_disposable(&sample.data, length_bytes);
+        let disposable = |length_bytes| !sample.sync && codec::h264_disposable(&sample.data, length_bytes);
         cmaf::Sample {
             duration: u32::try_from(end - sample.dts).unwrap_or(u32::MAX),
             cts_offset: sample.cts_offset.saturating_add_unsigned(self.raise),

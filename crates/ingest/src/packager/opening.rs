@@ -86,7 +86,8 @@ fn drop_silent(lanes: &mut Vec<Lane>, warnings: &mut Vec<Warning>) -> Result<(),
         return Err(Error::Silent { track: video.name.clone() });
     }
     let silent = lanes.iter().filter(|lane| lane.queue.is_empty());
-    warnings.extend(silent.map(|lane| Warning::TrackIgnored { what: format!("{} without samples", lane.info.rfc6381) }));
+    warnings
+        .extend(silent.map(|lane| Warning::TrackIgnored { what: format!("{} without samples", lane.info.rfc6381) }));
     lanes.retain(|lane| !lane.queue.is_empty());
     for (number, lane) in lanes.iter_mut().filter(|lane| !lane.is_video()).enumerate() {
         lane.name = format!("a{number}");
@@ -102,9 +103,10 @@ fn align(lanes: &mut [Lane]) -> Result<(), Error> {
     let matching = |lane: &Lane, shown: u64| {
         self::keyframes(lane).find(|(_, other)| other.abs_diff(shown) <= half_frame).map(|(dts, _)| dts)
     };
-    let start = keyframes.iter().take(START_CANDIDATES_MAX).find(|(_, shown)| {
-        others.iter().filter(|lane| lane.is_video()).all(|lane| matching(lane, *shown).is_some())
-    });
+    let start = keyframes
+        .iter()
+        .take(START_CANDIDATES_MAX)
+        .find(|(_, shown)| others.iter().filter(|lane| lane.is_video()).all(|lane| matching(lane, *shown).is_some()));
     let &(zero, shown) = match start {
         Some(start) => start,
         None => {
@@ -196,7 +198,11 @@ fn first_gop_ns(reference: &Lane, rate: FrameRate) -> u64 {
 
 /// The target of segments that long: whole seconds, 2 at least; 2.49 s still rounds to 2.
 fn target_s(segment_ns: u64) -> u32 {
-    if segment_ns <= SEGMENT_MIN_NS + 490_000_000 { 2 } else { segment_ns.div_ceil(NS).min(u64::from(TARGET_MAX_S)) as u32 }
+    if segment_ns <= SEGMENT_MIN_NS + 490_000_000 {
+        2
+    } else {
+        segment_ns.div_ceil(NS).min(u64::from(TARGET_MAX_S)) as u32
+    }
 }
 
 fn rendition(lane: &Lane, stretch_ns: u64, pace: &Pace) -> Rendition {

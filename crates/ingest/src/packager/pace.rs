@@ -22,7 +22,9 @@ pub(super) struct Pace {
 pub(super) enum Cut {
     Part,
     /// `forced`: without a keyframe.
-    Segment { forced: bool },
+    Segment {
+        forced: bool,
+    },
 }
 
 impl Pace {
@@ -136,18 +138,8 @@ fn gcd(a: u64, b: u64) -> u64 {
 
 /// Segments are 2 s long when keyframes allow.
 pub(super) const SEGMENT_MIN_NS: u64 = 2 * NS;
-const COMMON_RATES: [(u64, u64); 10] = [
-    (24_000, 1001),
-    (24, 1),
-    (25, 1),
-    (30_000, 1001),
-    (30, 1),
-    (48, 1),
-    (50, 1),
-    (60_000, 1001),
-    (60, 1),
-    (15, 1),
-];
+const COMMON_RATES: [(u64, u64); 10] =
+    [(24_000, 1001), (24, 1), (25, 1), (30_000, 1001), (30, 1), (48, 1), (50, 1), (60_000, 1001), (60, 1), (15, 1)];
 
 #[cfg(test)]
 mod tests {

@@ -28,7 +28,9 @@ pub(super) fn args(options: &Options, probe: &Probe, from_s: f64) -> Vec<String>
     // frames arrive several at once. Copied AAC from MPEG-TS has its configuration only in its first packet: the
     // header must wait for it, which ffmpeg gets right only with fragments of some length.
     let (header, fragment_us) = if options.copy { ("delay_moov", 100_000) } else { ("empty_moov", 1) };
-    args.extend(words("-map_metadata -1 -sn -dn -max_muxing_queue_size 4096 -max_interleave_delta 2000000 -flush_packets 1"));
+    args.extend(words(
+        "-map_metadata -1 -sn -dn -max_muxing_queue_size 4096 -max_interleave_delta 2000000 -flush_packets 1",
+    ));
     args.push("-movflags".into());
     args.push(format!("+{header}+default_base_moof+negative_cts_offsets+skip_trailer"));
     args.extend(words(&format!("-frag_duration {fragment_us} -f mp4 pipe:1")));
@@ -150,8 +152,14 @@ mod tests {
     fn copies_loops_and_resumes() {
         let copy = Options { copy: true, looped: true, ..options("in.mkv") };
         let copied = line(copy, &file(720, (25, 1), true), 7.0);
-        assert!(copied.contains("-re -stream_loop -1 -fflags +genpts -i in.mkv -map 0:v:0? -map 0:a:0? -c copy -bsf:a aac_adtstoasc "));
-        assert!(copied.contains("+delay_moov+default_base_moof+neg") && copied.contains("-frag_duration 100000 ") && !copied.contains("-ss"));
+        assert!(copied.contains(
+            "-re -stream_loop -1 -fflags +genpts -i in.mkv -map 0:v:0? -map 0:a:0? -c copy -bsf:a aac_adtstoasc "
+        ));
+        assert!(
+            copied.contains("+delay_moov+default_base_moof+neg")
+                && copied.contains("-frag_duration 100000 ")
+                && !copied.contains("-ss")
+        );
         let resumed = line(options("in.mkv"), &file(720, (25, 1), false), 7.0);
         assert!(resumed.contains("-re -ss 7.000 -fflags") && !resumed.contains("aac"));
         let vod = line(Options { mode: Mode::Vod, ..options("in.mkv") }, &file(720, (25, 1), true), 0.0);

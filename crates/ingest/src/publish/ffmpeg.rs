@@ -55,7 +55,10 @@ impl Ended {
 
 impl Ffmpeg {
     /// Starts ffmpeg; the stream is its standard output, and ends with an error when ffmpeg fails.
-    pub fn start(args: &[String], stdin: bool) -> Result<(Self, impl Stream<Item = io::Result<Bytes>> + Send + 'static), Error> {
+    pub fn start(
+        args: &[String],
+        stdin: bool,
+    ) -> Result<(Self, impl Stream<Item = io::Result<Bytes>> + Send + 'static), Error> {
         let mut child = Command::new("ffmpeg")
             .args(args)
             .stdin(if stdin { Stdio::inherit() } else { Stdio::null() })

@@ -118,7 +118,9 @@ pub struct Progress {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// ffmpeg or ffprobe is not there.
-    #[error("{program} was not found; install it (Debian, Ubuntu: apt install ffmpeg; macOS: brew install ffmpeg) or put it in PATH")]
+    #[error(
+        "{program} was not found; install it (Debian, Ubuntu: apt install ffmpeg; macOS: brew install ffmpeg) or put it in PATH"
+    )]
     Missing {
         /// Which program.
         program: &'static str,
@@ -184,7 +186,11 @@ pub enum Error {
 
 /// Publishes until the source ends, `stop` is cancelled or something final goes wrong. `progress` is called about twice
 /// a second. A live publish that loses its connection is made anew, as a new run. Dropping the future kills ffmpeg.
-pub async fn publish(options: &Options, stop: CancellationToken, mut progress: impl FnMut(Progress)) -> Result<Progress, Error> {
+pub async fn publish(
+    options: &Options,
+    stop: CancellationToken,
+    mut progress: impl FnMut(Progress),
+) -> Result<Progress, Error> {
     check(options)?;
     let client = push::client(&options.target)?;
     let (probe, target_duration_s) = look(options).await?;
@@ -215,7 +221,9 @@ pub async fn publish(options: &Options, stop: CancellationToken, mut progress: i
         source.check().await?;
         let sent = state.bytes - bytes_before;
         let error = match outcome {
-            Outcome::Done if state.bytes == 0 && !stop.is_cancelled() => return Err(Error::Nothing(options.input.to_string())),
+            Outcome::Done if state.bytes == 0 && !stop.is_cancelled() => {
+                return Err(Error::Nothing(options.input.to_string()));
+            }
             Outcome::Done => return Ok(state),
             Outcome::Refused(error) if !retries.is_our_ghost(&error) => return Err(error),
             Outcome::Refused(error) | Outcome::Lost(error) => error,
@@ -233,7 +241,11 @@ pub async fn publish(options: &Options, stop: CancellationToken, mut progress: i
 }
 
 /// Drives a push to its outcome and calls `observe(sending)` meanwhile. After `stop` the origin has some seconds to answer.
-async fn watch(pushing: impl Future<Output = Outcome>, stop: &CancellationToken, observe: &mut impl FnMut(bool)) -> Outcome {
+async fn watch(
+    pushing: impl Future<Output = Outcome>,
+    stop: &CancellationToken,
+    observe: &mut impl FnMut(bool),
+) -> Outcome {
     let mut pushing = std::pin::pin!(pushing);
     let mut given_up = std::pin::pin!(async {
         stop.cancelled().await;
@@ -296,8 +308,12 @@ impl Retries {
 fn check(options: &Options) -> Result<(), Error> {
     let is_media = matches!(options.input, Input::Media(_));
     match options {
-        Options { mode: Mode::Vod, looped: true, .. } => Err(Error::Options("--vod and --loop exclude each other: a loop never ends")),
-        Options { mode: Mode::Vod, .. } if !is_media => Err(Error::Options("only a file or URL can be published with --vod")),
+        Options { mode: Mode::Vod, looped: true, .. } => {
+            Err(Error::Options("--vod and --loop exclude each other: a loop never ends"))
+        }
+        Options { mode: Mode::Vod, .. } if !is_media => {
+            Err(Error::Options("only a file or URL can be published with --vod"))
+        }
         Options { looped: true, input: Input::Media(source), .. } if source == "-" => {
             Err(Error::Options("standard input cannot be looped; publish a file"))
         }

@@ -32,23 +32,35 @@ pub struct Video {
 
 impl Probe {
     /// What is assumed of a source that can be read only once (standard input).
-    pub const UNKNOWN: Self = Self { video: Some(Video { lines: 720, fps: (30, 1) }), audio: None, aac: false, seconds: None };
+    pub const UNKNOWN: Self =
+        Self { video: Some(Video { lines: 720, fps: (30, 1) }), audio: None, aac: false, seconds: None };
 }
 
 /// Asks ffprobe about a file or URL.
 pub async fn probe(input: &str) -> Result<Probe, Error> {
     let args = ["-v", "error", "-of", "json", "-show_streams", "-show_format", input];
     let out = run(&args, input).await?;
-    let found: Found = serde_json::from_slice(&out)
-        .map_err(|error| Error::Input { input: input.into(), tail: format!("ffprobe's answer is not readable: {error}") })?;
+    let found: Found = serde_json::from_slice(&out).map_err(|error| Error::Input {
+        input: input.into(),
+        tail: format!("ffprobe's answer is not readable: {error}"),
+    })?;
     Ok(summarize(&found))
 }
 
 /// The longest distance between keyframes in the first ten minutes of a file, in whole seconds, rounded up.
 pub async fn keyframe_seconds(input: &str) -> Result<Option<u32>, Error> {
     let args = [
-        "-v", "error", "-select_streams", "v:0", "-read_intervals", "%+600", "-show_entries", "packet=pts_time,flags",
-        "-of", "csv=p=0", input,
+        "-v",
+        "error",
+        "-select_streams",
+        "v:0",
+        "-read_intervals",
+        "%+600",
+        "-show_entries",
+        "packet=pts_time,flags",
+        "-of",
+        "csv=p=0",
+        input,
     ];
     let out = run(&args, input).await?;
     Ok(longest_gap(&String::from_utf8_lossy(&out)))
@@ -91,7 +103,10 @@ fn summarize(found: &Found) -> Probe {
     let of = |kind: &str| found.streams.iter().find(|s| s.codec_type == kind && s.disposition.attached_pic == 0);
     let video = of("video").map(|stream| Video {
         lines: stream.width.min(stream.height),
-        fps: [&stream.avg_frame_rate, &stream.r_frame_rate].into_iter().find_map(|rate| sane_rate(rate)).unwrap_or((30, 1)),
+        fps: [&stream.avg_frame_rate, &stream.r_frame_rate]
+            .into_iter()
+            .find_map(|rate| sane_rate(rate))
+            .unwrap_or((30, 1)),
     });
     let seconds = found.format.duration.as_deref().and_then(|text| text.parse().ok()).filter(|&s: &f64| s > 0.0);
     let audio = of("audio");

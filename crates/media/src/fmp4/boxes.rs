@@ -82,9 +82,8 @@ pub(crate) fn leaf<T: Atom>(kind: &[u8; 4], mut body: &[u8]) -> Result<T, Error>
 
 /// The body of the first child of type `kind`; an error when there is none.
 pub(crate) fn required<'a>(body: &'a [u8], parent: &[u8; 4], kind: &[u8; 4]) -> Result<&'a [u8], Error> {
-    optional(body, kind)?.ok_or_else(|| {
-        Error::malformed(parent, format_args!("it has no {} box", String::from_utf8_lossy(kind)))
-    })
+    optional(body, kind)?
+        .ok_or_else(|| Error::malformed(parent, format_args!("it has no {} box", String::from_utf8_lossy(kind))))
 }
 
 /// The body of the first child of type `kind`, if any.

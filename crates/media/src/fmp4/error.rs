@@ -23,13 +23,17 @@ impl std::fmt::Debug for Kind {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// The first bytes are no MP4 box.
-    #[error("this is not MP4 (it begins with \"{0}\"); publish fragmented MP4: ffmpeg … -f mp4 -movflags +empty_moov+default_base_moof+frag_keyframe")]
+    #[error(
+        "this is not MP4 (it begins with \"{0}\"); publish fragmented MP4: ffmpeg … -f mp4 -movflags +empty_moov+default_base_moof+frag_keyframe"
+    )]
     NotMp4(Kind),
     /// An MP4 file, but not a fragmented one.
     #[error("this MP4 is not fragmented; add -movflags +empty_moov+default_base_moof+frag_keyframe to ffmpeg")]
     NotFragmented,
     /// A box is larger than is taken.
-    #[error("a {kind} box of {bytes} bytes is too large (at most {max}); publish shorter fragments (-frag_duration 500000)")]
+    #[error(
+        "a {kind} box of {bytes} bytes is too large (at most {max}); publish shorter fragments (-frag_duration 500000)"
+    )]
     TooLarge {
         /// The box.
         kind: Kind,
@@ -39,7 +43,9 @@ pub enum Error {
         max: u64,
     },
     /// A box does not parse.
-    #[error("the {kind} box is malformed: {why}; the stream is damaged or its muxer is faulty, publish with ffmpeg's mp4 muxer")]
+    #[error(
+        "the {kind} box is malformed: {why}; the stream is damaged or its muxer is faulty, publish with ffmpeg's mp4 muxer"
+    )]
     Malformed {
         /// The box.
         kind: Kind,

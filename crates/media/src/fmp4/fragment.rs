@@ -20,12 +20,7 @@ pub(super) struct Announced {
 
 /// Decodes the body of a `moof` box that starts at `moof_at` in the stream; the samples are in order of their bytes.
 /// `next_dts` holds per track where its last fragment ended, for fragments that do not say when they begin.
-pub(super) fn decode(
-    body: &[u8],
-    moof_at: u64,
-    movie: &Movie,
-    next_dts: &mut [u64],
-) -> Result<Vec<Announced>, Error> {
+pub(super) fn decode(body: &[u8], moof_at: u64, movie: &Movie, next_dts: &mut [u64]) -> Result<Vec<Announced>, Error> {
     let mut samples = Vec::new();
     let mut data_end = moof_at;
     for child in Children(body) {
@@ -111,15 +106,7 @@ fn resolve(
     if dts >= DTS_MAX {
         return Err(Error::TimeOutOfRange(track.id));
     }
-    Ok(Announced {
-        track: index,
-        offset,
-        bytes,
-        dts,
-        cts_offset,
-        duration,
-        sync: flags & SAMPLE_IS_NON_SYNC == 0,
-    })
+    Ok(Announced { track: index, offset, bytes, dts, cts_offset, duration, sync: flags & SAMPLE_IS_NON_SYNC == 0 })
 }
 
 const SAMPLE_IS_NON_SYNC: u32 = 0x0001_0000;
