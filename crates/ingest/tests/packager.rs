@@ -137,7 +137,39 @@ fn negative_composition_offsets_are_raised_in_all_renditions_alike() {
     }
 }
 
-/// One H.264 rung of the fixture with other times: (dts in ms, sync) per frame.
+/// A frame of a made-up stream: track of the fixture's header (0 and 1 video, 2 sound), decode time, composition offset
+/// (ms), keyframe.
+type Frame = (usize, u64, i32, bool);
+
+/// The fixture's header, and fragments of one made-up frame each.
+fn compose(frames: impl Iterator<Item = Frame>) -> Vec<u8> {
+    let mut stream = LADDER[..fmp4::header_bytes(LADDER).expect("a fragmented file")].to_vec();
+    for (track, dts_ms, offset_ms, sync) in frames {
+        let timescale = [15_360, 15_360, 16_000][track];
+        let ticks = |ms: i64| ms * timescale / 1000;
+        let sample = cmaf::Sample {
+            duration: ticks(40) as u32,
+            cts_offset: ticks(offset_ms.into()) as i32,
+            sync,
+            disposable: false,
+            data: Bytes::from_static(b"\0\0\0\x01\x41"),
+        };
+        let fragment = cmaf::fragment(track as u32 + 1, 1, ticks(dts_ms as i64) as u64, &[sample]);
+        stream.extend_from_slice(&fragment.expect("a small part"));
+    }
+    stream
+}
+
+/// Rung and sound beside the pictures: `keys` says which pictures of the second rung are keyframes.
+fn with_companions(count: u64, keys: impl Fn(u64) -> bool, sound_until_ms: u64) -> Vec<u8> {
+    let frames = (0..count).flat_map(move |i| {
+        let pictures = [(0, i * 40, 0, i % 50 == 0), (1, i * 40, 0, keys(i))];
+        pictures.into_iter().chain((i * 40 < sound_until_ms).then_some((2, i * 40, 0, true)))
+    });
+    compose(frames)
+}
+
+/// A stream with one rung.
 fn retimed(frames: impl Iterator<Item = (u64, bool)>) -> Vec<u8> {
     let (items, _) = fmp4::fuzz::items(std::iter::once(LADDER));
     let Some(Item::Movie(movie)) = items.into_iter().next() else { panic!("a movie first") };
@@ -150,6 +182,43 @@ fn retimed(frames: impl Iterator<Item = (u64, bool)>) -> Vec<u8> {
         stream.extend_from_slice(&cmaf::part(1, dts, &[sample]).expect("a small part"));
     }
     stream
+}
+
+#[test]
+fn rungs_with_keyframes_apart_are_refused_with_advice() {
+    let (events, error) = fuzz::events(std::iter::once(&with_companions(300, |i| i % 50 == 0 && i != 100, 12_000)[..]));
+    let error = error.expect("an error");
+    assert!(
+        error.contains("v1 has no keyframe where v0 has one (4000 ms)") && error.contains("-sc_threshold 0"),
+        "{error}"
+    );
+    assert_eq!(split(events).1.len(), 14, "what came before stays: two segments of seven parts");
+    let never = fuzz::events(std::iter::once(&with_companions(100, |i| i == 25, 4000)[..])).1.expect("an error");
+    assert!(never.contains("v1 has no keyframe where v0 has one (0 ms)"), "{never}");
+}
+
+#[test]
+fn sound_that_stops_holds_the_pictures_up_for_two_seconds_only() {
+    let (_, parts, warnings) = package(&with_companions(300, |i| i % 50 == 0, 5000));
+    assert_eq!(warnings, [Warning::Lagging { rendition: "a0".into() }]);
+    let whole_us: u64 = parts.iter().map(|part| u64::from(part.duration_us)).sum();
+    assert!(whole_us.abs_diff(12_000_000) < 1000, "{whole_us}");
+    let silent = |part: &&Part| part.tracks[2].data.is_empty();
+    assert_eq!(parts.iter().find(silent).map(|part| part.start_us.div_ceil(1000)), Some(5280));
+}
+
+#[test]
+fn rungs_that_reorder_differently_are_cut_at_the_same_pictures() {
+    // The first rung decodes two frames ahead, the second shows as it decodes.
+    let frames = (0..120u64)
+        .flat_map(|i| [(0, i * 40, 80, i % 50 == 0), (1, i * 40 + 80, 0, i % 50 == 0), (2, i * 40, 0, true)]);
+    let (shape, parts, _) = package(&compose(frames));
+    assert!(parts[0].independent && parts[7].segment_start && parts[7].independent);
+    for (rendition, track) in shape.renditions.iter().zip(&parts[7].tracks).take(2) {
+        let written = samples(&[&rendition.init[..], &track.data].concat(), 0);
+        let shown_ms = (written[0].0 as i64 + i64::from(written[0].1)) * 1000 / i64::from(rendition.timescale);
+        assert_eq!((shown_ms, written[0].2), (2079, true), "rendition {}", rendition.name);
+    }
 }
 
 #[test]
@@ -224,6 +293,16 @@ proptest! {
         let mut data = LADDER.to_vec();
         changes.into_iter().for_each(|(at, byte)| data[at] = byte);
         fuzz::packager(&data, 1000);
+    }
+
+    #[test]
+    fn any_timing_keeps_the_promises(frames in prop::collection::vec((0usize..3, 0u64..700, -100i32..100, any::<bool>()), 0..300)) {
+        let mut clocks = [0; 3];
+        let frames = frames.into_iter().map(|(track, step_ms, offset_ms, sync)| {
+            clocks[track] += step_ms;
+            (track, clocks[track], offset_ms, sync)
+        });
+        fuzz::packager(&compose(frames), 4096);
     }
 
     #[test]

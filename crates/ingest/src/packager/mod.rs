@@ -259,9 +259,6 @@ impl Packager {
             tracks.push(taken.part);
         }
         lagging.into_iter().for_each(|rendition| self.warn(Warning::Lagging { rendition }));
-        if cut == Some(Cut::Segment { forced: false }) {
-            self.check_keyframes(end_ns)?;
-        }
         if cut == Some(Cut::Segment { forced: true }) {
             self.warn(Warning::ForcedCut { target_s: running.segment_target_s, keyint: running.pace.keyint() });
         }
@@ -284,7 +281,10 @@ impl Packager {
         if opens_segment {
             running.segment_start_ns = end_ns;
         }
-        Ok(())
+        match cut {
+            Some(Cut::Segment { forced: false }) => self.check_keyframes(end_ns),
+            _ => Ok(()),
+        }
     }
 
     /// Every rung must open the segment with a keyframe, else players could not switch between them there.
