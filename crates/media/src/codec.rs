@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use mp4_atom::{Atom, Audio, Av1c, Avcc, Btrt, Decode, Dops, Esds, Hvcc, Visual, VpcC};
 
-use crate::fmp4::{Children, SampleEntry, Track};
+use crate::fmp4::{Children, SampleEntry};
 
 /// What players and the packager need to know of a track's coding.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,9 +60,8 @@ pub enum Error {
     },
 }
 
-/// Describes the coding of a track.
-pub fn describe(track: &Track) -> Result<Info, Error> {
-    let entry = &track.entry;
+/// Describes the coding of a track by its sample entry.
+pub fn describe(entry: &SampleEntry) -> Result<Info, Error> {
     let name = name(entry);
     let described = match &entry.kind {
         b"avc1" | b"avc3" => h264(entry, &name),
@@ -252,3 +251,85 @@ const ESDS_BYTES_MAX: usize = 4096;
 /// ISO/IEC 14496-3 table 1.18.
 const AAC_RATES: [u32; 13] =
     [96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350];
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use mp4_atom::{Avc1, Encode, Hvc1, Mp4a, Opus, esds};
+
+    use super::*;
+
+    fn described(kind: &[u8; 4], body: &[u8]) -> Result<Info, Error> {
+        describe(&SampleEntry { kind: *kind, body: Bytes::copy_from_slice(body) })
+    }
+
+    /// Describes a sample entry as mp4-atom writes it.
+    fn told<T: Atom + Encode>(entry: &T) -> (String, Media) {
+        let mut bytes = Vec::new();
+        entry.encode(&mut bytes).expect("a whole sample entry");
+        let info = described(&<[u8; 4]>::from(T::KIND), &bytes[8..]).expect("a supported codec");
+        (info.rfc6381, info.media)
+    }
+
+    fn visual() -> Visual {
+        Visual { width: 1920, height: 1080, ..Visual::default() }
+    }
+
+    fn sound(rate: u16) -> Audio {
+        Audio { data_reference_index: 1, channel_count: 2, sample_size: 16, sample_rate: rate.into() }
+    }
+
+    #[test]
+    fn codecs_are_told_as_players_expect_them() {
+        let full_hd = Media::Video { width: 1920, height: 1080 };
+        let avcc = Avcc { configuration_version: 1, avc_profile_indication: 0x64, length_size: 4, ..Avcc::default() };
+        let avc1 = Avc1 { visual: visual(), avcc: Avcc { avc_level_indication: 0x28, ..avcc }, ..Avc1::default() };
+        assert_eq!(told(&avc1), ("avc1.640028".into(), full_hd));
+        let hvcc = Hvcc {
+            general_profile_idc: 1,
+            general_profile_compatibility_flags: [0x60, 0, 0, 0],
+            general_constraint_indicator_flags: [0x90, 0, 0, 0, 0, 0],
+            general_level_idc: 120,
+            ..Hvcc::new()
+        };
+        assert_eq!(told(&Hvc1 { visual: visual(), hvcc, ..Hvc1::default() }), ("hvc1.1.6.L120.90".into(), full_hd));
+        let specific = |raw: &[u8]| esds::DecoderSpecific { raw: raw.to_vec(), ..Default::default() };
+        let dec_config = esds::DecoderConfig {
+            object_type_indication: 0x40,
+            dec_specific: Some(specific(&[0x12, 0x10])),
+            ..Default::default()
+        };
+        let es_desc = esds::EsDescriptor { dec_config, ..Default::default() };
+        let mp4a = Mp4a { audio: sound(44_100), esds: Esds { es_desc }, btrt: None, taic: None };
+        assert_eq!(told(&mp4a), ("mp4a.40.2".into(), Media::Audio { sample_rate: 44_100, channels: 2 }));
+        let dops = Dops {
+            output_channel_count: 2,
+            pre_skip: 312,
+            input_sample_rate: 44_100,
+            output_gain: 0,
+            channel_mapping: None,
+        };
+        let opus = Opus { audio: sound(48_000), dops, btrt: None };
+        assert_eq!(told(&opus), ("opus".into(), Media::Audio { sample_rate: 48_000, channels: 2 }));
+    }
+
+    #[test]
+    fn what_players_cannot_play_is_refused() {
+        let refused = |kind| described(kind, &[0; 100]).expect_err("a refusal").to_string();
+        assert!(refused(b"mp4v").contains("codec mp4v is not supported"));
+        assert!(refused(b"encv").contains("encrypted"));
+        assert!(refused(b"avc1").contains("it has no avcC box"));
+        assert!(described(b"avc1", &[]).is_err());
+    }
+
+    #[test]
+    fn pictures_no_other_needs_are_recognised() {
+        let disposable = |unit: &[u8]| h264_disposable(unit, 4);
+        assert!(disposable(b"\0\0\0\x02\x09\xf0\0\0\0\x02\x01\xff"), "after an access unit delimiter");
+        assert!(!disposable(b"\0\0\0\x02\x41\xff"), "a reference");
+        assert!(!disposable(b"\0\0\0\x02\x65\xff"), "a keyframe");
+        for damaged in [&b""[..], b"\0", b"\0\0\0\x09\x01", b"\0\0\0\0"] {
+            assert!(!disposable(damaged), "{damaged:?}");
+        }
+    }
+}

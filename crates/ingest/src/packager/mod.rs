@@ -149,7 +149,7 @@ impl Packager {
                     continue;
                 }
             };
-            let info = codec::describe(&track)?;
+            let info = codec::describe(&track.entry)?;
             lanes.push(Lane::new(String::new(), index, track, info));
         }
         video.sort_by_key(|lane| std::cmp::Reverse(quality(&lane.info)));
