@@ -186,6 +186,10 @@ async fn follow_once(inner: &Inner, stream: &StreamId, shelf: &Weak<Shelf>, upst
         let Some(shelf) = shelf.upgrade() else { return Ok(()) };
         shelf.set_stale(false);
         while let Some(message) = message(&mut buffer)? {
+            if message.is_empty() {
+                shelf.set_complete();
+                continue;
+            }
             let table = authority.table(&message)?;
             believe(&shelf, table, message)?;
         }
@@ -200,23 +204,18 @@ fn believe(shelf: &Shelf, table: Table, message: Bytes) -> Result<(), Lost> {
     }
 }
 
-/// The next message of a feed, once it is complete. Keep-alives are passed over.
+/// The next message of a feed, once it is complete. An empty one says that nothing more is known upstream.
 fn message(buffer: &mut BytesMut) -> Result<Option<Bytes>, Lost> {
-    loop {
-        let Some(len) = buffer.first_chunk::<4>().map(|len| u32::from_be_bytes(*len) as usize) else {
-            return Ok(None);
-        };
-        if len > FRAME_BYTES_MAX {
-            return Err(Lost::TooLong(len));
-        }
-        if buffer.len() < 4 + len {
-            return Ok(None);
-        }
-        let message = buffer.split_to(4 + len).freeze().slice(4..);
-        if !message.is_empty() {
-            return Ok(Some(message));
-        }
+    let Some(len) = buffer.first_chunk::<4>().map(|len| u32::from_be_bytes(*len) as usize) else {
+        return Ok(None);
+    };
+    if len > FRAME_BYTES_MAX {
+        return Err(Lost::TooLong(len));
     }
+    if buffer.len() < 4 + len {
+        return Ok(None);
+    }
+    Ok(Some(buffer.split_to(4 + len).freeze().slice(4..)))
 }
 
 /// The last part we have, to go on from there.
@@ -239,8 +238,9 @@ mod tests {
     fn messages_come_whole_whatever_the_network_does() {
         let mut buffer = BytesMut::new();
         buffer.extend_from_slice(&[0, 0, 0, 0, 0, 0, 0, 2, 7]);
+        assert!(matches!(message(&mut buffer), Ok(Some(m)) if m.is_empty()));
         assert!(matches!(message(&mut buffer), Ok(None)));
-        buffer.extend_from_slice(&[8, 0, 0]);
+        buffer.extend_from_slice(&[8, 0, 255]);
         assert!(matches!(message(&mut buffer), Ok(Some(m)) if m[..] == [7, 8]));
         assert!(matches!(message(&mut buffer), Ok(None)));
         buffer.extend_from_slice(&[255, 255]);

@@ -367,7 +367,8 @@ mod tests {
         sessions.all().iter().for_each(|s| s.updated_ms.store(0, Ordering::Relaxed));
         sessions.sweep(|_| false);
         // The second was idle, the first is being answered.
-        assert_eq!((sessions.tally().open, sessions.tally().committed_bps), (1, 1_000_000));
+        let tally = *sessions.tally();
+        assert_eq!((tally.open, tally.committed_bps), (1, 1_000_000));
         assert!(sessions.enter(&tickets[2], "demo", &authority).is_ok());
         let told = sessions.changes(Duration::ZERO);
         let of = |id: u8| told.iter().find(|u| u.session == SessionId([id; 16]).to_string()).unwrap();

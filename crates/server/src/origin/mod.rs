@@ -141,8 +141,10 @@ impl Origin {
 
     fn new_channel(&self, stream: &StreamId) -> Arc<Channel> {
         let timeline = Timeline::new(stream.clone());
+        let shelf = Shelf::new(timeline, stream.clone(), Box::new(self.vault.reader()));
+        shelf.set_complete();
         Arc::new(Channel {
-            shelf: Shelf::new(timeline, stream.clone(), Box::new(self.vault.reader())),
+            shelf,
             publisher: tokio::sync::Mutex::default(),
             runs: Default::default(),
         })

@@ -1,5 +1,6 @@
 //! How do signed tables travel between servers? As one answer that never ends: each message after its length
-//! as u32 big-endian, a length of zero when there has been nothing to say for a while (`spec/wire.md`).
+//! as u32 big-endian, a length of zero when all has been said, and again when there has been nothing to say for a while
+//! (`spec/wire.md`).
 
 use std::io;
 use std::sync::Arc;
@@ -28,7 +29,7 @@ pub fn after_query(query: Option<&str>) -> Option<(RunId, u64)> {
 
 /// All messages a follower still needs, then each new one as it comes.
 pub fn feed(shelf: Arc<Shelf>, after: Option<(RunId, u64)>, stop: Stop) -> impl Stream<Item = io::Result<Bytes>> + Send {
-    let follower = Follower { changes: shelf.changes(), cursor: Cursor::new(after), shelf, stop };
+    let follower = Follower { changes: shelf.changes(), cursor: Cursor::new(after), told_all: false, shelf, stop };
     futures_util::stream::unfold(follower, |mut follower| async move {
         let messages = follower.next().await?;
         Some((Ok(messages), follower))
@@ -39,6 +40,8 @@ struct Follower {
     shelf: Arc<Shelf>,
     changes: watch::Receiver<u64>,
     cursor: Cursor,
+    /// The follower has been told that it has all there is.
+    told_all: bool,
     stop: Stop,
 }
 
@@ -50,12 +53,16 @@ impl Follower {
             if !messages.is_empty() {
                 return Some(messages);
             }
+            if !self.told_all && self.shelf.is_complete() {
+                self.told_all = true;
+                return Some(NOTHING);
+            }
             tokio::select! {
                 () = self.stop.wait() => return None,
                 changed = tokio::time::timeout(KEEP_ALIVE, self.changes.changed()) => match changed {
                     Ok(Ok(())) => {}
                     Ok(Err(_)) => return None,
-                    Err(_) => return Some(Bytes::from_static(&[0; 4])),
+                    Err(_) => return Some(NOTHING),
                 },
             }
         }
@@ -78,3 +85,5 @@ impl Follower {
 }
 
 const WRITE_BYTES: usize = 64 * 1024;
+/// A message of no bytes.
+const NOTHING: Bytes = Bytes::from_static(&[0; 4]);

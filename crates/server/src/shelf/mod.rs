@@ -43,6 +43,9 @@ pub enum Item {
     Part(u64),
 }
 
+/// Which playlist: none is the multivariant one; a delta update or whole.
+type Playlist = (Option<RenditionName>, bool);
+
 /// Where an object comes from that is not on the shelf.
 pub trait Source: Send + Sync {
     /// Begins to get it. The object fills while it is already being served. None: it cannot be had.
@@ -55,10 +58,12 @@ pub struct Shelf {
     timeline: RwLock<Timeline>,
     version: watch::Sender<u64>,
     objects: RwLock<HashMap<Key, Arc<Object>>>,
-    texts: Mutex<HashMap<(Option<RenditionName>, bool), (u64, Bytes)>>,
+    texts: Mutex<HashMap<Playlist, (u64, Bytes)>>,
     source: Box<dyn Source>,
     /// The tables no longer come in: what is known may be out of date.
     stale: AtomicBool,
+    /// Everything that is known upstream has come in once.
+    complete: watch::Sender<bool>,
 }
 
 impl Shelf {
@@ -72,6 +77,7 @@ impl Shelf {
             texts: Mutex::default(),
             source,
             stale: AtomicBool::new(false),
+            complete: watch::Sender::new(false),
         })
     }
 
@@ -127,6 +133,26 @@ impl Shelf {
             State::Ended => StreamState::Ended,
             State::Vod => StreamState::Vod,
         }
+    }
+
+    /// All there is has come in. Until then no playlist is written: its first reader would take a beginning for the
+    /// whole, and start where live was minutes ago.
+    pub fn set_complete(&self) {
+        if !self.complete.send_replace(true) {
+            // Feeds that wait for more have this to say.
+            self.version.send_modify(|_| ());
+        }
+    }
+
+    /// Has it?
+    pub fn is_complete(&self) -> bool {
+        *self.complete.borrow()
+    }
+
+    /// Resolves when it has.
+    pub async fn completed(&self) {
+        // The sender lives as long as `self`.
+        let _ = self.complete.subscribe().wait_for(|complete| *complete).await;
     }
 
     /// Looks at the time line.

@@ -47,6 +47,9 @@ pub async fn serve(shelf: &Arc<Shelf>, ask: Ask<'_>, stop: &Stop) -> Served {
     if ask.method != Method::GET && ask.method != Method::HEAD {
         return other(error(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "use GET or HEAD", None));
     }
+    if ask.name.ends_with(".m3u8") && patiently(shelf.completed(), FIRST_TABLES, stop).await.is_none() {
+        return other(not_live());
+    }
     let mut steps = ask.name.split('/');
     let reply = match (steps.next(), steps.next(), steps.next(), steps.next()) {
         (Some("index.m3u8"), None, ..) => multivariant(shelf, stop).await,
@@ -104,7 +107,7 @@ async fn multivariant(shelf: &Shelf, stop: &Stop) -> Reply {
     };
     match patiently(ready, FIRST_TABLES, stop).await.flatten() {
         Some(text) => playlist_reply(text),
-        None => error(StatusCode::NOT_FOUND, "not_live", "nobody publishes this stream now; ask again", Some(2)),
+        None => not_live(),
     }
 }
 
@@ -311,6 +314,10 @@ fn playlist_reply(text: Bytes) -> Reply {
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/vnd.apple.mpegurl"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     reply
+}
+
+fn not_live() -> Reply {
+    error(StatusCode::NOT_FOUND, "not_live", "nobody publishes this stream now; ask again", Some(2))
 }
 
 fn not_found() -> Reply {
