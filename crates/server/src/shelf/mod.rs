@@ -135,8 +135,8 @@ impl Shelf {
         }
     }
 
-    /// All there is has come in. Until then no playlist is written: its first reader would take a beginning for the
-    /// whole, and start where live was minutes ago.
+    /// All there is has come in. Until then nothing is answered from it: the first reader of a playlist would take a
+    /// beginning for the whole, and start where live was minutes ago.
     pub fn set_complete(&self) {
         if !self.complete.send_replace(true) {
             // Feeds that wait for more have this to say.

@@ -47,8 +47,13 @@ pub async fn serve(shelf: &Arc<Shelf>, ask: Ask<'_>, stop: &Stop) -> Served {
     if ask.method != Method::GET && ask.method != Method::HEAD {
         return other(error(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "use GET or HEAD", None));
     }
-    if ask.name.ends_with(".m3u8") && patiently(shelf.completed(), FIRST_TABLES, stop).await.is_none() {
-        return other(not_live());
+    // A feed tells what is known; everything else is answered from the whole. What a player of before asks of an edge
+    // that just restarted is there in a moment.
+    if !shelf.is_complete() && ask.name != "feed" {
+        let complete = patiently(shelf.completed(), FIRST_TABLES, stop).await.is_some();
+        if !complete && ask.name != "state.json" {
+            return other(not_live());
+        }
     }
     let mut steps = ask.name.split('/');
     let reply = match (steps.next(), steps.next(), steps.next(), steps.next()) {
