@@ -6,6 +6,7 @@ use axum::routing::get;
 use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, StatusCode};
 use rust_embed::RustEmbed;
+use tower_http::compression::CompressionLayer;
 
 #[derive(RustEmbed)]
 #[folder = "../../web/dist"]
@@ -17,6 +18,7 @@ pub fn router() -> axum::Router {
         .route("/", get(page))
         .route("/watch/{stream}", get(page))
         .route("/assets/{*path}", get(asset))
+        .layer(CompressionLayer::new())
         .route("/favicon.ico", get(|| async { StatusCode::NO_CONTENT }))
 }
 

@@ -160,9 +160,14 @@ impl<'a> Playlist<'a> {
         if self.ended {
             out.push_str("#EXT-X-ENDLIST\n");
         } else if !self.vod {
-            if let Some(run) = self.growing {
-                let (run, next) = (run.catalogue.run, run.next_part());
-                let _ = writeln!(out, "#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"{run}/{}/p{next}.m4s\"", self.name);
+            match self.growing {
+                Some(run) => {
+                    let (run, next) = (run.catalogue.run, run.next_part());
+                    let _ = writeln!(out, "#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"{run}/{}/p{next}.m4s\"", self.name);
+                }
+                // hls.js (1.7.4) takes a segment for the one still open when no line follows it, and then refuses the
+                // next playlist.
+                None => out.push_str("# the publisher is away\n"),
             }
             let (msn, index) = self.last;
             for other in self.newest.catalogue.names().filter(|&other| other != self.name) {
