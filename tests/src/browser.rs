@@ -32,7 +32,7 @@ impl Browser {
         let turn = ONE_AT_A_TIME.lock().await;
         let folder = root().join("tests/browser");
         assert!(folder.join("node_modules").is_dir(), "the browser's packages are missing: run scripts/setup-tests");
-        let mut command = Command::new(node());
+        let mut command = Command::new("node");
         command.current_dir(folder).arg("driver.mjs").arg(chromium()).args(flags);
         let mut process = Process::start("the browser", command.stdin(Stdio::piped()).stdout(Stdio::piped()));
         let commands = Some(process.stdin());
@@ -135,10 +135,4 @@ impl Drop for Browser {
 fn chromium() -> &'static str {
     let names = ["/usr/bin/chromium-headless-shell", "/usr/bin/chromium"];
     names.into_iter().find(|path| std::path::Path::new(path).exists()).expect("no Chromium: run scripts/setup-tests")
-}
-
-/// The one `scripts/setup-tests` brought where the system's is too old.
-fn node() -> std::path::PathBuf {
-    let brought = root().join(".cache/bin/node");
-    if brought.exists() { brought } else { "node".into() }
 }

@@ -23,7 +23,15 @@ pub struct Demo {
 impl Demo {
     /// Starts it and waits for its line.
     pub fn start() -> Self {
+        Self::start_in(None)
+    }
+
+    /// The same with a folder of its own for temporary files.
+    pub fn start_in(folder: Option<&Path>) -> Self {
         let mut command = trellis();
+        if let Some(folder) = folder {
+            command.env("TMPDIR", folder);
+        }
         command.args(["demo", "--json", "--listen", &format!("127.0.0.1:{}", free_port())]);
         let mut process = Process::start("the demo", command.stdout(Stdio::piped()));
         let mut line = String::new();

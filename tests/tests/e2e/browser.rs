@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use trellis_tests::PATIENCE;
 use trellis_tests::browser::Browser;
-use trellis_tests::client::{Viewer, join};
-use trellis_tests::command::{Demo, publish};
+use trellis_tests::client::{Viewer, join, send};
+use trellis_tests::command::{Demo, publish, token};
 use trellis_tests::eventually;
 use trellis_tests::media::{decode, film, run_aside};
-use trellis_tests::publisher::{Channel, clip, vod};
-use trellis_tests::server::Setup;
+use trellis_tests::publisher::{Channel, clip, closed, vod};
+use trellis_tests::server::{Cluster, Server, Setup};
 
 const PLAYING: &str = "window.trellis?.state().state === 'playing' && window.trellis.state().total_frames > 30";
 /// Longer than a browser needs to notice and to begin again.
@@ -127,6 +127,76 @@ async fn unmodified_hls_js_and_ffmpeg_play_from_the_one_url() {
     let output = ffmpeg.await.unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && said.is_empty(), "ffmpeg: {said}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_that_is_refused_says_why_and_starts_when_there_is_room() {
+    // Room for one.
+    let setup = Setup::new("all").env("TRELLIS_EDGE_UPLOAD_BUDGET", "1800k").env("TRELLIS_EDGE_IDLE_S", 5);
+    let server = setup.start().await;
+    let key = server.key("publish.key");
+    assert_eq!(vod(&server, &key, "film", clip()).await.status, 200);
+    assert_eq!(send(closed(&server, &key, "secret").header("trellis-mode", "vod").body(clip())).await.status, 200);
+    let first = Viewer::join(&server, "film", None).await;
+    first.playlist("v0.m3u8").await;
+
+    let mut browser = Browser::start().await;
+    browser.open(&format!("{}/watch/secret", server.base()));
+    browser.wait("window.trellis?.state().state === 'denied' && window.trellis.state().error === 'token_missing'");
+    browser.screenshot("denied.png");
+    browser.open(&format!("{}/watch/film", server.base()));
+    browser.wait("window.trellis?.state().state === 'refused' && window.trellis.state().retry_in_s > 0");
+    assert_eq!(browser.state()["error"], "no_capacity");
+    browser.screenshot("refused.png");
+    // The first viewer asks for nothing more, so its place comes free.
+    browser.wait_for(PLAYING, LONG);
+
+    let token = token(&server, &["--stream", "secret"]);
+    browser.open(&format!("{}/watch/secret?token={token}", server.base()));
+    browser.wait_for(PLAYING, LONG);
+    let address = browser.eval("location.href");
+    assert!(!address.as_str().unwrap().contains(&token), "the token stays in the address bar: {address}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_moves_on_when_its_edge_dies() {
+    let mut cluster = Cluster::start().await;
+    for name in ["one", "two"] {
+        cluster.add(cluster.edge(name)).await;
+    }
+    let _channel = Channel::start(&cluster.origin, &cluster.manager.key("publish.key"), "town");
+    let mut browser = Browser::start().await;
+    browser.open(&format!("{}/watch/town", cluster.manager.base()));
+    browser.wait_for(PLAYING, LONG);
+    let uses = |browser: &mut Browser, edge: &Server| {
+        let requests = format!(
+            "performance.getEntriesByType('resource').filter((r) => r.name.startsWith('{}/v/')).length",
+            edge.base()
+        );
+        browser.eval(&requests).as_u64().unwrap() > 0
+    };
+    let of = usize::from(!uses(&mut browser, &cluster.edges[0]));
+    assert!(uses(&mut browser, &cluster.edges[of]), "the page plays from neither edge");
+    cluster.edges[of].kill();
+    browser.eval("performance.clearResourceTimings()");
+    let other = cluster.edges[1 - of].base();
+    browser.wait_for(&format!("performance.getEntriesByType('resource').some((r) => r.name.startsWith('{other}/v/') && r.name.endsWith('.m4s'))"), LONG);
+    browser.wait_for("window.trellis.state().state === 'playing'", LONG);
+    goes_on(&mut browser, 2.0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_browser_that_forbids_sound_shows_the_picture_and_a_button() {
+    let server = Setup::new("all").start().await;
+    let _channel = Channel::start(&server, &server.key("publish.key"), "town");
+    let mut browser = Browser::with_flags(&["--autoplay-policy=document-user-activation-required"]).await;
+    browser.open(&format!("{}/watch/town?embed=1", server.base()));
+    browser.wait_for("window.trellis?.state().total_frames > 30 && window.trellis.state().muted", LONG);
+    browser.wait("!document.getElementById('unmute').hidden");
+    browser.screenshot("muted.png");
+    browser.click("#unmute");
+    browser.wait("!window.trellis.state().muted && window.trellis.state().state === 'playing'");
+    goes_on(&mut browser, 1.0);
 }
 
 /// The picture moves on by this many seconds.
