@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, BodyDataStream};
 use axum::extract::{Path, State};
 use axum::routing::post;
 use bytes::Bytes;
@@ -29,11 +29,31 @@ pub fn router(origin: Arc<Origin>) -> axum::Router {
 }
 
 async fn ingest(State(origin): State<Arc<Origin>>, Path(stream): Path<String>, headers: HeaderMap, body: Body) -> http::Response<Body> {
-    let reply = match publish(&origin, &stream, &headers, body).await {
+    let mut pieces = body.into_data_stream();
+    let reply = match publish(&origin, &stream, &headers, &mut pieces).await {
         Ok(summary) => json(StatusCode::OK, &summary),
-        Err(refusal) => refusal.reply(),
+        Err(refusal) => {
+            tokio::spawn(hear_out(pieces));
+            refusal.reply()
+        }
     };
     reply.map(Body::new)
+}
+
+/// Reads on for a moment after a refusal: a connection that is closed on a publisher in full flow is reset, and the
+/// answer lost with it.
+async fn hear_out(mut pieces: BodyDataStream) {
+    let unheard = async {
+        let mut left = HEARD_OUT_BYTES;
+        while let Some(Ok(piece)) = pieces.next().await {
+            left = left.saturating_sub(piece.len());
+            if left == 0 {
+                break;
+            }
+        }
+    };
+    // Both limits mean the same: whoever has not read the answer by now will not.
+    let _ = tokio::time::timeout(HEARD_OUT, unheard).await;
 }
 
 /// What a publisher is told when it cannot go on.
@@ -62,7 +82,7 @@ struct Summary {
     warnings: Vec<String>,
 }
 
-async fn publish(origin: &Arc<Origin>, stream: &str, headers: &HeaderMap, body: Body) -> Result<Summary, Refusal> {
+async fn publish(origin: &Arc<Origin>, stream: &str, headers: &HeaderMap, pieces: &mut BodyDataStream) -> Result<Summary, Refusal> {
     let stream: StreamId =
         stream.parse().map_err(|e: trellis_proto::IdError| Refusal::new(StatusCode::BAD_REQUEST, "bad_stream", e.to_string(), None))?;
     let mode = mode(headers)?;
@@ -75,7 +95,7 @@ async fn publish(origin: &Arc<Origin>, stream: &str, headers: &HeaderMap, body: 
     tracing::info!(%stream, ?mode, "a publisher begins");
     let options = Options { target_hint_s: header(headers, "trellis-target-duration").and_then(|v| v.parse().ok()) };
     let mut run = Run::new(origin.clone(), channel.clone(), mode, options);
-    let outcome = pump(&mut run, body, origin).await;
+    let outcome = pump(&mut run, pieces, origin).await;
     let finish = match &outcome {
         Ok(()) => Finish::Done,
         Err(Stopped::Media(_)) => Finish::Done,
@@ -128,10 +148,9 @@ fn refused(stream: &StreamId, why: &RunError) -> Refusal {
     }
 }
 
-async fn pump(run: &mut Run, body: Body, origin: &Origin) -> Result<(), Stopped> {
-    let mut pieces = body.into_data_stream();
+async fn pump(run: &mut Run, pieces: &mut BodyDataStream, origin: &Origin) -> Result<(), Stopped> {
     loop {
-        match next(&mut pieces, origin).await? {
+        match next(pieces, origin).await? {
             Some(bytes) => run.push(bytes).await.map_err(Stopped::Media)?,
             None => return Ok(()),
         }
@@ -188,3 +207,6 @@ fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 
 /// A live source that sends nothing for this long has lost its publisher.
 const SILENCE: Duration = Duration::from_secs(10);
+/// After a refusal.
+const HEARD_OUT: Duration = Duration::from_secs(3);
+const HEARD_OUT_BYTES: usize = 16 << 20;
