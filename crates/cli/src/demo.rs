@@ -42,14 +42,16 @@ pub async fn run(args: Args) -> Result<()> {
     config.manager.default_open = true;
     let server = Server::start(&config).await?;
     let mut publisher = channel::start(&server, STREAM, args.clock)?;
+    // One wait for both: a signal between two would go unheard.
+    let mut stop = std::pin::pin!(serve::stop_signal());
     tokio::select! {
         ready = ready(&server) => ready?,
         ended = &mut publisher => bail!("the channel could not be published: {}", channel::why(ended)),
-        () = serve::stop_signal() => return Ok(()),
+        () = &mut stop => return Ok(()),
     }
     tell(&args, server.address());
     let outcome = tokio::select! {
-        () = serve::stop_signal() => Ok(()),
+        () = &mut stop => Ok(()),
         ended = &mut publisher => Err(anyhow::anyhow!("the channel stopped: {}", channel::why(ended))),
     };
     publisher.abort();
