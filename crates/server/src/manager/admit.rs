@@ -17,8 +17,9 @@ use super::auth::{self, Denied, Viewer};
 use super::directory::Stream;
 use super::registry::{Held, Place};
 use super::store::fresh_id;
-use super::{Manager, Now, api, keys};
+use super::{Manager, Now, api};
 use crate::cluster_api::StreamState;
+use crate::keyfile;
 
 /// Bits of a ticket's expiry and rate; the wire ends at 2^40.
 const TICKET_NUMBER_MAX: u64 = 1 << 40;
@@ -267,6 +268,6 @@ impl From<Denied> for Refused {
 
 /// Up to half as much again: a crowd refused at once must not come back at once.
 fn spread(after: Duration) -> Duration {
-    let [random] = keys::random::<1>();
+    let [random] = keyfile::random::<1>();
     (after + after / 2 * u32::from(random) / 256).min(RETRY_AFTER_MAX)
 }

@@ -1,9 +1,8 @@
 //! Which secrets does the manager hold on disk? Each in its own file, made on the first run, readable by its owner
 //! only, and never overwritten.
 
-use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
@@ -12,6 +11,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use trellis_proto::{PublicKey, Ticket};
 
 use super::{Error, ManagerConfig};
+use crate::keyfile::{self, random};
 use crate::secret::Secret;
 
 /// A file the first run made.
@@ -127,28 +127,15 @@ pub fn random_kid() -> String {
     format!("k{}", hex::encode(random::<5>()))
 }
 
-/// Random bytes from the system.
-pub fn random<const N: usize>() -> [u8; N] {
-    let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).expect("the system's random source works: nothing secure can be done without it");
-    bytes
-}
-
 fn chosen(name: &'static str, key: &str) -> Result<Secret, Error> {
     // An empty key would admit everyone who sends none.
     if key.trim().len() < CHOSEN_KEY_BYTES_MIN { Err(Error::WeakKey(name)) } else { Ok(Secret::new(key)) }
 }
 
 fn make_dir(dir: &Path, created: &mut Vec<Created>) -> Result<(), Error> {
-    if dir.is_dir() {
-        return Ok(());
+    if keyfile::make_dir(dir).map_err(|source| Error::File { path: dir.into(), source })? {
+        created.push(Created { what: "data directory", path: dir.into() });
     }
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(dir)
-        .map_err(|source| Error::File { path: dir.into(), source })?;
-    created.push(Created { what: "data directory", path: dir.into() });
     Ok(())
 }
 
@@ -159,24 +146,14 @@ fn secret_file(
     make: impl FnOnce() -> String,
     created: &mut Vec<Created>,
 ) -> Result<String, Error> {
-    let failed = |source| Error::File { path: path.into(), source };
-    if !path.exists() {
-        write_new(path, &make()).map_err(failed)?;
+    let kept = keyfile::open(path, make).map_err(|source| match source.kind() {
+        ErrorKind::InvalidData => Error::Key { path: path.into(), why: "is empty; remove it to have a new one made" },
+        _ => Error::File { path: path.into(), source },
+    })?;
+    if kept.made {
         created.push(Created { what, path: path.into() });
     }
-    let text = fs::read_to_string(path).map_err(failed)?.trim().to_owned();
-    if text.is_empty() {
-        Err(Error::Key { path: path.into(), why: "is empty; remove it to have a new one made" })
-    } else {
-        Ok(text)
-    }
-}
-
-/// Never overwrites: of two managers that start at once in one directory, one fails and says so.
-fn write_new(path: &Path, text: &str) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    writeln!(file, "{text}")?;
-    file.sync_all()
+    Ok(kept.text)
 }
 
 /// Keys an operator chooses must not be guessable by trying.

@@ -13,7 +13,7 @@ use trellis_proto::SessionId;
 use super::Error;
 use super::auth::{ApiKey, Verifier};
 use super::directory::{KeyHash, Stream};
-use super::keys::random;
+use crate::keyfile::random;
 
 /// The manager's database.
 #[derive(Clone)]

@@ -12,6 +12,7 @@ use trellis_proto::{Catalogue, Descriptor, EndReason, Layer, Media, Mode, Rendit
 
 use super::vault::Recording;
 use super::{Channel, Origin};
+use crate::keyfile;
 use crate::shelf::{Item, Key, Object, unix_ms};
 
 /// A run in the making.
@@ -276,7 +277,5 @@ fn language(stated: &str) -> String {
 
 /// Milliseconds in the upper 48 bits, so that ids sort by time; chance in the lower 16.
 fn fresh_run() -> RunId {
-    let mut chance = [0; 2];
-    getrandom::fill(&mut chance).expect("the system has randomness");
-    RunId(unix_ms() << 16 | u64::from(u16::from_be_bytes(chance)))
+    RunId(unix_ms() << 16 | u64::from(u16::from_be_bytes(keyfile::random())))
 }

@@ -22,9 +22,16 @@ impl Signer {
     /// Reads the key file, or makes it.
     pub fn open(path: &Path) -> Result<Self, OriginError> {
         let fail = |source| OriginError::new(format!("the origin's signing key {}", path.display()), source);
-        let seed = keyfile::seed(path).map_err(fail)?;
-        let pair = Ed25519KeyPair::from_seed_unchecked(&seed)
-            .map_err(|_| fail(io::Error::new(io::ErrorKind::InvalidData, "is not an Ed25519 key; move it away to have a new one made")))?;
+        if let Some(folder) = path.parent() {
+            keyfile::make_dir(folder).map_err(fail)?;
+        }
+        let kept = keyfile::open(path, || hex::encode(keyfile::random::<32>())).map_err(fail)?;
+        if kept.made {
+            tracing::info!("made the origin's signing key: {}", path.display());
+        }
+        let wrong = || fail(io::Error::new(io::ErrorKind::InvalidData, "must hold 64 hexadecimal digits"));
+        let seed = hex::decode(&kept.text).map_err(|_| wrong())?;
+        let pair = Ed25519KeyPair::from_seed_unchecked(&seed).map_err(|_| wrong())?;
         let public: PublicKey = pair.public_key().as_ref().try_into().expect("an Ed25519 public key has 32 bytes");
         let authority = Authority::new(&public).expect("a key pair's public key is a point of the curve");
         Ok(Self { pair, public, authority })
