@@ -131,28 +131,27 @@ async fn unmodified_hls_js_and_ffmpeg_play_from_the_one_url() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_page_that_is_refused_says_why_and_starts_when_there_is_room() {
-    // Room for one.
-    let setup = Setup::new("all").env("TRELLIS_EDGE_UPLOAD_BUDGET", "1800k").env("TRELLIS_EDGE_IDLE_S", 5);
-    let server = setup.start().await;
-    let key = server.key("publish.key");
-    assert_eq!(vod(&server, &key, "film", clip()).await.status, 200);
-    assert_eq!(send(closed(&server, &key, "secret").header("trellis-mode", "vod").body(clip())).await.status, 200);
-    let first = Viewer::join(&server, "film", None).await;
-    first.playlist("v0.m3u8").await;
+    let mut cluster = Cluster::start().await;
+    let (manager, origin) = (&cluster.manager, &cluster.origin);
+    let key = manager.key("publish.key");
+    assert_eq!(vod(origin, &key, "film", clip()).await.status, 200);
+    assert_eq!(send(closed(origin, &key, "secret").header("trellis-mode", "vod").body(clip())).await.status, 200);
 
     let mut browser = Browser::start().await;
-    browser.open(&format!("{}/watch/secret", server.base()));
+    browser.open(&format!("{}/watch/secret", manager.base()));
     browser.wait("window.trellis?.state().state === 'denied' && window.trellis.state().error === 'token_missing'");
     browser.screenshot("denied.png");
-    browser.open(&format!("{}/watch/film", server.base()));
+    // No edge, no room.
+    browser.open(&format!("{}/watch/film", manager.base()));
     browser.wait("window.trellis?.state().state === 'refused' && window.trellis.state().retry_in_s > 0");
     assert_eq!(browser.state()["error"], "no_capacity");
     browser.screenshot("refused.png");
-    // The first viewer asks for nothing more, so its place comes free.
+    cluster.add(cluster.edge("one")).await;
     browser.wait_for(PLAYING, LONG);
 
-    let token = token(&server, &["--stream", "secret"]);
-    browser.open(&format!("{}/watch/secret?token={token}", server.base()));
+    let manager = &cluster.manager;
+    let token = token(manager, &["--stream", "secret"]);
+    browser.open(&format!("{}/watch/secret?token={token}", manager.base()));
     browser.wait_for(PLAYING, LONG);
     let address = browser.eval("location.href");
     assert!(!address.as_str().unwrap().contains(&token), "the token stays in the address bar: {address}");
