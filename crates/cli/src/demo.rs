@@ -37,8 +37,10 @@ struct Ready {
 pub async fn run(args: Args) -> Result<()> {
     log::start(log::Format::Text, "warn");
     // A demo leaves nothing behind.
-    let data = tempfile::Builder::new().prefix("trellis-demo-").tempdir().context("cannot make a temporary directory")?;
-    let mut config = Config { listen: args.listen, data_dir: data.path().into(), metrics_listen: None, ..Config::default() };
+    let data =
+        tempfile::Builder::new().prefix("trellis-demo-").tempdir().context("cannot make a temporary directory")?;
+    let mut config =
+        Config { listen: args.listen, data_dir: data.path().into(), metrics_listen: None, ..Config::default() };
     config.manager.default_open = true;
     let server = Server::start(&config).await?;
     let mut publisher = channel::start(&server, STREAM, args.clock)?;

@@ -20,7 +20,11 @@ pub fn start(format: Format, default: &str) {
     for library in SILENT {
         filter = filter.add_directive(library.parse().expect("our own directives are good"));
     }
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal()).with_target(false);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false);
     match format {
         Format::Text => builder.init(),
         Format::Json => builder.json().init(),

@@ -39,8 +39,9 @@ pub fn run(args: &Args) -> Result<()> {
         bail!("--class is standard or premium");
     }
     let path = args.data_dir.join(ApiKeyFile::NAME);
-    let key = ApiKeyFile::read(&path)
-        .with_context(|| "no API key here; run this in the manager's directory, or name its data directory with --data-dir")?;
+    let key = ApiKeyFile::read(&path).with_context(
+        || "no API key here; run this in the manager's directory, or name its data directory with --data-dir",
+    )?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock stands before 1970")?;
     let claims = ViewerClaims {
         sub: args.viewer.clone(),

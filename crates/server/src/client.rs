@@ -75,7 +75,8 @@ impl ManagerClient {
     }
 
     async fn finish<T: DeserializeOwned>(&self, request: reqwest::RequestBuilder) -> Result<T, ClientError> {
-        let unreachable = |source: reqwest::Error| ClientError::Unreachable { base: self.base.clone(), source: source.without_url() };
+        let unreachable =
+            |source: reqwest::Error| ClientError::Unreachable { base: self.base.clone(), source: source.without_url() };
         let request = request.bearer_auth(self.key.expose()).timeout(PATIENCE);
         let response = request.send().await.map_err(unreachable)?;
         let status = response.status();

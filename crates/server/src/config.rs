@@ -166,7 +166,8 @@ impl Config {
             }
             None => toml::Table::new(),
         };
-        env.filter_map(|(key, value)| Some((place(&key)?, value))).for_each(|(place, value)| lay(&mut table, place, &value));
+        env.filter_map(|(key, value)| Some((place(&key)?, value)))
+            .for_each(|(place, value)| lay(&mut table, place, &value));
         // Through text once more: errors then quote the offending line.
         let text = toml::to_string(&table).map_err(|e| ConfigError::Parse(name.clone(), e.to_string()))?;
         let config: Self = toml::from_str(&text).map_err(parse)?;
@@ -182,15 +183,23 @@ impl Config {
             return invalid("this role needs `manager_url`, e.g. manager_url = \"http://10.0.0.1:8080\"");
         }
         if alone && self.server_key.is_none() {
-            return invalid("this role needs `server_key`: the content of `server.key` in the manager's data directory (or TRELLIS_SERVER_KEY)");
+            return invalid(
+                "this role needs `server_key`: the content of `server.key` in the manager's data directory (or TRELLIS_SERVER_KEY)",
+            );
         }
         if self.role == Role::Edge && self.edge.public_url.is_none() {
-            return invalid("[edge] needs `public_url`: the address players reach this edge at, e.g. \"https://edge1.example.org\"");
+            return invalid(
+                "[edge] needs `public_url`: the address players reach this edge at, e.g. \"https://edge1.example.org\"",
+            );
         }
         if self.role == Role::Origin && self.origin.media_url.is_none() {
-            return invalid("[origin] needs `media_url`: the address edges reach this origin at, e.g. \"http://10.0.0.2:8080/origin\"");
+            return invalid(
+                "[origin] needs `media_url`: the address edges reach this origin at, e.g. \"http://10.0.0.2:8080/origin\"",
+            );
         }
-        for url in [&self.manager_url, &self.edge.public_url, &self.edge.parent, &self.origin.media_url].into_iter().flatten() {
+        for url in
+            [&self.manager_url, &self.edge.public_url, &self.edge.parent, &self.origin.media_url].into_iter().flatten()
+        {
             if !(url.starts_with("http://") || url.starts_with("https://")) {
                 return invalid(&format!("`{url}` is not a URL: it must start with http:// or https://"));
             }

@@ -155,7 +155,8 @@ impl Roles {
         }
         let http = client()?;
         let manager_url = config.manager_url.as_deref().unwrap_or(inner_url);
-        let server_key = config.server_key.clone().or_else(|| Some(manager.as_ref()?.server_key().to_owned())).unwrap_or_default();
+        let server_key =
+            config.server_key.clone().or_else(|| Some(manager.as_ref()?.server_key().to_owned())).unwrap_or_default();
         let client = ManagerClient::new(http.clone(), manager_url, Secret::new(server_key));
         let origin = match config.role.includes(Role::Origin) {
             true => {
@@ -167,7 +168,8 @@ impl Roles {
         if let Some(origin) = &origin {
             router = router.merge(origin.router());
         }
-        let edge = config.role.includes(Role::Edge).then(|| Edge::start(&config.edge, client.clone(), http, stop.clone()));
+        let edge =
+            config.role.includes(Role::Edge).then(|| Edge::start(&config.edge, client.clone(), http, stop.clone()));
         Ok(Self { manager, origin, edge, client, router, cors: Cors::new(&config.cors_origins) })
     }
 
@@ -178,17 +180,22 @@ impl Roles {
     /// The busy paths by hand, the rest through the router.
     async fn route(&self, request: Request<Incoming>) -> Reply {
         let path = request.uri().path();
-        let ask = |name| Ask { method: request.method(), name, query: request.uri().query(), headers: request.headers() };
+        let ask =
+            |name| Ask { method: request.method(), name, query: request.uri().query(), headers: request.headers() };
         if let (Some(edge), Some(rest)) = (&self.edge, path.strip_prefix("/v/")) {
             return match rest.split_once("/s/").and_then(|(ticket, rest)| Some((ticket, rest.split_once('/')?))) {
                 Some((ticket, (stream, name))) => edge.serve_viewer(ticket, stream, ask(name)).await,
                 None => nothing_here(),
             };
         }
-        if let (Some(origin), Some((stream, name))) = (&self.origin, path.strip_prefix("/origin/s/").and_then(|r| r.split_once('/'))) {
+        if let (Some(origin), Some((stream, name))) =
+            (&self.origin, path.strip_prefix("/origin/s/").and_then(|r| r.split_once('/')))
+        {
             return origin.serve(stream, ask(name), request.headers()).await;
         }
-        if let (Some(edge), Some((stream, name))) = (&self.edge, path.strip_prefix("/s/").and_then(|r| r.split_once('/'))) {
+        if let (Some(edge), Some((stream, name))) =
+            (&self.edge, path.strip_prefix("/s/").and_then(|r| r.split_once('/')))
+        {
             return edge.serve_edge(stream, ask(name), request.headers()).await;
         }
         if let (Some(manager), Some(stream)) = (&self.manager, join_path(path))
@@ -254,7 +261,12 @@ fn join_path(path: &str) -> Option<&str> {
 }
 
 fn nothing_here() -> Reply {
-    error(StatusCode::NOT_FOUND, "not_found", "nothing is served at this address; the API is described at /v1/openapi.json", None)
+    error(
+        StatusCode::NOT_FOUND,
+        "not_found",
+        "nothing is served at this address; the API is described at /v1/openapi.json",
+        None,
+    )
 }
 
 fn text(status: StatusCode, text: &'static str) -> Reply {

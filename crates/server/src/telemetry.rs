@@ -8,17 +8,20 @@ use metrics_exporter_prometheus::PrometheusBuilder;
 
 /// Installs the recorder and serves it. Once per process.
 pub fn serve(address: SocketAddr) -> Result<(), String> {
-    PrometheusBuilder::new()
-        .with_http_listener(address)
-        .install()
-        .map_err(|error| format!("cannot serve metrics on {address}: {error}; choose another address with `metrics_listen`"))?;
+    PrometheusBuilder::new().with_http_listener(address).install().map_err(|error| {
+        format!("cannot serve metrics on {address}: {error}; choose another address with `metrics_listen`")
+    })?;
     describe();
     Ok(())
 }
 
 fn describe() {
     describe_counter!("trellis_edge_sent_bytes_total", Unit::Bytes, "Body bytes sent to viewers, by kind");
-    describe_counter!("trellis_edge_upstream_bytes_total", Unit::Bytes, "Media bytes fetched from the origin or parent edge");
+    describe_counter!(
+        "trellis_edge_upstream_bytes_total",
+        Unit::Bytes,
+        "Media bytes fetched from the origin or parent edge"
+    );
     describe_counter!("trellis_edge_upstream_objects_total", "Media objects fetched from the origin or parent edge");
     describe_counter!("trellis_edge_forged_objects_total", "Objects whose bytes were not what the origin signed");
     describe_gauge!("trellis_edge_cache_bytes", Unit::Bytes, "Media held in memory");

@@ -58,12 +58,10 @@ mod tests {
 
     #[test]
     fn rates_read_as_people_write_them() {
-        assert_eq!(["800k", "25M", "1.5G", "64000"].map(|t| t.parse()), [
-            Ok(Rate(800_000)),
-            Ok(Rate(25_000_000)),
-            Ok(Rate(1_500_000_000)),
-            Ok(Rate(64_000))
-        ]);
+        assert_eq!(
+            ["800k", "25M", "1.5G", "64000"].map(|t| t.parse()),
+            [Ok(Rate(800_000)), Ok(Rate(25_000_000)), Ok(Rate(1_500_000_000)), Ok(Rate(64_000))]
+        );
         for bad in ["", "M", "-1M", "ten", "1T", "nan", "inf", "0"] {
             assert!(bad.parse::<Rate>().is_err(), "{bad:?}");
         }

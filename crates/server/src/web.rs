@@ -40,7 +40,8 @@ fn file(name: &str, cache: &'static str) -> axum::response::Response {
     let Some(file) = Bundle::get(name) else {
         return (StatusCode::NOT_FOUND, "no such file\n").into_response();
     };
-    let kind = HeaderValue::from_str(file.metadata.mimetype()).unwrap_or(HeaderValue::from_static("application/octet-stream"));
+    let kind =
+        HeaderValue::from_str(file.metadata.mimetype()).unwrap_or(HeaderValue::from_static("application/octet-stream"));
     let headers = [
         (CONTENT_TYPE, kind),
         (CACHE_CONTROL, HeaderValue::from_static(cache)),

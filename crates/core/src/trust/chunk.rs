@@ -80,6 +80,9 @@ mod tests {
     #[test]
     fn k_follows_the_rate() {
         let part = 333_333;
-        assert_eq!([64_000, 128_000, 312_000, 2_500_000, 20_000_000].map(|rate| substreams(rate, part)), [1, 1, 4, 16, 16]);
+        assert_eq!(
+            [64_000, 128_000, 312_000, 2_500_000, 20_000_000].map(|rate| substreams(rate, part)),
+            [1, 1, 4, 16, 16]
+        );
     }
 }

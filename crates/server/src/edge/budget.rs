@@ -18,7 +18,12 @@ impl Budget {
     /// `bytes_per_second`, up to `burst` of which may leave at once.
     pub fn new(bytes_per_second: u64, burst: Duration) -> Self {
         let burst_ns = burst.as_nanos() as u64;
-        Self { epoch: Instant::now(), bytes_per_second: bytes_per_second.max(1), burst_ns, paid_until: AtomicU64::new(0) }
+        Self {
+            epoch: Instant::now(),
+            bytes_per_second: bytes_per_second.max(1),
+            burst_ns,
+            paid_until: AtomicU64::new(0),
+        }
     }
 
     /// Grants `len` bytes and says how long to wait before they may leave.

@@ -144,7 +144,9 @@ fn promise(shelf: &Shelf, key: Key) -> Option<Promise> {
     shelf.look(|timeline| match key.item {
         Item::Init => Some(Promise::Init(timeline.catalogue(key.run)?.renditions.get(rendition)?.init_hash)),
         // Renditions are not layered yet: the base is all there is.
-        Item::Part(part) => Some(Promise::Part(timeline.part(key.run, part)?.tracks.get(rendition)?.layers.first()?.clone())),
+        Item::Part(part) => {
+            Some(Promise::Part(timeline.part(key.run, part)?.tracks.get(rendition)?.layers.first()?.clone()))
+        }
     })
 }
 

@@ -63,9 +63,23 @@ enum Lost {
 
 impl Streams {
     /// None followed yet.
-    pub fn new(manager: ManagerClient, http: reqwest::Client, parent: Option<String>, cache: Cache, stop: Stop) -> Self {
+    pub fn new(
+        manager: ManagerClient,
+        http: reqwest::Client,
+        parent: Option<String>,
+        cache: Cache,
+        stop: Stop,
+    ) -> Self {
         let parent = parent.map(|url| url.trim_end_matches('/').to_owned());
-        Self(Arc::new_cyclic(|this| Inner { manager, http, parent, cache, stop, followed: RwLock::default(), this: this.clone() }))
+        Self(Arc::new_cyclic(|this| Inner {
+            manager,
+            http,
+            parent,
+            cache,
+            stop,
+            followed: RwLock::default(),
+            this: this.clone(),
+        }))
     }
 
     /// The shelf of a stream, followed from now on if it was not.
@@ -85,7 +99,11 @@ impl Streams {
 
     /// Forgets streams nobody asks for, and media beyond the bound.
     pub fn sweep(&self) {
-        self.0.followed.write().unwrap_or_else(PoisonError::into_inner).retain(|_, followed| followed.asked_within(LINGER));
+        self.0
+            .followed
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|_, followed| followed.asked_within(LINGER));
         self.0.sweep();
     }
 }
@@ -154,7 +172,9 @@ async fn keep_following(inner: Arc<Inner>, shelf: Weak<Shelf>, upstream: Arc<Mut
         };
         match outcome {
             Ok(()) => return,
-            Err(Lost::Manager(ClientError::Refused { status: 404, .. })) => tracing::debug!(%stream, "no origin has this stream now"),
+            Err(Lost::Manager(ClientError::Refused { status: 404, .. })) => {
+                tracing::debug!(%stream, "no origin has this stream now")
+            }
             Err(error) => tracing::warn!(%stream, %error, "following is interrupted; trying on"),
         }
         if let Some(shelf) = shelf.upgrade() {
@@ -166,7 +186,12 @@ async fn keep_following(inner: Arc<Inner>, shelf: Weak<Shelf>, upstream: Arc<Mut
 }
 
 /// Ok when the shelf is gone.
-async fn follow_once(inner: &Inner, stream: &StreamId, shelf: &Weak<Shelf>, upstream: &Mutex<Option<String>>) -> Result<(), Lost> {
+async fn follow_once(
+    inner: &Inner,
+    stream: &StreamId,
+    shelf: &Weak<Shelf>,
+    upstream: &Mutex<Option<String>>,
+) -> Result<(), Lost> {
     let source = inner.manager.source(stream.as_str()).await?;
     let mut key = [0; 32];
     hex::decode_to_slice(&source.public_key, &mut key).map_err(|_| Lost::Key)?;

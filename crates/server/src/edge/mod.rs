@@ -49,7 +49,11 @@ impl Edge {
         let budget = Arc::new(Budget::new(config.upload_budget.0 / 8, BURST));
         let edge = Arc::new(Self {
             streams: Streams::new(manager.clone(), http, config.parent.clone(), cache, stop.clone()),
-            sessions: Sessions::new(config.name.clone(), config.upload_budget.0, Duration::from_secs(config.idle_s.into())),
+            sessions: Sessions::new(
+                config.name.clone(),
+                config.upload_budget.0,
+                Duration::from_secs(config.idle_s.into()),
+            ),
             config: config.clone(),
             manager,
             tickets: RwLock::default(),
@@ -97,7 +101,12 @@ impl Edge {
     /// Answers `/s/{stream}/…` for a child edge that shows the server key.
     pub async fn serve_edge(&self, stream: &str, ask: Ask<'_>, headers: &HeaderMap) -> Reply {
         if !self.manager.key().admits(headers) {
-            return error(StatusCode::UNAUTHORIZED, "server_key", "this path is for edges; players use the URL a join gives them", None);
+            return error(
+                StatusCode::UNAUTHORIZED,
+                "server_key",
+                "this path is for edges; players use the URL a join gives them",
+                None,
+            );
         }
         match stream.parse::<StreamId>() {
             Ok(stream) => serve(&self.streams.shelf(&stream), ask, &self.stop).await.reply,
@@ -119,14 +128,21 @@ impl Edge {
 
 fn refuse(refusal: Refusal) -> Reply {
     match refusal {
-        Refusal::Ticket => error(StatusCode::FORBIDDEN, "bad_ticket", "this address is not valid here; join the stream again", None),
-        Refusal::Expired => error(StatusCode::FORBIDDEN, "ticket_expired", "the viewer's time is over; join the stream again", None),
+        Refusal::Ticket => {
+            error(StatusCode::FORBIDDEN, "bad_ticket", "this address is not valid here; join the stream again", None)
+        }
+        Refusal::Expired => {
+            error(StatusCode::FORBIDDEN, "ticket_expired", "the viewer's time is over; join the stream again", None)
+        }
         Refusal::Starting => {
             error(StatusCode::SERVICE_UNAVAILABLE, "starting", "this edge has not reached its manager yet", Some(1))
         }
-        Refusal::NoRoom => {
-            error(StatusCode::SERVICE_UNAVAILABLE, "no_capacity", "this edge is full; join the stream again to be sent elsewhere", Some(2))
-        }
+        Refusal::NoRoom => error(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "no_capacity",
+            "this edge is full; join the stream again to be sent elsewhere",
+            Some(2),
+        ),
     }
 }
 

@@ -228,7 +228,10 @@ impl Sessions {
     /// Sessions that ended within the last minute.
     pub fn departures_per_minute(&self) -> u32 {
         let since = unix_ms().saturating_sub(60_000);
-        self.all().iter().filter(|s| matches!(*s.life(), Life { ended: Some(_), ended_ms, .. } if ended_ms >= since)).count() as u32
+        self.all()
+            .iter()
+            .filter(|s| matches!(*s.life(), Life { ended: Some(_), ended_ms, .. } if ended_ms >= since))
+            .count() as u32
     }
 
     /// What has changed since the manager last acknowledged, at most [`USAGE_MAX`] records; ends first in line.

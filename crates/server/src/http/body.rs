@@ -51,7 +51,10 @@ impl Body {
     }
 
     /// Bytes still to come; `len` when it is known.
-    pub fn stream(stream: impl Stream<Item = Result<Bytes, std::io::Error>> + Send + 'static, len: Option<u64>) -> Self {
+    pub fn stream(
+        stream: impl Stream<Item = Result<Bytes, std::io::Error>> + Send + 'static,
+        len: Option<u64>,
+    ) -> Self {
         Self { source: Source::Stream(Box::pin(stream), len), meter: None, held: None }
     }
 

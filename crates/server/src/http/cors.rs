@@ -35,7 +35,8 @@ impl Cors {
             *reply.status_mut() = StatusCode::NO_CONTENT;
             let headers = reply.headers_mut();
             headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, HEAD, POST, PUT, DELETE"));
-            headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("Authorization, Content-Type, Range"));
+            headers
+                .insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("Authorization, Content-Type, Range"));
             headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
             reply
         })
@@ -54,6 +55,9 @@ impl Cors {
         };
         headers.insert(TIMING_ALLOW_ORIGIN, allowed.clone());
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, allowed);
-        headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("Date, Content-Length, Content-Range, ETag, Retry-After"));
+        headers.insert(
+            ACCESS_CONTROL_EXPOSE_HEADERS,
+            HeaderValue::from_static("Date, Content-Length, Content-Range, ETag, Retry-After"),
+        );
     }
 }

@@ -28,7 +28,12 @@ pub fn router(origin: Arc<Origin>) -> axum::Router {
         .with_state(origin)
 }
 
-async fn ingest(State(origin): State<Arc<Origin>>, Path(stream): Path<String>, headers: HeaderMap, body: Body) -> http::Response<Body> {
+async fn ingest(
+    State(origin): State<Arc<Origin>>,
+    Path(stream): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> http::Response<Body> {
     let mut pieces = body.into_data_stream();
     let reply = match publish(&origin, &stream, &headers, &mut pieces).await {
         Ok(summary) => json(StatusCode::OK, &summary),
@@ -82,9 +87,15 @@ struct Summary {
     warnings: Vec<String>,
 }
 
-async fn publish(origin: &Arc<Origin>, stream: &str, headers: &HeaderMap, pieces: &mut BodyDataStream) -> Result<Summary, Refusal> {
-    let stream: StreamId =
-        stream.parse().map_err(|e: trellis_proto::IdError| Refusal::new(StatusCode::BAD_REQUEST, "bad_stream", e.to_string(), None))?;
+async fn publish(
+    origin: &Arc<Origin>,
+    stream: &str,
+    headers: &HeaderMap,
+    pieces: &mut BodyDataStream,
+) -> Result<Summary, Refusal> {
+    let stream: StreamId = stream.parse().map_err(|e: trellis_proto::IdError| {
+        Refusal::new(StatusCode::BAD_REQUEST, "bad_stream", e.to_string(), None)
+    })?;
     let mode = mode(headers)?;
     authorize(origin, &stream, headers).await?;
     let channel = origin.channel(&stream);
@@ -102,7 +113,8 @@ async fn publish(origin: &Arc<Origin>, stream: &str, headers: &HeaderMap, pieces
         Err(_) => Finish::Lost,
     };
     let result = run.finish(finish).await;
-    let summary = Summary { stream: stream.to_string(), parts: run.parts(), bytes: run.bytes(), warnings: run.take_warnings() };
+    let summary =
+        Summary { stream: stream.to_string(), parts: run.parts(), bytes: run.bytes(), warnings: run.take_warnings() };
     match outcome {
         Ok(()) => match result {
             Ok(()) => tracing::info!(%stream, parts = summary.parts, "the publisher is done"),
@@ -134,7 +146,12 @@ impl Stopped {
                 tracing::warn!(%stream, "the publisher is gone");
                 Refusal::new(StatusCode::BAD_REQUEST, "cut_short", "the body was cut short; publish again", Some(1))
             }
-            Self::Shutdown => Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "shutdown", "the origin is restarting; publish again", Some(2)),
+            Self::Shutdown => Refusal::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "shutdown",
+                "the origin is restarting; publish again",
+                Some(2),
+            ),
         }
     }
 }
@@ -143,7 +160,9 @@ fn refused(stream: &StreamId, why: &RunError) -> Refusal {
     tracing::warn!(%stream, %why, "the publisher's media cannot be taken");
     match why {
         RunError::Media(why) => Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, "bad_media", why.to_string(), None),
-        RunError::Disk(why) => Refusal::new(StatusCode::INSUFFICIENT_STORAGE, "disk", format!("the origin cannot record: {why}"), None),
+        RunError::Disk(why) => {
+            Refusal::new(StatusCode::INSUFFICIENT_STORAGE, "disk", format!("the origin cannot record: {why}"), None)
+        }
         RunError::Table(why) => Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, "bad_media", why.clone(), None),
     }
 }
@@ -157,7 +176,10 @@ async fn pump(run: &mut Run, pieces: &mut BodyDataStream, origin: &Origin) -> Re
     }
 }
 
-async fn next(pieces: &mut (impl Stream<Item = Result<Bytes, axum::Error>> + Unpin), origin: &Origin) -> Result<Option<Bytes>, Stopped> {
+async fn next(
+    pieces: &mut (impl Stream<Item = Result<Bytes, axum::Error>> + Unpin),
+    origin: &Origin,
+) -> Result<Option<Bytes>, Stopped> {
     tokio::select! {
         () = origin.stop.wait() => Err(Stopped::Shutdown),
         piece = tokio::time::timeout(SILENCE, pieces.next()) => match piece {
@@ -173,7 +195,12 @@ fn mode(headers: &HeaderMap) -> Result<Mode, Refusal> {
     match header(headers, "trellis-mode").unwrap_or("live") {
         "live" => Ok(Mode::Live),
         "vod" => Ok(Mode::Vod),
-        other => Err(Refusal::new(StatusCode::BAD_REQUEST, "bad_mode", format!("trellis-mode is live or vod, not `{other}`"), None)),
+        other => Err(Refusal::new(
+            StatusCode::BAD_REQUEST,
+            "bad_mode",
+            format!("trellis-mode is live or vod, not `{other}`"),
+            None,
+        )),
     }
 }
 
@@ -187,7 +214,8 @@ async fn authorize(origin: &Origin, stream: &StreamId, headers: &HeaderMap) -> R
         Some("token") => Some(false),
         _ => None,
     };
-    let request = PublishRequest { stream: stream.to_string(), key: key.into(), origin: origin.config.name.clone(), open };
+    let request =
+        PublishRequest { stream: stream.to_string(), key: key.into(), origin: origin.config.name.clone(), open };
     match origin.manager.publish(&request).await {
         Ok(_) => Ok(()),
         Err(ClientError::Refused { status, error: word, message }) => {
@@ -196,7 +224,12 @@ async fn authorize(origin: &Origin, stream: &StreamId, headers: &HeaderMap) -> R
         }
         Err(why @ ClientError::Unreachable { .. }) => {
             tracing::warn!(%stream, %why, "a publisher cannot be authorized");
-            Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "manager_unreachable", "the manager cannot be reached; publish again in a moment", Some(2)))
+            Err(Refusal::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "manager_unreachable",
+                "the manager cannot be reached; publish again in a moment",
+                Some(2),
+            ))
         }
     }
 }

@@ -104,7 +104,12 @@ impl Origin {
     /// Answers `/origin/s/{stream}/…` for a server that shows the server key.
     pub async fn serve(&self, stream: &str, ask: Ask<'_>, headers: &HeaderMap) -> Reply {
         if !self.manager.key().admits(headers) {
-            return error(StatusCode::UNAUTHORIZED, "server_key", "this path is for edges: send the server key as bearer", None);
+            return error(
+                StatusCode::UNAUTHORIZED,
+                "server_key",
+                "this path is for edges: send the server key as bearer",
+                None,
+            );
         }
         let channel = stream.parse().ok().and_then(|id: StreamId| self.lock().get(&id).cloned());
         match channel {
@@ -128,7 +133,9 @@ impl Origin {
                             tracing::error!(%stream, %error, "a recording's table does not fit; it is left out");
                         }
                     }
-                    Err(error) => tracing::error!(%stream, %error, "a recording was not signed by this origin's key; it is left out"),
+                    Err(error) => {
+                        tracing::error!(%stream, %error, "a recording was not signed by this origin's key; it is left out")
+                    }
                 }
             }
         }
@@ -143,11 +150,7 @@ impl Origin {
         let timeline = Timeline::new(stream.clone());
         let shelf = Shelf::new(timeline, stream.clone(), Box::new(self.vault.reader()));
         shelf.set_complete();
-        Arc::new(Channel {
-            shelf,
-            publisher: tokio::sync::Mutex::default(),
-            runs: Default::default(),
-        })
+        Arc::new(Channel { shelf, publisher: tokio::sync::Mutex::default(), runs: Default::default() })
     }
 
     /// Ends a run; for good when nobody returns within the grace time. What has ended is kept for latecomers, then

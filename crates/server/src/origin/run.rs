@@ -8,7 +8,9 @@ use trellis_core::trust::chunk::{describe, substreams};
 use trellis_ingest::packager::{self, Event, Packager, Part, Shape};
 use trellis_media::timeline::Timeline;
 use trellis_proto::catalogue::is_language;
-use trellis_proto::{Catalogue, Descriptor, EndReason, Layer, Media, Mode, Rendition, RunEnd, RunId, Table, TrackPart, limits};
+use trellis_proto::{
+    Catalogue, Descriptor, EndReason, Layer, Media, Mode, Rendition, RunEnd, RunId, Table, TrackPart, limits,
+};
 
 use super::vault::Recording;
 use super::{Channel, Origin};
@@ -62,7 +64,16 @@ impl Run {
     /// Nothing is known yet.
     pub fn new(origin: Arc<Origin>, channel: Arc<Channel>, mode: Mode, options: packager::Options) -> Self {
         channel.runs.fetch_add(1, Ordering::SeqCst);
-        Self { origin, channel, packager: Packager::new(options), mode, started: None, parts: 0, bytes: 0, warnings: Vec::new() }
+        Self {
+            origin,
+            channel,
+            packager: Packager::new(options),
+            mode,
+            started: None,
+            parts: 0,
+            bytes: 0,
+            warnings: Vec::new(),
+        }
     }
 
     /// Parts so far.
@@ -116,7 +127,10 @@ impl Run {
         let mut events: Vec<_> = std::iter::from_fn(|| self.packager.poll()).collect();
         if let Some(at) = events.iter().position(|event| matches!(event, Event::Shape(_))) {
             // What was held back until the shape was known has already been played at the source.
-            let held_us = events[at..].iter().map(|e| if let Event::Part(part) = e { u64::from(part.duration_us) } else { 0 }).sum();
+            let held_us = events[at..]
+                .iter()
+                .map(|e| if let Event::Part(part) = e { u64::from(part.duration_us) } else { 0 })
+                .sum();
             if let Event::Shape(shape) = events.remove(at) {
                 self.start(shape, held_us).await?;
             }
@@ -158,10 +172,15 @@ impl Run {
 
     fn catalogue(&self, shape: &Shape, held_us: u64) -> Result<Catalogue, RunError> {
         if shape.renditions.len() > limits::RENDITIONS_MAX {
-            return Err(RunError::Table(format!("at most {} renditions, this has {}", limits::RENDITIONS_MAX, shape.renditions.len())));
+            return Err(RunError::Table(format!(
+                "at most {} renditions, this has {}",
+                limits::RENDITIONS_MAX,
+                shape.renditions.len()
+            )));
         }
         let (first_msn, discontinuity) = self.continuing();
-        let renditions = shape.renditions.iter().map(|r| rendition(r, shape.part_target_us)).collect::<Result<_, _>>()?;
+        let renditions =
+            shape.renditions.iter().map(|r| rendition(r, shape.part_target_us)).collect::<Result<_, _>>()?;
         Ok(Catalogue {
             stream: self.channel.shelf.stream().clone(),
             run: fresh_run(),
@@ -171,7 +190,8 @@ impl Run {
             first_msn,
             discontinuity,
             part_target_us: shape.part_target_us,
-            segment_target_s: u8::try_from(shape.segment_target_s).map_err(|_| RunError::Table("keyframes are minutes apart; set -g to 2 s".into()))?,
+            segment_target_s: u8::try_from(shape.segment_target_s)
+                .map_err(|_| RunError::Table("keyframes are minutes apart; set -g to 2 s".into()))?,
             window_s: self.origin.config.dvr_window_s,
             renditions,
         })
@@ -228,7 +248,10 @@ fn descriptor(started: &Started, part: &Part) -> Result<Descriptor, RunError> {
     let catalogue = &started.catalogue;
     let track = |(track, rendition): (&packager::TrackPart, &Rendition)| {
         if track.data.len() > limits::PART_BYTES_MAX {
-            return Err(RunError::Table(format!("a part of {} bytes is too large; lower the bit rate", track.data.len())));
+            return Err(RunError::Table(format!(
+                "a part of {} bytes is too large; lower the bit rate",
+                track.data.len()
+            )));
         }
         let layer = describe(&track.data, rendition.layers[0].substreams);
         Ok(TrackPart { duration_us: track.duration_us, layers: vec![layer] })
@@ -249,7 +272,11 @@ fn descriptor(started: &Started, part: &Part) -> Result<Descriptor, RunError> {
 
 fn rendition(from: &packager::Rendition, part_target_us: u32) -> Result<Rendition, RunError> {
     if from.init.len() > limits::INIT_BYTES_MAX {
-        return Err(RunError::Table(format!("the init segment of {} is larger than {} bytes", from.name, limits::INIT_BYTES_MAX)));
+        return Err(RunError::Table(format!(
+            "the init segment of {} is larger than {} bytes",
+            from.name,
+            limits::INIT_BYTES_MAX
+        )));
     }
     let rate = u64::from(from.bitrate_peak);
     Ok(Rendition {

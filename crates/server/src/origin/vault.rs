@@ -128,9 +128,7 @@ impl Source for Reader {
         let folder = self.vault.folder(shelf.stream(), key.run);
         let (path, offset) = match key.item {
             Item::Init => (folder.join(init_name(key.rendition.into())), 0),
-            Item::Part(_) => {
-                (folder.join(media_name(key.rendition.into())), shelf.offset(key)?)
-            }
+            Item::Part(_) => (folder.join(media_name(key.rendition.into())), shelf.offset(key)?),
         };
         let object = Arc::new(Object::filling(size));
         let filling = object.clone();

@@ -28,7 +28,11 @@ pub fn after_query(query: Option<&str>) -> Option<(RunId, u64)> {
 }
 
 /// All messages a follower still needs, then each new one as it comes.
-pub fn feed(shelf: Arc<Shelf>, after: Option<(RunId, u64)>, stop: Stop) -> impl Stream<Item = io::Result<Bytes>> + Send {
+pub fn feed(
+    shelf: Arc<Shelf>,
+    after: Option<(RunId, u64)>,
+    stop: Stop,
+) -> impl Stream<Item = io::Result<Bytes>> + Send {
     let follower = Follower { changes: shelf.changes(), cursor: Cursor::new(after), told_all: false, shelf, stop };
     futures_util::stream::unfold(follower, |mut follower| async move {
         let messages = follower.next().await?;

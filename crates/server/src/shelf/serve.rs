@@ -6,9 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use http::header::{
-    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_NONE_MATCH, RANGE,
-};
+use http::header::{ACCEPT_RANGES, CACHE_CONTROL, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_NONE_MATCH, RANGE};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use trellis_media::playlist::{self, Wait};
 use trellis_proto::{Descriptor, RenditionName, RunId};
@@ -151,7 +149,9 @@ async fn media_playlist(shelf: &Shelf, name: RenditionName, query: Option<&str>,
         Some(Ok(Some(text))) => playlist_reply(text),
         Some(Ok(None)) => not_found(),
         Some(Err(())) => error(StatusCode::BAD_REQUEST, "bad_request", "_HLS_msn lies too far ahead", None),
-        None => error(StatusCode::SERVICE_UNAVAILABLE, "timeout", "the publisher has sent nothing new; ask again", Some(1)),
+        None => {
+            error(StatusCode::SERVICE_UNAVAILABLE, "timeout", "the publisher has sent nothing new; ask again", Some(1))
+        }
     }
 }
 
@@ -219,9 +219,7 @@ fn find(shelf: &Shelf, run: RunId, name: RenditionName, file: File) -> Found {
                 None => Found::Nowhere,
             },
             File::Segment(msn) => match timeline.segment(run, msn) {
-                Some(parts) => {
-                    Found::Here(parts.filter_map(|n| Some(part(n, timeline.part(run, n)?))).collect())
-                }
+                Some(parts) => Found::Here(parts.filter_map(|n| Some(part(n, timeline.part(run, n)?))).collect()),
                 None => Found::Nowhere,
             },
         }
@@ -355,7 +353,8 @@ mod tests {
         assert_eq!(File::parse("init.mp4"), Some(File::Init));
         assert_eq!(File::parse("s0.m4s"), Some(File::Segment(0)));
         assert_eq!(File::parse("p120.m4s"), Some(File::Part(120)));
-        for bad in ["", "p.m4s", "p01.m4s", "p+1.m4s", "x1.m4s", "p1", "p-1.m4s", "é1.m4s", "p99999999999999999999.m4s"] {
+        for bad in ["", "p.m4s", "p01.m4s", "p+1.m4s", "x1.m4s", "p1", "p-1.m4s", "é1.m4s", "p99999999999999999999.m4s"]
+        {
             assert_eq!(File::parse(bad), None, "{bad}");
         }
     }
