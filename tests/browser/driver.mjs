@@ -5,6 +5,7 @@
 //   {"do":"eval","js":…}               the value of an expression in the page
 //   {"do":"wait","js":…,"ms":…}        the expression's value as soon as it is truthy
 //   {"do":"click","selector":…}        presses something
+//   {"do":"hover","selector":…}        moves the mouse over something
 //   {"do":"screenshot","path":…}       for people
 //   {"do":"complaints"}                what the console, scripts and requests complained of so far
 //   {"do":"plain"}                     serves a page with unmodified hls.js on an origin of its own; its URL
@@ -18,6 +19,8 @@ const browser = await chromium.launch({ executablePath, args: flags, chromiumSan
 const page = await browser.newPage({ viewport: { width: 1280, height: 800 } });
 page.setDefaultTimeout(30_000);
 
+const debug = await page.context().newCDPSession(page);
+
 const complaints = [];
 page.on("console", (message) => {
   if (message.type() === "error") complaints.push(`console: ${message.text()} (${message.location().url})`);
@@ -29,18 +32,28 @@ page.on("response", (response) => {
 
 const commands = {
   open: async ({ url }) => void (await page.goto(url, { waitUntil: "domcontentloaded" })),
-  eval: ({ js }) => page.evaluate(js),
+  eval: ({ js }) => evaluate(js),
   wait,
   click: async ({ selector }) => void (await page.click(selector)),
+  hover: async ({ selector }) => void (await page.hover(selector)),
   screenshot: async ({ path }) => void (await page.screenshot({ path })),
   complaints: () => complaints,
   plain: servePlain,
 };
 
-/** Not by waitForFunction: that evaluates inside the page, whose Content-Security-Policy rightly forbids it. */
+/**
+ * Not by page.evaluate: that passes for a gesture of the viewer's, and then pages may play sound. Nor by
+ * page.waitForFunction, which needs an `eval` that the page's Content-Security-Policy rightly forbids.
+ */
+async function evaluate(expression) {
+  const { result, exceptionDetails } = await debug.send("Runtime.evaluate", { expression, returnByValue: true, awaitPromise: true });
+  if (exceptionDetails) throw new Error(exceptionDetails.exception?.description ?? exceptionDetails.text);
+  return result.value;
+}
+
 async function wait({ js, ms }) {
   for (const end = Date.now() + ms; ; await new Promise((next) => setTimeout(next, 50))) {
-    const value = await page.evaluate(js);
+    const value = await evaluate(js);
     if (value) return value;
     if (Date.now() > end) throw new Error(`not within ${ms} ms`);
   }

@@ -83,6 +83,11 @@ impl Browser {
         self.ask(json!({"do": "click", "selector": selector}));
     }
 
+    /// Moves the mouse over something.
+    pub fn hover(&mut self, selector: &str) {
+        self.ask(json!({"do": "hover", "selector": selector}));
+    }
+
     /// A picture for people, in `target/e2e`.
     pub fn screenshot(&mut self, name: &str) {
         let _ = self.try_ask(&json!({"do": "screenshot", "path": for_people(name)}));

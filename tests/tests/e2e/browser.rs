@@ -38,6 +38,7 @@ async fn the_demo_plays_in_a_browser() {
     for (item, name) in menu.iter().zip(["Auto", "720p", "480p", "240p"]) {
         assert!(item.starts_with(name), "the menu reads {menu:?}");
     }
+    browser.hover("#stage");
     browser.screenshot("demo.png");
     browser.eval("[...document.querySelectorAll('#quality-menu [data-rung]')].at(-1).click()");
     browser.wait("window.trellis.state().rung?.height === 240 && document.getElementById('video').videoHeight === 240");
