@@ -4,6 +4,7 @@
 //   {"do":"open","url":…}              opens a page
 //   {"do":"eval","js":…}               the value of an expression in the page
 //   {"do":"wait","js":…,"ms":…}        the expression's value as soon as it is truthy
+//   {"do":"frame","js":…,"ms":…}       the same inside the page's frame
 //   {"do":"click","selector":…}        presses something
 //   {"do":"hover","selector":…}        moves the mouse over something
 //   {"do":"screenshot","path":…}       for people
@@ -33,7 +34,8 @@ page.on("response", (response) => {
 const commands = {
   open: async ({ url }) => void (await page.goto(url, { waitUntil: "domcontentloaded" })),
   eval: ({ js }) => evaluate(js),
-  wait,
+  wait: ({ js, ms }) => until(() => evaluate(js), ms),
+  frame: ({ js, ms }) => until(() => page.frames()[1]?.evaluate(js), ms),
   click: async ({ selector }) => void (await page.click(selector)),
   hover: async ({ selector }) => void (await page.hover(selector)),
   screenshot: async ({ path }) => void (await page.screenshot({ path })),
@@ -51,9 +53,9 @@ async function evaluate(expression) {
   return result.value;
 }
 
-async function wait({ js, ms }) {
+async function until(look, ms) {
   for (const end = Date.now() + ms; ; await new Promise((next) => setTimeout(next, 50))) {
-    const value = await evaluate(js);
+    const value = await look();
     if (value) return value;
     if (Date.now() > end) throw new Error(`not within ${ms} ms`);
   }
@@ -63,6 +65,7 @@ async function servePlain() {
   const here = (path) => new URL(path, import.meta.url);
   const files = {
     "/": ["text/html", await readFile(here("plain.html"))],
+    "/embed": ["text/html", await readFile(here("embed.html"))],
     "/hls.min.js": ["text/javascript", await readFile(here("node_modules/hls.js/dist/hls.min.js"))],
   };
   const server = createServer((request, response) => {

@@ -106,6 +106,16 @@ impl Browser {
         format!("{}?{escaped}", page.as_str().expect("a URL"))
     }
 
+    /// The URL of a page of somebody else's that embeds `watch` by the line of the README.
+    pub fn embedding_page(&mut self, watch: &str) -> String {
+        self.plain_page(watch).replace("/?", "/embed?")
+    }
+
+    /// Waits until an expression is truthy inside the page's frame.
+    pub fn wait_in_frame(&mut self, js: &str) {
+        self.ask(json!({"do": "frame", "js": js, "ms": PATIENCE.as_millis() as u64}));
+    }
+
     fn ask(&mut self, command: Value) -> Value {
         self.try_ask(&command).unwrap_or_else(|error| panic!("{command}: {error}"))
     }

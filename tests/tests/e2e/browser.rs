@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use trellis_tests::PATIENCE;
 use trellis_tests::browser::Browser;
-use trellis_tests::client::{Viewer, join, send};
+use trellis_tests::client::{Viewer, get, join, send};
 use trellis_tests::command::{Demo, publish, token};
 use trellis_tests::eventually;
 use trellis_tests::media::{decode, film, run_aside};
@@ -18,6 +18,8 @@ const LONG: Duration = Duration::from_secs(45);
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_demo_plays_in_a_browser() {
     let demo = Demo::start();
+    let one_url = get(&demo.hls).await;
+    assert_eq!(one_url.status, 302, "{}", one_url.text());
     let mut browser = Browser::start().await;
     browser.open(&demo.watch);
     browser.wait(PLAYING);
@@ -183,6 +185,17 @@ async fn a_page_moves_on_when_its_edge_dies() {
     browser.wait_for(&format!("performance.getEntriesByType('resource').some((r) => r.name.startsWith('{other}/v/') && r.name.endsWith('.m4s'))"), LONG);
     browser.wait_for("window.trellis.state().state === 'playing'", LONG);
     goes_on(&mut browser, 2.0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_line_puts_the_player_into_somebody_elses_page() {
+    let server = Setup::new("all").start().await;
+    assert_eq!(vod(&server, &server.key("publish.key"), "film", clip()).await.status, 200);
+    let mut browser = Browser::start().await;
+    let page = browser.embedding_page(&format!("{}/watch/film?embed=1", server.base()));
+    browser.open(&page);
+    browser.wait_in_frame("window.trellis?.state().state === 'playing' && window.trellis.state().position_s > 2");
+    browser.screenshot("embedded.png");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -24,6 +24,12 @@ async fn ask(cluster: &Cluster, edge: &Server, name: &str) -> Reply {
     send(client().get(format!("{}/s/{name}", edge.base())).bearer_auth(cluster.manager.key("server.key"))).await
 }
 
+/// Asks the origin as an edge does.
+async fn origin(cluster: &Cluster, name: &str) -> Reply {
+    let url = format!("{}/origin/s/{name}", cluster.origin.base());
+    send(client().get(url).bearer_auth(cluster.manager.key("server.key"))).await
+}
+
 async fn good(cluster: &Cluster, edge: &Server, name: &str) -> Reply {
     let reply = ask(cluster, edge, name).await;
     assert_eq!(reply.status, 200, "{name}: {}", reply.text());
@@ -31,7 +37,7 @@ async fn good(cluster: &Cluster, edge: &Server, name: &str) -> Reply {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_byte_is_the_same_at_both_edges() {
+async fn every_byte_is_the_same_at_the_origin_and_both_edges() {
     let cluster = two_edges().await;
     let key = cluster.manager.key("publish.key");
     assert_eq!(vod(&cluster.origin, &key, "film", clip()).await.status, 200);
@@ -74,6 +80,10 @@ async fn every_byte_is_the_same_at_both_edges() {
             for uri in common {
                 let (one, two) = both(&uri).await;
                 assert!(one == two, "{stream}/{uri} differs");
+                assert!(
+                    one == origin(&cluster, &format!("{stream}/{uri}")).await.body,
+                    "{stream}/{uri} is not the origin's"
+                );
             }
         }
     }

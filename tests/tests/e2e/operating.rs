@@ -97,6 +97,14 @@ async fn a_stop_lets_downloads_finish_and_a_restart_keeps_recordings_and_account
     assert!(try_get(&format!("{}/health", server.base())).await.is_none(), "nobody listens any more");
 
     server.start_again().await;
+    let request = client().get(format!("{}/v1/admin/accounts", server.base())).bearer_auth(server.key("admin.key"));
+    let accounts = send(request).await.json();
+    let mine =
+        accounts["accounts"].as_array().unwrap().iter().find(|account| account["session"] == viewer.session.as_str());
+    let mine = mine.unwrap_or_else(|| panic!("the account is lost: {accounts}"));
+    assert_eq!(mine["ended"], "shutdown");
+    let bytes = (mine["edge_media_bytes"].as_u64().unwrap(), mine["edge_other_bytes"].as_u64().unwrap());
+    assert_eq!(bytes, viewer.counted(), "what left before and while the server stopped");
     let again = eventually("the recording is back", PATIENCE, async || {
         let reply = viewer.get("v0.m3u8").await;
         (reply.status == 200).then_some(reply)
@@ -107,13 +115,6 @@ async fn a_stop_lets_downloads_finish_and_a_restart_keeps_recordings_and_account
     for segment in &again.segments[..2] {
         assert!(!viewer.good(&segment.uri).await.body.is_empty());
     }
-    let request = client().get(format!("{}/v1/admin/accounts", server.base())).bearer_auth(server.key("admin.key"));
-    let accounts = send(request).await.json();
-    let mine =
-        accounts["accounts"].as_array().unwrap().iter().find(|account| account["session"] == viewer.session.as_str());
-    let media = mine.and_then(|account| account["edge_media_bytes"].as_u64());
-    let under_way: u64 = media.expect("the account is there");
-    assert!(under_way > 0, "what left before the stop was lost: {accounts}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
