@@ -24,7 +24,7 @@ export interface Timeline {
 /** Within this distance of the live position a viewer counts as live. */
 export const LIVE_SLACK_S = 3;
 /** Further behind than this, somebody who wanted to be live is taken back there. */
-const JUMP_S = 5;
+const JUMP_S = 3;
 const SEEKABLE_S_MIN = 10;
 
 export function timeline(p: Positions): Timeline {

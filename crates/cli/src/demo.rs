@@ -36,6 +36,7 @@ struct Ready {
 /// Runs until a signal.
 pub async fn run(args: Args) -> Result<()> {
     log::start(log::Format::Text, "warn");
+    let mut stop = std::pin::pin!(serve::stop_signal()?);
     // A demo leaves nothing behind.
     let data =
         tempfile::Builder::new().prefix("trellis-demo-").tempdir().context("cannot make a temporary directory")?;
@@ -44,8 +45,6 @@ pub async fn run(args: Args) -> Result<()> {
     config.manager.default_open = true;
     let server = Server::start(&config).await?;
     let mut publisher = channel::start(&server, STREAM, args.clock)?;
-    // One wait for both: a signal between two would go unheard.
-    let mut stop = std::pin::pin!(serve::stop_signal());
     tokio::select! {
         ready = ready(&server) => ready?,
         ended = &mut publisher => bail!("the channel could not be published: {}", channel::why(ended)),

@@ -63,10 +63,10 @@ pub async fn run(args: Args) -> Result<()> {
     };
     eprintln!("publishing to {}/watch/{}", args.to.trim_end_matches('/'), args.stream);
     let stop = CancellationToken::new();
-    let signal = stop.clone();
+    let (signal, cancel) = (serve::stop_signal()?, stop.clone());
     tokio::spawn(async move {
-        serve::stop_signal().await;
-        signal.cancel();
+        signal.await;
+        cancel.cancel();
     });
     let line = progress_line();
     let done = publish(&options, stop, |progress| line.set_message(words(&progress))).await?;

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use anyhow::Result;
+use tokio::signal::unix::{SignalKind, signal};
 use trellis_server::Server;
 use trellis_server::config::{Config, Role};
 
@@ -42,6 +43,7 @@ fn role(text: &str) -> Result<Role, String> {
 /// Serves until a signal.
 pub async fn run(args: Args) -> Result<()> {
     log::start(args.log_format, "info");
+    let stop = stop_signal()?;
     let flags = flags(&args);
     let config = Config::load(args.config.as_deref(), std::env::vars().chain(flags))?;
     let server = Server::start(&config).await?;
@@ -53,7 +55,7 @@ pub async fn run(args: Args) -> Result<()> {
         tracing::info!("watch page: {scheme}://{}/watch/STREAM", server.address());
         tracing::info!("publish with: trellis publish INPUT --stream STREAM --to {scheme}://{}", server.address());
     }
-    stop_signal().await;
+    stop.await;
     tracing::info!("stopping: answers in flight may finish");
     server.stop().await;
     Ok(())
@@ -67,15 +69,14 @@ fn flags(args: &Args) -> impl Iterator<Item = (String, String)> {
     [role, listen, data].into_iter().flatten()
 }
 
-/// SIGINT or SIGTERM.
-pub async fn stop_signal() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
-        let _ = tokio::signal::ctrl_c().await;
-        return;
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
-    }
+/// Resolves at SIGINT or SIGTERM. Signals count from this call on, not from the first wait.
+pub fn stop_signal() -> Result<impl Future<Output = ()>> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
 }

@@ -52,10 +52,13 @@ export class Screen {
     if ((await tryPlay(this.video)) !== "refused") return this.look(false);
     const wasMuted = this.video.muted;
     this.video.muted = true;
-    this.mutedByBrowser = !wasMuted;
+    // A second call that overlaps finds the video muted already, by the first: what that one knew must stay.
+    if (!wasMuted) this.mutedByBrowser = true;
     this.blocked = (await tryPlay(this.video)) === "refused";
-    if (this.blocked) this.video.muted = wasMuted;
-    if (this.blocked) this.mutedByBrowser = false;
+    if (this.blocked && !wasMuted) {
+      this.video.muted = false;
+      this.mutedByBrowser = false;
+    }
     this.look(false);
   }
 

@@ -1,3 +1,5 @@
+//! Does the timeline know what its tables say, whatever order and gaps they come in?
+
 use bytes::Bytes;
 use proptest::prelude::*;
 use trellis_proto::{EndReason, Mode, RunId, Table};
