@@ -177,26 +177,27 @@ impl Roles {
         self.edge.as_ref().is_none_or(|edge| edge.is_ready())
     }
 
-    /// The busy paths by hand, the rest through the router.
+    /// The busy paths by hand, the rest through the router. What is rare is boxed: this future is moved for every
+    /// request, and would otherwise be as large as its largest branch.
     async fn route(&self, request: Request<Incoming>) -> Reply {
         let path = request.uri().path();
         let ask =
             |name| Ask { method: request.method(), name, query: request.uri().query(), headers: request.headers() };
         if let (Some(edge), Some(rest)) = (&self.edge, path.strip_prefix("/v/")) {
-            return match rest.split_once("/s/").and_then(|(ticket, rest)| Some((ticket, rest.split_once('/')?))) {
-                Some((ticket, (stream, name))) => edge.serve_viewer(ticket, stream, ask(name)).await,
+            return match viewer_path(rest) {
+                Some((ticket, stream, name)) => edge.serve_viewer(ticket, stream, ask(name)).await,
                 None => nothing_here(),
             };
         }
         if let (Some(origin), Some((stream, name))) =
             (&self.origin, path.strip_prefix("/origin/s/").and_then(|r| r.split_once('/')))
         {
-            return origin.serve(stream, ask(name), request.headers()).await;
+            return Box::pin(origin.serve(stream, ask(name), request.headers())).await;
         }
         if let (Some(edge), Some((stream, name))) =
             (&self.edge, path.strip_prefix("/s/").and_then(|r| r.split_once('/')))
         {
-            return edge.serve_edge(stream, ask(name), request.headers()).await;
+            return Box::pin(edge.serve_edge(stream, ask(name), request.headers())).await;
         }
         if let (Some(manager), Some(stream)) = (&self.manager, join_path(path))
             && request.method() == Method::POST
@@ -208,7 +209,7 @@ impl Roles {
             "/health" => text(StatusCode::OK, "ok\n"),
             "/ready" if self.is_ready() => text(StatusCode::OK, "ready\n"),
             "/ready" => text(StatusCode::SERVICE_UNAVAILABLE, "the manager has not been reached yet\n"),
-            _ => self.other(request).await,
+            _ => Box::pin(self.other(request)).await,
         }
     }
 
@@ -254,6 +255,13 @@ fn client() -> Result<reqwest::Client, StartError> {
         .user_agent(concat!("trellis/", env!("CARGO_PKG_VERSION")))
         .build()
         .map_err(StartError::Client)
+}
+
+/// `{ticket}/s/{stream}/{name}`.
+fn viewer_path(path: &str) -> Option<(&str, &str, &str)> {
+    let (ticket, rest) = path.split_once('/')?;
+    let (stream, name) = rest.strip_prefix("s/")?.split_once('/')?;
+    Some((ticket, stream, name))
 }
 
 fn join_path(path: &str) -> Option<&str> {

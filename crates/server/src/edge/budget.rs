@@ -27,12 +27,13 @@ impl Budget {
     }
 
     /// Grants `len` bytes and says how long to wait before they may leave.
-    pub fn take(&self, len: usize) -> Duration {
-        self.take_at(self.epoch.elapsed().as_nanos() as u64, len)
+    pub fn take(&self, now: Instant, len: usize) -> Duration {
+        self.take_at(now.saturating_duration_since(self.epoch).as_nanos() as u64, len)
     }
 
     fn take_at(&self, now_ns: u64, len: usize) -> Duration {
-        let cost = (len as u128 * 1_000_000_000 / u128::from(self.bytes_per_second)) as u64;
+        // Exact up to 18 GB at once, and pieces are far smaller.
+        let cost = (len as u64).saturating_mul(1_000_000_000) / self.bytes_per_second;
         let start = |paid: u64| paid.max(now_ns);
         let paid = self
             .paid_until

@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use metrics::Counter;
 use tokio::time::Sleep;
@@ -55,7 +55,8 @@ impl Meter for Out {
             return Poll::Ready(());
         }
         let Some(budget) = &self.budget else { return Poll::Ready(()) };
-        let delay = budget.take(len).max(self.visit.session().pace(len));
+        let now = Instant::now();
+        let delay = budget.take(now, len).max(self.visit.session().pace(now, len));
         // A timer is not finer than this, and the debt carries over to the next piece.
         if delay < Duration::from_millis(1) {
             return Poll::Ready(());

@@ -4,9 +4,10 @@
 //! Invariant: the rates of open sessions never add up to more than the edge's capacity.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher, DefaultHasher, Hasher, RandomState};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -17,13 +18,20 @@ use super::budget::Budget;
 use crate::cluster_api::{Usage, UsageEnd};
 use crate::shelf::unix_ms;
 
+/// Hashes the front of a ticket, which is its session id: that tells tickets apart, and is a ninth of the text. Only
+/// tickets that were signed become keys, so nobody chooses ids that collide.
+#[derive(Default)]
+struct ByFront(RandomState);
+
+struct FrontHasher(DefaultHasher);
+
 /// All sessions of an edge.
 pub struct Sessions {
     edge: String,
     capacity_bps: u64,
     idle: Duration,
     /// By ticket, as it stands in the URL: the path every request takes.
-    by_ticket: RwLock<HashMap<Box<str>, Arc<Session>>>,
+    by_ticket: RwLock<HashMap<Box<str>, Arc<Session>, ByFront>>,
     tally: Mutex<Tally>,
 }
 
@@ -97,8 +105,8 @@ impl Session {
     }
 
     /// How long these bytes have to wait for the session's own rate.
-    pub fn pace(&self, len: usize) -> Duration {
-        self.pace.take(len)
+    pub fn pace(&self, now: Instant, len: usize) -> Duration {
+        self.pace.take(now, len)
     }
 
     /// Bytes that left for it.
@@ -266,6 +274,24 @@ impl Sessions {
     }
 }
 
+impl BuildHasher for ByFront {
+    type Hasher = FrontHasher;
+
+    fn build_hasher(&self) -> FrontHasher {
+        FrontHasher(self.0.build_hasher())
+    }
+}
+
+impl Hasher for FrontHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.write(&bytes[..bytes.len().min(TICKET_FRONT)]);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0.finish()
+    }
+}
+
 impl Session {
     fn usage(&self) -> Usage {
         Usage {
@@ -307,6 +333,8 @@ fn new_session(ticket: Ticket) -> Session {
     }
 }
 
+/// Version, kind and session id, in base64.
+const TICKET_FRONT: usize = 24;
 /// Marks a session that has not had its place yet; no edge says this of itself.
 const NEVER_OPENED: UsageEnd = UsageEnd::EdgeLost;
 /// Most usage records in one report.

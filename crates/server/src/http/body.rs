@@ -29,7 +29,8 @@ pub struct Body {
 type ByteStream = Pin<Box<dyn Stream<Item = Result<Bytes, std::io::Error>> + Send>>;
 
 enum Source {
-    Pieces(VecDeque<Bytes>),
+    /// The first apart, for most answers are of one piece and need no list.
+    Pieces(Option<Bytes>, VecDeque<Bytes>),
     Stream(ByteStream, Option<u64>),
     Router(axum::body::Body),
 }
@@ -42,12 +43,13 @@ impl Body {
 
     /// Bytes that are at hand.
     pub fn full(bytes: Bytes) -> Self {
-        Self::pieces(VecDeque::from([bytes]))
+        let first = Some(bytes).filter(|bytes| !bytes.is_empty());
+        Self { source: Source::Pieces(first, VecDeque::new()), meter: None, held: None }
     }
 
     /// Several runs of bytes at hand, sent one after another.
-    pub fn pieces(pieces: VecDeque<Bytes>) -> Self {
-        Self { source: Source::Pieces(pieces), meter: None, held: None }
+    pub fn pieces(mut pieces: VecDeque<Bytes>) -> Self {
+        Self { source: Source::Pieces(pieces.pop_front(), pieces), meter: None, held: None }
     }
 
     /// Bytes still to come; `len` when it is known.
@@ -103,13 +105,15 @@ impl http_body::Body for Body {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.held.is_none() && matches!(&self.source, Source::Pieces(pieces) if pieces.is_empty())
+        self.held.is_none() && matches!(&self.source, Source::Pieces(None, rest) if rest.is_empty())
     }
 
     fn size_hint(&self) -> SizeHint {
         let held = self.held.as_ref().map_or(0, |piece| piece.len() as u64);
         match &self.source {
-            Source::Pieces(pieces) => SizeHint::with_exact(held + pieces.iter().map(|p| p.len() as u64).sum::<u64>()),
+            Source::Pieces(first, rest) => {
+                SizeHint::with_exact(held + first.iter().chain(rest).map(|piece| piece.len() as u64).sum::<u64>())
+            }
             Source::Stream(_, Some(len)) => SizeHint::with_exact(held + len),
             Source::Stream(_, None) => SizeHint::default(),
             Source::Router(body) => http_body::Body::size_hint(body),
@@ -120,7 +124,7 @@ impl http_body::Body for Body {
 impl Source {
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, axum::BoxError>>> {
         match self {
-            Self::Pieces(pieces) => Poll::Ready(pieces.pop_front().map(Ok)),
+            Self::Pieces(first, rest) => Poll::Ready(first.take().or_else(|| rest.pop_front()).map(Ok)),
             Self::Stream(stream, len) => {
                 let item = std::task::ready!(stream.as_mut().poll_next(cx));
                 if let (Some(Ok(piece)), Some(len)) = (&item, len) {
@@ -145,7 +149,11 @@ impl Source {
     /// Returns the unsent tail of a piece. Only metered sources split, and they are never a router's.
     fn put_back(&mut self, rest: Bytes) {
         match self {
-            Self::Pieces(pieces) => pieces.push_front(rest),
+            Self::Pieces(first, later) => {
+                if let Some(second) = first.replace(rest) {
+                    later.push_front(second);
+                }
+            }
             Self::Stream(stream, len) => {
                 if let Some(len) = len {
                     *len += rest.len() as u64;

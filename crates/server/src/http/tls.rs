@@ -34,6 +34,7 @@ pub fn load(tls: &Tls) -> Result<Arc<ServerConfig>, TlsError> {
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     // Full-size records are cheapest; the first bytes of a playlist fit one packet anyway.
     config.max_fragment_size = None;
-    config.ignore_client_order = true;
+    // A client knows best whether its hardware does AES.
+    config.ignore_client_order = false;
     Ok(Arc::new(config))
 }

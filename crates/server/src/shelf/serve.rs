@@ -39,7 +39,7 @@ pub struct Served {
     pub media: bool,
 }
 
-/// Answers one request.
+/// Answers one request. What may wait is boxed, for what does not is most and should move little.
 pub async fn serve(shelf: &Arc<Shelf>, ask: Ask<'_>, stop: &Stop) -> Served {
     let other = |reply| Served { reply, media: false };
     if ask.method != Method::GET && ask.method != Method::HEAD {
@@ -55,11 +55,11 @@ pub async fn serve(shelf: &Arc<Shelf>, ask: Ask<'_>, stop: &Stop) -> Served {
     }
     let mut steps = ask.name.split('/');
     let reply = match (steps.next(), steps.next(), steps.next(), steps.next()) {
-        (Some("index.m3u8"), None, ..) => multivariant(shelf, stop).await,
+        (Some("index.m3u8"), None, ..) => Box::pin(multivariant(shelf, stop)).await,
         (Some("state.json"), None, ..) => json(StatusCode::OK, &state(shelf)),
         (Some("feed"), None, ..) => follow(shelf, ask.query, stop),
         (Some(name), None, ..) => match name.strip_suffix(".m3u8").map(str::parse) {
-            Some(Ok(name)) => media_playlist(shelf, name, ask.query, stop).await,
+            Some(Ok(name)) => Box::pin(media_playlist(shelf, name, ask.query, stop)).await,
             _ => not_found(),
         },
         (Some(run), Some(rendition), Some(file), None) => match (run.parse(), rendition.parse(), File::parse(file)) {
@@ -183,7 +183,7 @@ impl File {
 
 async fn object(shelf: &Arc<Shelf>, run: RunId, name: RenditionName, file: File, ask: Ask<'_>, stop: &Stop) -> Reply {
     let found = match find(shelf, run, name, file) {
-        Found::Next => match patiently(next(shelf, run, name, file), BLOCKED_PART, stop).await.flatten() {
+        Found::Next => match Box::pin(patiently(next(shelf, run, name, file), BLOCKED_PART, stop)).await.flatten() {
             Some(keys) => keys,
             None => return not_found(),
         },
@@ -192,7 +192,7 @@ async fn object(shelf: &Arc<Shelf>, run: RunId, name: RenditionName, file: File,
     };
     let objects: Option<Vec<_>> = found.into_iter().map(|(key, size)| shelf.object(key, size)).collect();
     match objects {
-        Some(objects) => media_reply(&objects, file, (run, name), ask),
+        Some(objects) => media_reply(&objects, file, ask),
         None => not_found(),
     }
 }
@@ -238,14 +238,13 @@ async fn next(shelf: &Shelf, run: RunId, name: RenditionName, file: File) -> Opt
     }
 }
 
-fn media_reply(objects: &[Arc<Object>], file: File, of: (RunId, RenditionName), ask: Ask<'_>) -> Reply {
+fn media_reply(objects: &[Arc<Object>], file: File, ask: Ask<'_>) -> Reply {
     let now_s = (unix_ms() / 1000) as u32;
     objects.iter().for_each(|object| object.touch(now_s));
     let size: usize = objects.iter().map(|object| object.size()).sum();
-    // Identity is content: an id is never reused, so the name itself is a strong validator.
-    let etag = etag(file, of);
+    let etag = etag(ask.name);
     if ask.headers.get(IF_NONE_MATCH).is_some_and(|seen| seen.as_bytes() == etag.as_bytes()) {
-        return dressed(Response::new(Body::empty()), StatusCode::NOT_MODIFIED, file, etag);
+        return dressed(Body::empty(), StatusCode::NOT_MODIFIED, file, etag);
     }
     let range = ask.headers.get(RANGE).and_then(|value| value.to_str().ok());
     let (status, range) = match wanted(range, size) {
@@ -259,7 +258,7 @@ fn media_reply(objects: &[Arc<Object>], file: File, of: (RunId, RenditionName), 
     };
     let content_range = (status == StatusCode::PARTIAL_CONTENT)
         .then(|| ascii(format!("bytes {}-{}/{size}", range.start, range.end - 1)));
-    let mut reply = dressed(Response::new(body(objects, range)), status, file, etag);
+    let mut reply = dressed(body(objects, range), status, file, etag);
     if let Some(value) = content_range {
         reply.headers_mut().insert(CONTENT_RANGE, value);
     }
@@ -268,6 +267,12 @@ fn media_reply(objects: &[Arc<Object>], file: File, of: (RunId, RenditionName), 
 
 /// The bytes: at once when they are all here, else as they arrive.
 fn body(objects: &[Arc<Object>], range: Range<usize>) -> Body {
+    // A part or an init segment: one object, nearly always whole.
+    if let [object] = objects
+        && let Some(whole) = object.whole()
+    {
+        return Body::full(whole.slice(range));
+    }
     let mut start = 0;
     let wanted: Vec<_> = objects
         .iter()
@@ -288,9 +293,11 @@ fn body(objects: &[Arc<Object>], range: Range<usize>) -> Body {
     }
 }
 
-fn dressed(mut reply: Reply, status: StatusCode, file: File, etag: HeaderValue) -> Reply {
+fn dressed(body: Body, status: StatusCode, file: File, etag: HeaderValue) -> Reply {
+    let mut reply = Response::new(body);
     *reply.status_mut() = status;
     let headers = reply.headers_mut();
+    headers.reserve(HEADERS_USUAL);
     let kind = if file == File::Init { "video/mp4" } else { "video/iso.segment" };
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=31536000, immutable"));
@@ -299,16 +306,17 @@ fn dressed(mut reply: Reply, status: StatusCode, file: File, etag: HeaderValue) 
     reply
 }
 
-fn etag(file: File, (run, name): (RunId, RenditionName)) -> HeaderValue {
-    ascii(match file {
-        File::Init => format!("\"{run}-{name}\""),
-        File::Segment(number) => format!("\"{run}-{name}-s{number}\""),
-        File::Part(number) => format!("\"{run}-{name}-p{number}\""),
-    })
+/// Identity is content: an object has one name and a name is never reused, so it is itself a strong validator.
+fn etag(name: &str) -> HeaderValue {
+    let mut text = String::with_capacity(name.len() + 2);
+    text.push('"');
+    text.push_str(name);
+    text.push('"');
+    ascii(text)
 }
 
 fn ascii(text: String) -> HeaderValue {
-    HeaderValue::from_maybe_shared(Bytes::from(text)).expect("digits, letters and quotes are a header value")
+    HeaderValue::from_maybe_shared(Bytes::from(text)).expect("digits, letters, slashes and quotes are a header value")
 }
 
 fn playlist_reply(text: Bytes) -> Reply {
@@ -337,6 +345,8 @@ async fn patiently<T>(ready: impl Future<Output = T>, limit: Duration, stop: &St
     }
 }
 
+/// Those of a media answer with those of CORS: room for them is made once.
+const HEADERS_USUAL: usize = 10;
 /// A stream that is being fetched for its first viewer has its tables by then.
 const FIRST_TABLES: Duration = Duration::from_secs(4);
 /// RFC 8216bis §6.2.5.2: a blocked playlist fails after three target durations; we take a live stream's longest.
