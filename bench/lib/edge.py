@@ -4,20 +4,15 @@ The edge paces each viewer at twice its ticket's rate, so the load is spread ove
 in life: each request comes from the next of SESSIONS, and none of them is ever near its pace.
 """
 
-import json
-import os
-import pathlib
 import re
 import statistics
 import subprocess
 import time
 import urllib.request
 
-from . import cpu, world
+from . import cpu, load, world
 
 SESSIONS = 4096
-CONNECTIONS = 16
-LOAD = pathlib.Path(__file__).resolve().parents[1] / "load"
 #: Bytes, what it is, and the least nginx/Trellis.
 SIZES = {
     False: [(1_000_000, "1 MB segment", 1.3), (100_000, "100 kB part", 1.0), (1_000, "1 kB audio part", 1.2)],
@@ -75,30 +70,23 @@ def alternate(w, servers, names, mean, options, tls):
         # As many requests in turn as there are places; for nginx as many, so that the load generator does the same.
         lines = [f"{prefixes[i % len(prefixes)]}/{names[i % len(names)]}" for i in range(SESSIONS)]
         (w.dir / f"{name}.paths").write_text("\n".join(lines) + "\n")
-        load(w, servers, name, 2, tls)
+        drive(w, servers, name, 2, tls)
     for pair in range(options.pairs):
         for name in list(servers)[:: 1 if pair % 2 else -1]:
-            used, requests, micros = load(w, servers, name, options.seconds, tls)
-            gbit = requests * mean * 8 / 1e9
-            costs[name].append(used / gbit)
-            rates[name].append({"cpu_s": used, "requests": requests, "wall_s": micros / 1e6})
+            used, told = drive(w, servers, name, options.seconds, tls)
+            costs[name].append(used / (told["requests"] * mean * 8 / 1e9))
+            rates[name].append({"cpu_s": used, "requests": told["requests"], "wall_s": told["micros"] / 1e6})
     ratio = [nginx / trellis for nginx, trellis in zip(costs["nginx"], costs["trellis"])]
     return {"nginx": cpu.spread(costs["nginx"]), "trellis": cpu.spread(costs["trellis"]), "ratio": cpu.spread(ratio), "runs": rates}
 
 
-def load(w, servers, name, seconds, tls):
+def drive(w, servers, name, seconds, tls):
+    """CPU seconds the server used, and the requests it answered."""
     pid, url, _ = servers[name]
-    env = {**os.environ, "OPENSSL_CONF": str(client_config(w))} if tls else None
-    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{round(seconds)}s",
-               "-s", LOAD / "rotate.lua", url, "--", w.dir / f"{name}.paths"]
     before = cpu.seconds(pid)
-    run = subprocess.run(cpu.pinned(cpu.LOAD_CPU, command), capture_output=True, text=True, env=env, check=True)
+    told = load.run(w, "rotate.lua", url, w.dir / f"{name}.paths", seconds=seconds, tls=tls)
     time.sleep(0.1)
-    used = cpu.seconds(pid) - before
-    told = json.loads(run.stdout.strip().splitlines()[-1])
-    if told["errors"] or not told["requests"]:
-        raise SystemExit(f"{name}: not every request was answered: {told}")
-    return used, told["requests"], told["micros"]
+    return cpu.seconds(pid) - before, told
 
 
 def ready(head):
@@ -168,14 +156,6 @@ def tls_config(w):
     return f'[tls]\ncert = "{cert}"\nkey = "{key}"\n'
 
 
-def client_config(w):
-    """Makes wrk offer one cipher, so that both servers use it."""
-    file = w.dir / "openssl.cnf"
-    file.write_text("openssl_conf = conf\n[conf]\nssl_conf = ssl\n[ssl]\nsystem_default = tls\n[tls]\n"
-                    "MinProtocol = TLSv1.3\nCiphersuites = TLS_AES_128_GCM_SHA256\n")
-    return file
-
-
 def check_cipher(url):
     run = subprocess.run(["openssl", "s_client", "-connect", url.split("//")[1], "-ciphersuites", "TLS_AES_128_GCM_SHA256", "-brief"],
                          stdin=subprocess.DEVNULL, capture_output=True, text=True)
@@ -195,4 +175,4 @@ def scheme(tls):
 
 def title(tls):
     how = "HTTP/1.1 over TLS 1.3, AES-128-GCM" if tls else "HTTP/1.1"
-    return f"CPU seconds per Gbit of body, {how}, {CONNECTIONS} connections kept alive: median [range]"
+    return f"CPU seconds per Gbit of body, {how}, {load.CONNECTIONS} connections kept alive: median [range]"
