@@ -35,7 +35,7 @@ const commands = {
   open: async ({ url }) => void (await page.goto(url, { waitUntil: "domcontentloaded" })),
   eval: ({ js }) => evaluate(js),
   wait: ({ js, ms }) => until(() => evaluate(js), ms),
-  frame: ({ js, ms }) => until(() => page.frames()[1]?.evaluate(js), ms),
+  frame: ({ js, ms }) => until(() => page.frames()[1]?.evaluate(js).catch(whileLoading), ms),
   click: async ({ selector }) => void (await page.click(selector)),
   hover: async ({ selector }) => void (await page.hover(selector)),
   screenshot: async ({ path }) => void (await page.screenshot({ path })),
@@ -51,6 +51,11 @@ async function evaluate(expression) {
   const { result, exceptionDetails } = await debug.send("Runtime.evaluate", { expression, returnByValue: true, awaitPromise: true });
   if (exceptionDetails) throw new Error(exceptionDetails.exception?.description ?? exceptionDetails.text);
   return result.value;
+}
+
+/** A frame that is looked at while its document is being replaced has nothing to say yet. */
+function whileLoading(error) {
+  if (!/context was destroyed|frame was detached/i.test(error.message)) throw error;
 }
 
 async function until(look, ms) {
