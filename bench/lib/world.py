@@ -20,6 +20,8 @@ from . import cpu
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 STREAM = "film"
+#: Set in a bench that runs in a network of its own.
+APART = "BENCH_APART"
 
 
 class World:
@@ -201,8 +203,16 @@ def free_port():
         return s.getsockname()[1]
 
 
+def run_apart(congestion):
+    """Starts the bench over in a network of its own with this congestion control; the system's stays as it is."""
+    script = 'ip link set lo up && echo "$0" > /proc/sys/net/ipv4/tcp_congestion_control && exec "$@"'
+    command = ["unshare", "--net", "sh", "-c", script, congestion, sys.executable, *sys.argv]
+    os.execvpe(command[0], command, {**os.environ, APART: "1"})
+
+
 def machine():
     """What it ran on, for the results' sake."""
     info = pathlib.Path("/proc/cpuinfo").read_text()
     model = next((line.split(":")[1].strip() for line in info.splitlines() if line.startswith("model name")), platform.machine())
-    return {"cpu": model, "cpus": os.cpu_count(), "kernel": platform.release(), "load": os.getloadavg()}
+    return {"cpu": model, "cpus": os.cpu_count(), "kernel": platform.release(), "load": os.getloadavg(),
+            "congestion": pathlib.Path("/proc/sys/net/ipv4/tcp_congestion_control").read_text().strip()}
