@@ -182,6 +182,9 @@ impl Config {
         if alone && self.manager_url.is_none() {
             return invalid("this role needs `manager_url`, e.g. manager_url = \"http://10.0.0.1:8080\"");
         }
+        if self.server_key.as_ref().is_some_and(|key| key.trim().len() < SERVER_KEY_BYTES_MIN) {
+            return invalid("`server_key` must have at least 16 characters; leave it out where the manager runs");
+        }
         if alone && self.server_key.is_none() {
             return invalid(
                 "this role needs `server_key`: the content of `server.key` in the manager's data directory (or TRELLIS_SERVER_KEY)",
@@ -218,6 +221,8 @@ impl Config {
     }
 }
 
+/// Must not be guessable by trying.
+const SERVER_KEY_BYTES_MIN: usize = 16;
 const SECTIONS: [&str; 4] = ["MANAGER", "ORIGIN", "EDGE", "TLS"];
 /// Top-level keys that begin like a section.
 const TOP_LEVEL: [&str; 1] = ["MANAGER_URL"];

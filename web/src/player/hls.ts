@@ -12,7 +12,8 @@ const SETTINGS: Partial<HlsConfig> = {
   lowLatencyMode: true, // the distance to live is the playlist's PART-HOLD-BACK
   maxLiveSyncPlaybackRate: 1.08, // catches up half a second in six; with pitch kept, nobody hears it
   liveSyncOnStallIncrease: 0.5, // after a stall stay a little further back; a guess
-  backBufferLength: 30,
+  // backBufferLength stays as it is, the browser's own bound: with 30 s, hls.js 1.7.4 after removing what was played
+  // sometimes asked for no further part at a segment's end, and the picture froze for seconds.
   maxBufferLength: 20, // recordings: enough to ride out a bad moment,
   maxMaxBufferLength: 30, // and no more: what is fetched and never seen costs the operator all the same
   capLevelToPlayerSize: true,

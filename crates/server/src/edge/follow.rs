@@ -200,7 +200,9 @@ async fn follow_once(
     *upstream.lock().unwrap_or_else(PoisonError::into_inner) = Some(base.clone());
     let after = shelf.upgrade().and_then(|shelf| position(&shelf));
     let path = after.map_or("feed".into(), |(run, part)| format!("feed?after={run}.{part}"));
-    let mut response = inner.get(&base, stream, &path).send().await.map_err(reqwest::Error::without_url)?;
+    let asked = inner.get(&base, stream, &path).send();
+    let answered = tokio::time::timeout(KEEP_ALIVE * 3, asked).await.map_err(|_| Lost::Silent)?;
+    let mut response = answered.map_err(reqwest::Error::without_url)?;
     if response.status() != http::StatusCode::OK {
         return Err(Lost::Status(response.status()));
     }

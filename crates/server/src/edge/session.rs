@@ -253,7 +253,7 @@ impl Sessions {
         };
         let mut sessions = self.all();
         sessions.retain(due);
-        sessions.sort_by_key(|session| session.life().ended.is_none());
+        sessions.sort_by_cached_key(|session| session.life().ended.is_none());
         sessions.iter().take(USAGE_MAX).map(|session| session.usage()).collect()
     }
 

@@ -63,7 +63,6 @@ pub enum RunError {
 impl Run {
     /// Nothing is known yet.
     pub fn new(origin: Arc<Origin>, channel: Arc<Channel>, mode: Mode, options: packager::Options) -> Self {
-        channel.runs.fetch_add(1, Ordering::SeqCst);
         Self {
             origin,
             channel,
@@ -165,6 +164,8 @@ impl Run {
             self.channel.shelf.put(Key { run, rendition: index as u8, item: Item::Init }, Object::ready(init));
         }
         let msn = catalogue.first_msn;
+        // From here on there is a newer run: a grace time that ticks for the one before is none of its business.
+        self.channel.runs.fetch_add(1, Ordering::SeqCst);
         self.apply(Table::Catalogue(catalogue.clone()), signed)?;
         self.started = Some(Started { catalogue, recording, msn, index: 0 });
         Ok(())
