@@ -136,9 +136,9 @@ const DRAIN: Duration = Duration::from_secs(10);
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// The same for the head of a request.
 const HEADER_TIME: Duration = Duration::from_secs(30);
-/// Plain bytes that are encrypted at once. With rustls's own 64 KiB a full write is a little longer than the 64 KiB the
-/// kernel sends in one piece; under BBR, which paces every piece, a segment then cost half again the CPU. Twice this
-/// gained a tenth more, and would be held for every viewer who reads slowly.
+/// Plain bytes that are encrypted at once: a part of ordinary length, so that it leaves in one write. With rustls's own
+/// 64 KiB a full write is a little longer than the 64 KiB the kernel sends in one piece, and under BBR, which paces
+/// every piece, a segment then cost a third more CPU.
 const TLS_BUFFER_BYTES: usize = 128 * 1024;
 /// Largest request head.
 const HEADER_BYTES_MAX: usize = 32 * 1024;
