@@ -4,6 +4,11 @@
 
 extern crate alloc;
 
+pub mod cluster;
+pub mod limits;
 pub mod manager;
+pub mod outbox;
+pub mod peer;
+pub mod seeded;
 pub mod time;
 pub mod trust;

@@ -10,6 +10,7 @@ extern crate alloc;
 pub mod catalogue;
 pub mod descriptor;
 pub mod end;
+pub mod frame;
 #[cfg(any(test, feature = "fuzz"))]
 pub mod fuzz;
 pub mod id;

@@ -8,11 +8,21 @@ use trellis_proto::{ChunkHash, Hash};
 
 /// Bytes that were checked against a signed hash. Stores, players and uploads accept nothing else.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct VerifiedChunk(Bytes);
+pub struct VerifiedChunk<P = Bytes>(P);
 
-impl VerifiedChunk {
-    /// The media bytes.
-    pub fn into_bytes(self) -> Bytes {
+impl<P> VerifiedChunk<P> {
+    /// Only [`super`] knows a way to be sure.
+    pub(super) fn vouched(payload: P) -> Self {
+        Self(payload)
+    }
+
+    /// What was checked.
+    pub fn payload(&self) -> &P {
+        &self.0
+    }
+
+    /// What was checked.
+    pub fn into_bytes(self) -> P {
         self.0
     }
 }

@@ -3,3 +3,8 @@
 
 pub mod chunk;
 pub mod table;
+pub mod verifier;
+
+pub use chunk::VerifiedChunk;
+pub use table::Distrust;
+pub use verifier::{Payload, RealCrypto, Verified, Verifier};

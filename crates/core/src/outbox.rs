@@ -1,0 +1,209 @@
+//! What is sent next, and on which link? The most pressing thing that any link can take now.
+//!
+//! Many links share one uplink, so what is handed to the network early cannot be overtaken by what is more pressing
+//! later. Therefore little is handed over: while more than the allowed bytes are under way, everything waits here,
+//! sorted. Think of a post office with one van: letters wait in trays by address, and the van takes the most urgent
+//! letter whose letterbox is not full.
+//!
+//! Invariant: a link stands in `ready` exactly when it has something to send and room for it.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+
+/// What comes first: lower before higher.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Rank {
+    /// 0 for what somebody waits for with a deadline near, 1 for what is pushed, 2 for what may be late.
+    pub class: u8,
+    /// Earlier parts first.
+    pub part: u64,
+    /// Within a part: those first on whom most others wait.
+    pub tie: u32,
+}
+
+/// How much may be under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// Bytes not acknowledged, all links together.
+    pub total: u64,
+    /// Bytes not acknowledged on one link.
+    pub link: u64,
+    /// Things waiting for one link; what is beyond is not taken.
+    pub waiting: usize,
+}
+
+/// The trays.
+#[derive(Debug, Clone)]
+pub struct Outbox<K, T> {
+    room: Room,
+    links: BTreeMap<K, Tray<T>>,
+    ready: BTreeSet<(Rank, u64, K)>,
+    unsent: u64,
+    waiting_bytes: u64,
+    next: u64,
+}
+
+#[derive(Debug, Clone)]
+struct Tray<T> {
+    unsent: u64,
+    waiting: BTreeMap<(Rank, u64), (T, u32)>,
+}
+
+impl<T> Tray<T> {
+    fn head(&self) -> Option<(Rank, u64)> {
+        self.waiting.first_key_value().map(|(key, _)| *key)
+    }
+}
+
+impl<K: Copy + Ord, T> Outbox<K, T> {
+    /// An empty one.
+    pub fn new(room: Room) -> Self {
+        Self { room, links: BTreeMap::new(), ready: BTreeSet::new(), unsent: 0, waiting_bytes: 0, next: 0 }
+    }
+
+    /// Changes how much may be under way in all.
+    pub fn set_total(&mut self, bytes: u64) {
+        self.room.total = bytes;
+    }
+
+    /// Bytes waiting here.
+    pub fn waiting_bytes(&self) -> u64 {
+        self.waiting_bytes
+    }
+
+    /// Bytes handed over and not acknowledged.
+    pub fn unsent_bytes(&self) -> u64 {
+        self.unsent
+    }
+
+    /// Bytes handed over on this link and not acknowledged.
+    pub fn unsent_of(&self, link: K) -> u64 {
+        self.links.get(&link).map_or(0, |tray| tray.unsent)
+    }
+
+    /// Things waiting for a link.
+    pub fn waiting_for(&self, link: K) -> usize {
+        self.links.get(&link).map_or(0, |tray| tray.waiting.len())
+    }
+
+    /// Takes something of so many bytes. False: too much waits for this link already.
+    pub fn push(&mut self, link: K, rank: Rank, thing: T, bytes: u32) -> bool {
+        let tray = self.links.entry(link).or_insert_with(|| Tray { unsent: 0, waiting: BTreeMap::new() });
+        if tray.waiting.len() >= self.room.waiting {
+            return false;
+        }
+        let before = tray.head();
+        tray.waiting.insert((rank, self.next), (thing, bytes));
+        self.next += 1;
+        self.waiting_bytes += u64::from(bytes);
+        self.refresh(link, before);
+        true
+    }
+
+    /// The next thing to hand over, if there is room for it; its bytes count as under way from now on.
+    pub fn pop(&mut self) -> Option<(K, T)> {
+        if self.unsent >= self.room.total {
+            return None;
+        }
+        let (rank, number, link) = *self.ready.first()?;
+        let tray = self.links.get_mut(&link).expect("a ready link has a tray");
+        let (thing, bytes) = tray.waiting.remove(&(rank, number)).expect("a ready link's head waits");
+        tray.unsent += u64::from(bytes);
+        self.unsent += u64::from(bytes);
+        self.waiting_bytes -= u64::from(bytes);
+        self.ready.remove(&(rank, number, link));
+        self.refresh(link, None);
+        Some((link, thing))
+    }
+
+    /// The host says how many bytes of this link are not acknowledged yet.
+    pub fn set_unsent(&mut self, link: K, bytes: u64) {
+        let Some(tray) = self.links.get_mut(&link) else { return };
+        let before = tray.head();
+        self.unsent = self.unsent - tray.unsent + bytes;
+        tray.unsent = bytes;
+        self.refresh(link, before);
+    }
+
+    /// Takes back what nobody wants any more. How many things that were.
+    pub fn cancel(&mut self, link: K, mut unwanted: impl FnMut(&T) -> bool) -> usize {
+        let Some(tray) = self.links.get_mut(&link) else { return 0 };
+        let before = tray.head();
+        let (mut count, mut freed) = (0, 0);
+        tray.waiting.retain(|_, (thing, bytes)| {
+            let gone = unwanted(thing);
+            count += usize::from(gone);
+            freed += if gone { u64::from(*bytes) } else { 0 };
+            !gone
+        });
+        self.waiting_bytes -= freed;
+        self.refresh(link, before);
+        count
+    }
+
+    /// Forgets a link and all that waits for it.
+    pub fn remove(&mut self, link: K) {
+        let Some(tray) = self.links.remove(&link) else { return };
+        if let Some((rank, number)) = tray.head() {
+            self.ready.remove(&(rank, number, link));
+        }
+        self.unsent -= tray.unsent;
+        self.waiting_bytes -= tray.waiting.values().map(|(_, bytes)| u64::from(*bytes)).sum::<u64>();
+    }
+
+    /// Restores the invariant for one link, whose head was `before`.
+    fn refresh(&mut self, link: K, before: Option<(Rank, u64)>) {
+        if let Some((rank, number)) = before {
+            self.ready.remove(&(rank, number, link));
+        }
+        let tray = &self.links[&link];
+        if let Some((rank, number)) = tray.head().filter(|_| tray.unsent < self.room.link) {
+            self.ready.insert((rank, number, link));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec::Vec;
+
+    fn rank(class: u8, part: u64) -> Rank {
+        Rank { class, part, tie: 0 }
+    }
+
+    fn outbox(total: u64, link: u64) -> Outbox<u32, &'static str> {
+        Outbox::new(Room { total, link, waiting: 3 })
+    }
+
+    fn drain(outbox: &mut Outbox<u32, &'static str>) -> Vec<(u32, &'static str)> {
+        core::iter::from_fn(|| outbox.pop()).collect()
+    }
+
+    #[test]
+    fn the_pressing_goes_first_and_a_full_link_waits_for_itself_only() {
+        let mut outbox = outbox(1_000, 100);
+        for (link, class, part, what) in [(1, 1, 5, "a5"), (1, 1, 4, "a4"), (2, 1, 5, "b5"), (2, 0, 9, "urgent")] {
+            assert!(outbox.push(link, rank(class, part), what, 100));
+        }
+        assert_eq!(drain(&mut outbox), [(2, "urgent"), (1, "a4")]);
+        outbox.set_unsent(2, 99);
+        assert_eq!(drain(&mut outbox), [(2, "b5")]);
+        outbox.set_unsent(1, 0);
+        assert_eq!(drain(&mut outbox), [(1, "a5")]);
+        assert_eq!((outbox.waiting_bytes(), outbox.unsent_bytes()), (0, 299));
+    }
+
+    #[test]
+    fn the_uplink_is_shared_and_bounded() {
+        let mut outbox = outbox(150, 1_000);
+        assert!(outbox.push(1, rank(1, 1), "x", 100) && outbox.push(2, rank(1, 2), "y", 100));
+        assert!(outbox.push(2, rank(1, 3), "z", 100) && outbox.push(2, rank(1, 4), "w", 100));
+        assert!(!outbox.push(2, rank(0, 0), "one too many", 100));
+        assert_eq!(drain(&mut outbox), [(1, "x"), (2, "y")]);
+        assert_eq!(outbox.cancel(2, |what| *what == "z"), 1);
+        outbox.remove(1);
+        assert_eq!(drain(&mut outbox), [(2, "w")]);
+        outbox.remove(2);
+        assert_eq!((outbox.waiting_bytes(), outbox.unsent_bytes(), outbox.pop()), (0, 0, None));
+    }
+}

@@ -1,0 +1,1 @@
+//! How frames are laid down as bytes (`spec/wire.md`).
