@@ -119,6 +119,13 @@ impl Descriptor {
         })
     }
 
+    /// Run and part number of a signed or unsigned descriptor, without looking further; None: it is none.
+    pub fn peek(message: &[u8]) -> Option<(RunId, u64)> {
+        let mut r = Reader::new(message, VERSION, Self::KIND).ok()?;
+        let run = RunId(u64::from_be_bytes(r.array().ok()?));
+        Some((run, r.varint("part", NUMBER_MAX).ok()?))
+    }
+
     /// Does it have the shape its catalogue prescribes: run, renditions, layers, chunks per layer?
     pub fn fits(&self, catalogue: &Catalogue) -> bool {
         self.run == catalogue.run
