@@ -4,13 +4,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Which of our crates each crate may depend on (ARCHITECTURE.md, "Crates and directions").
-const DIRECTIONS: [(&str, &[&str]); 6] = [
+const DIRECTIONS: [(&str, &[&str]); 7] = [
     ("proto", &[]),
     ("core", &["trellis-proto"]),
+    ("sim", &["trellis-proto", "trellis-core"]),
     ("media", &["trellis-proto"]),
     ("ingest", &["trellis-media"]),
     ("server", &["trellis-proto", "trellis-core", "trellis-media", "trellis-ingest"]),
-    ("cli", &["trellis-proto", "trellis-server", "trellis-ingest"]),
+    ("cli", &["trellis-proto", "trellis-server", "trellis-ingest", "trellis-sim"]),
 ];
 
 /// Words that may not stand in the code of a folder, and why.

@@ -1,0 +1,67 @@
+//! What does this host run? Anything with the verbs of the brain; the brain that ships is one of them.
+
+use std::time::Duration;
+
+use trellis_core::cluster;
+use trellis_core::peer::{self, Peer};
+use trellis_core::time::Instant;
+
+use crate::crypto::Crypto;
+
+/// A viewer's engine.
+pub trait PeerMachine<P> {
+    /// Something happened.
+    fn handle(&mut self, now: Instant, input: peer::Input<P>);
+    /// What is to be done now, until None.
+    fn poll(&mut self) -> Option<peer::Output<P>>;
+    /// When to say [`peer::Input::Wake`].
+    fn wake_at(&self) -> Option<Instant>;
+    /// Parts it knows and links it has: both bounded.
+    fn load(&self) -> (usize, usize);
+}
+
+/// The head of a cluster.
+pub trait ClusterMachine<P> {
+    /// Something happened.
+    fn handle(&mut self, now: Instant, input: cluster::Input<P>);
+    /// What is to be done now, until None.
+    fn poll(&mut self) -> Option<cluster::Output<P>>;
+    /// When to say [`cluster::Input::Wake`].
+    fn wake_at(&self) -> Option<Instant>;
+    /// Panics when an invariant does not hold.
+    fn check(&self);
+}
+
+/// Makes both.
+pub trait Brain<C: Crypto>: 'static {
+    /// A viewer's engine.
+    type Peer: PeerMachine<C::Payload>;
+    /// The head of a cluster.
+    type Cluster: ClusterMachine<C::Payload>;
+    /// For a viewer.
+    fn peer(config: peer::Config, verifier: C::Verifier, seed: u64, now: Instant) -> Self::Peer;
+    /// For an edge that may send so much.
+    fn cluster(budget_bps: u64, seed: u64, now: Instant) -> Self::Cluster;
+}
+
+impl<V: trellis_core::trust::Verifier> PeerMachine<V::Payload> for Peer<V> {
+    fn handle(&mut self, now: Instant, input: peer::Input<V::Payload>) {
+        Peer::handle(self, now, input);
+    }
+
+    fn poll(&mut self) -> Option<peer::Output<V::Payload>> {
+        Peer::poll(self)
+    }
+
+    fn wake_at(&self) -> Option<Instant> {
+        // One that is due already is due next: time must pass.
+        Peer::wake_at(self)
+    }
+
+    fn load(&self) -> (usize, usize) {
+        Peer::load(self)
+    }
+}
+
+/// A machine that asks to be woken at once, and again, would stop the world: the least time between two wakes.
+pub const WAKE_GAP: Duration = Duration::from_micros(100);

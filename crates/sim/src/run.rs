@@ -1,0 +1,47 @@
+//! How is a scenario run? With the payload and the brain it names.
+
+use std::time::Instant;
+
+use crate::crypto::{Crypto, Real, Simulated};
+use crate::machine::Brain;
+use crate::plain::ServerOnly;
+use crate::report::Report;
+use crate::scenario::{BrainKind, Invalid, Scenario};
+use crate::world::{Options, Outcome, Sample, World};
+
+/// Runs a scenario with a seed; `progress` hears of each simulated second.
+pub fn run(
+    scenario: &Scenario,
+    seed: u64,
+    options: Options,
+    progress: impl FnMut(&Sample),
+) -> Result<(Report, Outcome), Invalid> {
+    match scenario.is_real() {
+        true => with_payload::<Real>(scenario, seed, options, progress),
+        false => with_payload::<Simulated>(scenario, seed, options, progress),
+    }
+}
+
+fn with_payload<C: Crypto>(
+    scenario: &Scenario,
+    seed: u64,
+    options: Options,
+    progress: impl FnMut(&Sample),
+) -> Result<(Report, Outcome), Invalid> {
+    match scenario.brain {
+        BrainKind::Trellis => with_brain::<C, ServerOnly>(scenario, seed, options, progress),
+        BrainKind::ServerOnly => with_brain::<C, ServerOnly>(scenario, seed, options, progress),
+    }
+}
+
+fn with_brain<C: Crypto, B: Brain<C>>(
+    scenario: &Scenario,
+    seed: u64,
+    options: Options,
+    progress: impl FnMut(&Sample),
+) -> Result<(Report, Outcome), Invalid> {
+    let start = Instant::now();
+    let outcome = World::<C, B>::new(scenario, seed, options)?.run(progress);
+    let report = Report::new(scenario, seed, &outcome, start.elapsed().as_secs_f64());
+    Ok((report, outcome))
+}

@@ -1,0 +1,256 @@
+//! An edge as a host: runs a cluster, feeds it parts, sends what it wants sent.
+
+use std::time::Duration;
+
+use super::*;
+use trellis_core::cluster::{Event as ClusterEvent, Input, Locality, Output};
+use trellis_core::manager::redirect::Beat;
+use trellis_proto::SessionId;
+use trellis_proto::frame::ChunkId;
+
+use crate::machine::{ClusterMachine, WAKE_GAP};
+use crate::measure::Purpose;
+
+/// A manager forgets an edge that is silent for so long; edges report every second.
+pub const DEAD_AFTER: Duration = Duration::from_millis(3_500);
+
+/// One edge.
+pub(super) struct Edge<M> {
+    pub machine: M,
+    pub alive: bool,
+    pub name: String,
+    /// By link number: whose, and the flow to it.
+    pub links: Vec<Option<(ViewerIx, FlowId)>>,
+    /// By peer number: who.
+    pub peers: HashMap<u32, ViewerIx>,
+    /// Chunks asked for and not answered: who, which, urgent.
+    pub wants: HashMap<(u64, ChunkId), bool>,
+    pub wake: u64,
+    /// Chunk payload sent within this second.
+    pub second_bytes: u64,
+    pub sessions: u32,
+    pub admitted_bps_total: u64,
+    pub departures: std::collections::VecDeque<u64>,
+}
+
+impl<C: Crypto, B: Brain<C>> World<C, B> {
+    pub(super) fn open_edges(&mut self) {
+        let budget = self.scenario.budget_bps();
+        let wire = self.scenario.edge.link_bps.unwrap_or(budget);
+        let (isps, regions) = (self.scenario.net.isps.max(1), self.scenario.net.region_ms.len().max(1) as u32);
+        for number in 0..self.scenario.edge.count {
+            self.net.attach(Access::new(wire, wire.max(1_000_000_000), number % isps, number % regions));
+            self.edges.push(Edge {
+                machine: B::cluster(budget, self.seed ^ u64::from(number) << 32, self.now),
+                alive: true,
+                name: format!("edge-{number:02}"),
+                links: Vec::new(),
+                peers: HashMap::new(),
+                wants: HashMap::new(),
+                wake: u64::MAX,
+                second_bytes: 0,
+                sessions: 0,
+                admitted_bps_total: 0,
+                departures: std::collections::VecDeque::new(),
+            });
+            let input = Input::Catalogue(self.origin.catalogue.clone(), self.origin.message.clone());
+            self.to_cluster(number, input);
+            self.beat(number);
+        }
+        if self.scenario.stream.on_demand {
+            let parts = self.scenario.stream.length_s * 1e6 / f64::from(self.scenario.stream.part_us);
+            (0..parts as u64).for_each(|_| self.make_part());
+        } else {
+            self.queue.push(Instant(u64::from(self.scenario.stream.part_us)), Event::Part);
+        }
+    }
+
+    /// A part is whole, at all edges at once.
+    pub(super) fn make_part(&mut self) {
+        let made = self.origin.make();
+        self.arrivals.push(self.now.0);
+        for edge in 0..self.edges_count() {
+            if self.edges[edge as usize].alive {
+                let input = Input::Part(made.descriptor.clone(), made.message.clone(), made.chunks.clone());
+                self.to_cluster(edge, input);
+            }
+        }
+        if !self.scenario.stream.on_demand {
+            let next = (self.arrivals.len() as u64 + 1) * u64::from(self.scenario.stream.part_us);
+            self.queue.push(Instant(next), Event::Part);
+        }
+    }
+
+    /// A viewer's link stands.
+    pub(super) fn cluster_opens(&mut self, edge: u32, viewer: ViewerIx, flow: FlowId, session: SessionId) {
+        let link = self.edges[edge as usize].links.len() as u64 - 1;
+        self.edges[edge as usize].links[link as usize] = Some((viewer, flow));
+        let person = self.viewers[viewer as usize].person;
+        let locality = Locality {
+            lan: u64::from(viewer) + 1,
+            prefix: u64::from(viewer) + 1,
+            isp: person.isp + 1,
+            region: person.region + 1,
+        };
+        let max_rate_bps = 1_000_000_000;
+        self.to_cluster(edge, Input::Opened { link: LinkId(link), session, max_rate_bps, locality });
+    }
+
+    pub(super) fn edge_receives(&mut self, edge: u32, link: LinkId, frame: Frame<C::Payload>) {
+        let host = &mut self.edges[edge as usize];
+        if !host.alive || host.links.get(link.0 as usize).is_none_or(Option::is_none) {
+            return;
+        }
+        if let Frame::Want { rows, urgent } = &frame {
+            for row in rows {
+                for index in row.chunks.iter() {
+                    let id = ChunkId { part: row.part, of: row.of, index: index as u16 };
+                    host.wants.insert((link.0, id), *urgent);
+                }
+            }
+        }
+        self.to_cluster(edge, Input::Frame(link, frame));
+    }
+
+    pub(super) fn edge_unsent(&mut self, edge: u32, link: LinkId, bytes: u32) {
+        if self.edges[edge as usize].links.get(link.0 as usize).is_some_and(Option::is_some) {
+            self.to_cluster(edge, Input::Unsent(link, bytes));
+        }
+    }
+
+    /// The link broke.
+    pub(super) fn edge_loses(&mut self, edge: u32, link: LinkId) {
+        let host = &mut self.edges[edge as usize];
+        host.wants.retain(|(of, _), _| *of != link.0);
+        if host.links.get_mut(link.0 as usize).and_then(Option::take).is_some() && host.alive {
+            self.to_cluster(edge, Input::Closed(link));
+        }
+    }
+
+    pub(super) fn wake_edge(&mut self, edge: u32) {
+        let host = &mut self.edges[edge as usize];
+        if host.alive && host.wake == self.now.0 {
+            host.wake = u64::MAX;
+            self.to_cluster(edge, Input::Wake);
+        }
+    }
+
+    /// Hands something to a cluster and does what it wants.
+    pub(super) fn to_cluster(&mut self, edge: u32, input: Input<C::Payload>) {
+        self.edges[edge as usize].machine.handle(self.now, input);
+        while let Some(output) = self.edges[edge as usize].machine.poll() {
+            self.on_cluster_output(edge, output);
+        }
+        let host = &mut self.edges[edge as usize];
+        if let Some(at) = host.machine.wake_at() {
+            let at = at.max(self.now + WAKE_GAP);
+            if at.0 < host.wake {
+                host.wake = at.0;
+                self.queue.push(at, Event::EdgeWake(edge));
+            }
+        }
+    }
+
+    fn on_cluster_output(&mut self, edge: u32, output: Output<C::Payload>) {
+        match output {
+            Output::Send(link, frame) => self.edge_sends(edge, link, frame),
+            Output::Fetch(link, id) => {
+                let chunk = self.origin.chunk(id).cloned();
+                self.to_cluster(edge, Input::Fetched(link, id, chunk));
+            }
+            Output::Close(link, _) => {
+                let Some((_, flow)) = self.edges[edge as usize].links.get(link.0 as usize).copied().flatten() else {
+                    return;
+                };
+                self.edges[edge as usize].links[link.0 as usize] = None;
+                let after = self.net.drain_us(self.now, flow);
+                self.queue.push(Instant(self.now.0 + after), Event::Broken(flow));
+            }
+            Output::Event(event) => self.on_cluster_event(edge, event),
+        }
+    }
+
+    fn on_cluster_event(&mut self, edge: u32, event: ClusterEvent) {
+        let rate_bps = self.rate_bps as u64;
+        let host = &mut self.edges[edge as usize];
+        match event {
+            ClusterEvent::Admitted(link, peer, _) => {
+                host.sessions += 1;
+                host.admitted_bps_total += rate_bps;
+                if let Some((viewer, _)) = host.links.get(link.0 as usize).copied().flatten() {
+                    host.peers.insert(peer.0, viewer);
+                    self.trace.note(self.now, 101, u64::from(viewer), u64::from(peer.0));
+                }
+            }
+            ClusterEvent::Left(_, peer, _) => {
+                host.sessions = host.sessions.saturating_sub(1);
+                host.departures.push_back(self.now.0);
+                host.peers.remove(&peer.0);
+            }
+            ClusterEvent::Refused(..) | ClusterEvent::Parole(..) => {}
+            ClusterEvent::Banned(peer, _) => {
+                if let Some(viewer) = host.peers.get(&peer.0) {
+                    self.viewers[*viewer as usize].banned = true;
+                }
+            }
+        }
+    }
+
+    fn edge_sends(&mut self, edge: u32, link: LinkId, frame: Frame<C::Payload>) {
+        let Some((viewer, flow)) = self.edges[edge as usize].links.get(link.0 as usize).copied().flatten() else {
+            return;
+        };
+        let bytes = frame_bytes(&frame);
+        if let Frame::Chunk(chunk) = &frame {
+            let size = chunk.payload.size() as u64;
+            let wanted = self.edges[edge as usize].wants.remove(&(link.0, chunk.id));
+            let playing = self.viewers[viewer as usize].player.has_started();
+            let purpose = match wanted {
+                None => Purpose::Push,
+                Some(_) if !playing => Purpose::StartUp,
+                Some(true) => Purpose::Rescue,
+                Some(false) => Purpose::Pull,
+            };
+            self.tally.on_edge_chunk(purpose, size);
+            self.tally.edge_control_bytes += u64::from(bytes) - size;
+            self.edges[edge as usize].second_bytes += size;
+        } else {
+            self.tally.edge_control_bytes += u64::from(bytes);
+            self.forget_denied(edge, link, &frame);
+        }
+        let to = viewer + self.edges_count();
+        self.tell_frame("sends", edge, to, &frame);
+        self.net.send(self.now, flow, frame, bytes, &mut self.queue);
+    }
+
+    fn forget_denied(&mut self, edge: u32, link: LinkId, frame: &Frame<C::Payload>) {
+        let Frame::Deny(rows) = frame else { return };
+        for row in rows {
+            for index in row.chunks.iter() {
+                let id = ChunkId { part: row.part, of: row.of, index: index as u16 };
+                self.edges[edge as usize].wants.remove(&(link.0, id));
+            }
+        }
+    }
+
+    /// An edge tells the manager how it is.
+    pub(super) fn beat(&mut self, edge: u32) {
+        let (rate_bps, now) = (self.rate_bps as u64, self.now);
+        let viewers = u64::from(self.scenario.viewers.count);
+        let host = &mut self.edges[edge as usize];
+        while host.departures.front().is_some_and(|at| at + 60_000_000 < now.0) {
+            host.departures.pop_front();
+        }
+        // The gate is the cluster's admission, which knows what its peers give; the manager spreads viewers.
+        let beat = Beat {
+            capacity_bps: 2 * viewers * rate_bps,
+            committed_bps: u64::from(host.sessions) * rate_bps,
+            admitted_bps_total: host.admitted_bps_total,
+            sessions: host.sessions,
+            departures_per_minute: host.departures.len() as u32,
+            draining: false,
+        };
+        let known = self.manager.on_beat(now, &host.name, beat);
+        known.expect("a scenario has fewer edges than a manager takes");
+    }
+}

@@ -1,0 +1,638 @@
+//! A viewer as a host: comes, runs a peer, sends what it wants sent (or what its owner makes of it), watches, goes.
+
+use std::time::Duration;
+
+use super::*;
+use trellis_core::peer::{self, Config, Input, Output, Part, Seek, Support, UploadPolicy};
+use trellis_proto::SessionId;
+use trellis_proto::frame::{Bye, ChunkId, LayerId, PartId};
+
+use crate::machine::{PeerMachine, WAKE_GAP};
+use crate::player::Player;
+use crate::trace::Named;
+
+/// Joining over HTTP, then TCP, TLS and the WebSocket.
+const JOIN_ROUND_TRIPS: u32 = 4;
+/// A leaver that does not come to an end is ended.
+const LEAVE_US: u64 = 5_000_000;
+/// Who lost its edge asks for another within so long: all at once would be a crowd.
+const REJOIN_SPREAD_US: u64 = 30_000_000;
+/// Parts whose arrival is remembered.
+const RECENT: usize = 64;
+
+/// Where a viewer is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Stage {
+    /// Not there, or asking again later.
+    Away,
+    /// Its link is being made, or its hello not answered.
+    Joining,
+    /// Admitted.
+    In,
+    /// Handing over.
+    Leaving,
+    /// Gone for good.
+    Gone,
+}
+
+/// What came of one part so far.
+#[derive(Debug, Clone, Copy, Default)]
+struct Recent {
+    part: u64,
+    video: bool,
+    sound: bool,
+    hops: u8,
+}
+
+/// One viewer.
+pub(super) struct Viewer<M> {
+    pub person: Person,
+    pub machine: Option<M>,
+    pub stage: Stage,
+    pub edge: u32,
+    pub edge_flow: Option<FlowId>,
+    pub banned: bool,
+    /// Links to peers: the other's number, the flow to it; sorted.
+    pub peers: Vec<(u32, FlowId)>,
+    /// Links being made: the other's number, which dial.
+    pub dialling: Vec<(u32, u32)>,
+    pub player: Player,
+    rendition: u8,
+    attempt: u32,
+    first_asked: u64,
+    asked: u64,
+    admitted: Option<u64>,
+    ended: Option<u64>,
+    wake: u64,
+    recent: [Recent; RECENT],
+    given_bytes: u64,
+    taken_bytes: u64,
+    summed_up: bool,
+}
+
+/// What a viewer's session came to.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Summary {
+    /// Which viewer.
+    pub viewer: ViewerIx,
+    /// When it was let in, µs.
+    pub admitted: u64,
+    /// How long it was in, µs.
+    pub present: u64,
+    /// How long it watched, µs.
+    pub viewing: u64,
+    /// Started to play.
+    pub started: bool,
+    /// How long it stood still, µs.
+    pub stalled: u64,
+    /// How often.
+    pub stalls: u32,
+    /// Parts jumped over.
+    pub skipped: u32,
+    /// Chunk payload given to peers.
+    pub given_bytes: u64,
+    /// Chunk payload received.
+    pub taken_bytes: u64,
+    /// Its uplink, bit/s.
+    pub up_bps: u64,
+    /// Honest and not behind a firewall.
+    pub can_give: bool,
+}
+
+impl<C: Crypto, B: Brain<C>> World<C, B> {
+    /// One more who will come.
+    pub(super) fn expect(&mut self, person: Person) {
+        let number = self.viewers.len() as ViewerIx;
+        let download = self.scenario.viewers.download_bps;
+        let host = self.net.attach(Access::new(person.up_bps, download, person.isp, person.region));
+        debug_assert_eq!(host, number + self.edges_count());
+        self.viewers.push(Viewer {
+            person,
+            machine: None,
+            stage: Stage::Away,
+            edge: 0,
+            edge_flow: None,
+            banned: false,
+            peers: Vec::new(),
+            dialling: Vec::new(),
+            player: Player::new(u64::from(self.scenario.stream.part_us)),
+            rendition: person.rendition,
+            attempt: 0,
+            first_asked: person.comes_us,
+            asked: person.comes_us,
+            admitted: None,
+            ended: None,
+            wake: u64::MAX,
+            recent: [Recent { part: u64::MAX, ..Recent::default() }; RECENT],
+            given_bytes: 0,
+            taken_bytes: 0,
+            summed_up: false,
+        });
+        self.queue.push(Instant(person.comes_us), Event::Comes(number));
+    }
+
+    /// The manager sends it somewhere, or away.
+    pub(super) fn comes(&mut self, viewer: ViewerIx) {
+        let it = &mut self.viewers[viewer as usize];
+        (it.asked, it.stage) = (self.now.0, Stage::Joining);
+        self.trace.note(self.now, 102, u64::from(viewer), 0);
+        self.redirect(viewer);
+    }
+
+    fn redirect(&mut self, viewer: ViewerIx) {
+        let rate = self.rate_bps as u64;
+        match self.manager.pick(self.now, rate) {
+            Ok(name) => {
+                let edge = self.edges.iter().position(|edge| edge.name == name).expect("edges report by their names");
+                let it = &mut self.viewers[viewer as usize];
+                it.edge = edge as u32;
+                it.attempt += 1;
+                let attempt = it.attempt;
+                let way = self.net.round_trip(edge as u32, viewer + self.edges_count()) * JOIN_ROUND_TRIPS;
+                self.queue.push(self.now + way, Event::Opened(viewer, attempt));
+            }
+            Err(refusal) => self.refused(viewer, refusal.retry_after),
+        }
+    }
+
+    fn refused(&mut self, viewer: ViewerIx, retry_after: Duration) {
+        self.figures.refusals += 1;
+        self.figures.retry.add(retry_after.as_micros() as u64);
+        // As clients do, it adds up to a tenth, so that those sent away together do not return together.
+        let spread = self.chance.below(retry_after.as_micros() as u64 / 10 + 1);
+        let again = self.now + retry_after + Duration::from_micros(spread);
+        let it = &mut self.viewers[viewer as usize];
+        it.stage = Stage::Away;
+        if it.admitted.is_some() {
+            return self.queue.push(again, Event::Rejoins(viewer));
+        }
+        it.machine = None;
+        if again.0 - it.first_asked > (self.scenario.viewers.patience_s * 1e6) as u64 {
+            it.stage = Stage::Gone;
+            self.figures.turned_away += 1;
+        } else {
+            self.queue.push(again, Event::Comes(viewer));
+        }
+    }
+
+    /// Its WebSocket stands.
+    pub(super) fn opened(&mut self, viewer: ViewerIx, attempt: u32) {
+        let it = &self.viewers[viewer as usize];
+        let (edge, known) = (it.edge, it.machine.is_some());
+        if it.attempt != attempt || it.stage >= Stage::Leaving || it.edge_flow.is_some() {
+            return;
+        }
+        if !self.edges[edge as usize].alive {
+            return self.queue.push(self.now + Duration::from_secs(1), Event::Rejoins(viewer));
+        }
+        let link = self.edges[edge as usize].links.len() as u64;
+        let [down, up] = self.net.link((edge, 0), (viewer + self.edges_count(), link), true);
+        self.edges[edge as usize].links.push(None);
+        self.viewers[viewer as usize].edge_flow = Some(up);
+        if !known {
+            let config = self.config(viewer);
+            let seed = chance::mix(self.seed, 1 << 40 | u64::from(viewer) << 8 | u64::from(attempt & 0xff));
+            let machine = B::peer(config, self.origin.crypto.verifier(), seed, self.now);
+            let it = &mut self.viewers[viewer as usize];
+            (it.machine, it.stage, it.wake) = (Some(machine), Stage::Joining, u64::MAX);
+        }
+        let session = SessionId(std::array::from_fn(|at| (u64::from(viewer) >> (8 * at.min(7))) as u8));
+        self.cluster_opens(edge, viewer, down, session);
+        self.to_peer(viewer, Input::Connected(PeerId::EDGE));
+    }
+
+    fn config(&mut self, viewer: ViewerIx) -> Config {
+        let person = self.viewers[viewer as usize].person;
+        let viewers = &self.scenario.viewers;
+        let declared = match person.behaviour {
+            Behaviour::Liar => person.up_bps * 10,
+            _ if person.knows_uplink => person.up_bps,
+            _ => 0,
+        };
+        let behind_s = (self.scenario.stream.length_s - person.begins_us as f64 / 1e6).max(0.0);
+        Config {
+            ticket: Bytes::from_static(&[0; 150]),
+            layers: self.layers(person.rendition),
+            declared_bps: declared,
+            upload: UploadPolicy { cap_bps: None, receive_only: false },
+            nat: person.nat,
+            behind: if self.scenario.stream.on_demand { Duration::from_secs_f64(behind_s) } else { Duration::ZERO },
+            support: if viewers.after_completion { Support::AfterCompletion } else { Support::WhileWatching },
+        }
+    }
+
+    /// All layers of a rendition, and of every sound.
+    fn layers(&self, rendition: u8) -> Vec<LayerId> {
+        let renditions = &self.scenario.stream.rendition;
+        let of = |number: u8| {
+            let layers = renditions[usize::from(number)].layers.len() as u8;
+            (0..layers).map(move |layer| LayerId { rendition: number, layer })
+        };
+        let sounds = (0..renditions.len() as u8).filter(|it| renditions[usize::from(*it)].is_sound());
+        of(rendition).chain(sounds.flat_map(of)).collect()
+    }
+
+    /// A frame came for it.
+    pub(super) fn viewer_receives(&mut self, viewer: ViewerIx, from: PeerId, flow: FlowId, frame: Frame<C::Payload>) {
+        let back = self.net.flow(flow).and_then(|flow| flow.back);
+        let it = &mut self.viewers[viewer as usize];
+        let known = if from.is_edge() { it.edge_flow } else { it.flow_to(from) };
+        if it.machine.is_none() || known.is_none() || known != back {
+            return;
+        }
+        match &frame {
+            Frame::Signal { peer, body } => return self.signalled(viewer, *peer, body),
+            Frame::Chunk(chunk) => it.on_chunk(chunk),
+            Frame::Welcome(welcome) => {
+                it.player.set_hold_back(u64::from(welcome.hold_back_us));
+                self.admitted(viewer);
+            }
+            Frame::Assign(assign) => it.player.set_hold_back(u64::from(assign.hold_back_us)),
+            _ => {}
+        }
+        self.to_peer(viewer, Input::Frame(from, frame));
+    }
+
+    fn admitted(&mut self, viewer: ViewerIx) {
+        let it = &mut self.viewers[viewer as usize];
+        it.stage = Stage::In;
+        if it.admitted.replace(self.now.0).is_some() {
+            return;
+        }
+        self.figures.admitted += 1;
+        self.figures.wait.add(self.now.0 - it.first_asked);
+        if let Some(stays) = it.person.stays_us {
+            self.queue.push(Instant(self.now.0 + stays), Event::Goes(viewer));
+        }
+        for (every, event) in [
+            (self.scenario.viewers.switch_every_s, Event::Switches(viewer)),
+            (self.scenario.viewers.seek_every_s, Event::Seeks(viewer)),
+        ] {
+            if every > 0.0 {
+                let after = self.chance.exponential(every);
+                self.queue.push(self.now + Duration::from_secs_f64(after), event);
+            }
+        }
+    }
+
+    pub(super) fn viewer_unsent(&mut self, viewer: ViewerIx, to: PeerId, bytes: u32) {
+        let it = &self.viewers[viewer as usize];
+        if to.is_edge() || it.flow_to(to).is_some() {
+            self.to_peer(viewer, Input::Unsent(to, bytes));
+        }
+    }
+
+    /// An end of its links noticed that the other is gone.
+    pub(super) fn viewer_loses(&mut self, viewer: ViewerIx, from: PeerId, flow: Option<FlowId>) {
+        let it = &mut self.viewers[viewer as usize];
+        if from.is_edge() {
+            if it.edge_flow.is_none() || it.edge_flow != flow {
+                return;
+            }
+            it.edge_flow = None;
+            let (alive, stage) = (self.edges[it.edge as usize].alive, it.stage);
+            self.to_peer(viewer, Input::Lost(PeerId::EDGE));
+            if matches!(stage, Stage::Joining | Stage::In) && self.viewers[viewer as usize].stage == stage {
+                let within = if alive { 1_000_000 } else { REJOIN_SPREAD_US };
+                let after = self.chance.below(within);
+                self.queue.push(Instant(self.now.0 + after), Event::Rejoins(viewer));
+            }
+        } else if it.flow_to(from).is_some() && it.flow_to(from) == flow {
+            it.peers.retain(|(peer, _)| *peer != from.0);
+            self.to_peer(viewer, Input::Lost(from));
+        }
+    }
+
+    /// Asks for a new WebSocket.
+    pub(super) fn rejoins(&mut self, viewer: ViewerIx) {
+        let it = &mut self.viewers[viewer as usize];
+        if it.edge_flow.is_none() && it.stage <= Stage::In && it.machine.is_some() {
+            self.redirect(viewer);
+        }
+    }
+
+    pub(super) fn wake_peer(&mut self, viewer: ViewerIx) {
+        let it = &mut self.viewers[viewer as usize];
+        if it.wake == self.now.0 {
+            it.wake = u64::MAX;
+            self.to_peer(viewer, Input::Wake);
+        }
+    }
+
+    /// Hands something to a peer and does what it wants.
+    pub(super) fn to_peer(&mut self, viewer: ViewerIx, input: Input<C::Payload>) {
+        let Some(machine) = &mut self.viewers[viewer as usize].machine else { return };
+        machine.handle(self.now, input);
+        while let Some(output) = self.viewers[viewer as usize].machine.as_mut().and_then(PeerMachine::poll) {
+            self.on_peer_output(viewer, output);
+        }
+        let it = &mut self.viewers[viewer as usize];
+        if let Some(at) = it.machine.as_ref().and_then(PeerMachine::wake_at) {
+            let at = at.max(self.now + WAKE_GAP);
+            if at.0 < it.wake {
+                it.wake = at.0;
+                self.queue.push(at, Event::PeerWake(viewer));
+            }
+        }
+    }
+
+    fn on_peer_output(&mut self, viewer: ViewerIx, output: Output<C::Payload>) {
+        match output {
+            Output::Send(to, frame) => self.viewer_sends(viewer, to, frame),
+            Output::Connect(peer) => self.dial(viewer, peer),
+            Output::Disconnect(peer) => self.hang_up(viewer, peer),
+            Output::Part(part) => self.on_part(viewer, &part),
+            Output::Event(event) => self.on_peer_event(viewer, event),
+            Output::Closed(bye) => self.on_closed(viewer, bye),
+        }
+    }
+
+    fn viewer_sends(&mut self, viewer: ViewerIx, to: PeerId, mut frame: Frame<C::Payload>) {
+        let it = &mut self.viewers[viewer as usize];
+        let Some(flow) = (if to.is_edge() { it.edge_flow } else { it.flow_to(to) }) else { return };
+        match (&mut frame, it.person.behaviour) {
+            (Frame::Chunk(_), Behaviour::FreeRider) if !to.is_edge() => {
+                // It says it was sent.
+                let unsent = self.net.unsent(flow);
+                if let Some(machine) = &mut it.machine {
+                    machine.handle(self.now, Input::Unsent(to, unsent));
+                }
+                return;
+            }
+            (Frame::Chunk(chunk), Behaviour::Polluter) if !to.is_edge() => {
+                chunk.payload = C::spoiled(&chunk.payload);
+                self.tally.polluted_chunks += 1;
+            }
+            (Frame::Hello(hello), Behaviour::Liar) => hello.declared_bps = it.person.up_bps * 10,
+            (Frame::Report(report), Behaviour::Liar) => report.alpha_bps = it.person.up_bps * 10,
+            _ => {}
+        }
+        let bytes = frame_bytes(&frame);
+        if let Frame::Chunk(chunk) = &frame {
+            let size = chunk.payload.size() as u64;
+            it.given_bytes += size;
+            self.tally.peer_media_bytes += size;
+            self.tally.peer_control_bytes += u64::from(bytes) - size;
+        } else {
+            self.tally.peer_control_bytes += u64::from(bytes);
+        }
+        if let Some(other) = self.net.flow(flow).map(|flow| flow.to) {
+            self.tell_frame("sends", viewer + self.edges_count(), other, &frame);
+        }
+        self.net.send(self.now, flow, frame, bytes, &mut self.queue);
+    }
+
+    /// A whole part of a layer reached the player: is it what the origin made, and what does it do for the viewer?
+    fn on_part(&mut self, viewer: ViewerIx, part: &Part<C::Payload>) {
+        let number = part.descriptor.part;
+        let id = PartId { run: part.descriptor.run, part: number };
+        for (index, chunk) in part.chunks.iter().enumerate() {
+            let id = ChunkId { part: id, of: part.of, index: index as u16 };
+            let truth = self.origin.chunk(id);
+            assert!(truth == Some(chunk.payload()), "viewer {viewer} was given a wrong chunk {}", Named(id));
+            self.tally.delivered_bytes += chunk.payload().size() as u64;
+        }
+        if part.of.layer > 0 {
+            return;
+        }
+        let renditions = &self.scenario.stream.rendition;
+        let sound = renditions[usize::from(part.of.rendition)].is_sound();
+        let needs_sound = renditions.iter().any(scenario::Rendition::is_sound);
+        let it = &mut self.viewers[viewer as usize];
+        let recent = it.recent_of(number);
+        let had = if sound { &mut recent.sound } else { &mut recent.video };
+        self.figures.wasted_parts += u64::from(*had);
+        if std::mem::replace(had, true) || !(recent.video && (recent.sound || !needs_sound)) {
+            return;
+        }
+        let depth = usize::from(recent.hops).min(31);
+        let arrivals = (!self.scenario.stream.on_demand).then_some(&self.arrivals[..]);
+        let had_started = it.player.has_started();
+        it.player.on_playable(self.now.0, number, part.descriptor.independent, arrivals);
+        if !had_started && it.player.has_started() {
+            let started = it.player.played(self.now.0, 0, arrivals).started.unwrap_or(self.now.0);
+            self.figures.start_up.add(started - it.asked);
+        }
+        let arrived = self.arrivals[number as usize];
+        let measured = self.now.0 >= (self.scenario.measure_from_s * 1e6) as u64;
+        if measured && it.admitted.is_some_and(|admitted| arrived > admitted) && arrivals.is_some() {
+            let delay = self.now.0 - arrived;
+            self.figures.delay.add(delay);
+            if self.figures.delay_by_depth.len() <= depth {
+                self.figures.delay_by_depth.resize(depth + 1, Times::default());
+            }
+            self.figures.delay_by_depth[depth].add(delay);
+        }
+        self.trace.note(self.now, 103, u64::from(viewer), number);
+        if self.scenario.stream.on_demand && number + 1 == self.arrivals.len() as u64 {
+            self.has_seen_it(viewer);
+        }
+    }
+
+    /// On demand: the last part is there; it is watched, and then the viewer lingers.
+    fn has_seen_it(&mut self, viewer: ViewerIx) {
+        let plays = self.scenario.stream.part_us;
+        let ahead = self.viewers[viewer as usize].player.waits_for(None).map_or(self.now.0, |(_, at)| at);
+        let linger = (self.scenario.viewers.linger_s * 1e6) as u64;
+        self.viewers[viewer as usize].ended = Some(ahead);
+        self.queue.push(Instant(ahead + u64::from(plays) + linger), Event::Goes(viewer));
+    }
+
+    fn on_peer_event(&mut self, viewer: ViewerIx, event: peer::Event) {
+        use peer::Event as E;
+        let chunk = match event {
+            E::Admitted(_) => None,
+            E::Due(_, whole) => {
+                self.tally.missed += u64::from(!whole);
+                None
+            }
+            E::Rescue(id, _) => {
+                self.tally.rescues += 1;
+                Some(id)
+            }
+            E::Pull(id, _) => {
+                self.tally.pulls += 1;
+                Some(id)
+            }
+            E::Switched { .. } => {
+                self.tally.switches += 1;
+                None
+            }
+            E::Duplicate(id, _) => {
+                self.tally.duplicate_bytes += self.origin.chunk(id).map_or(0, Payload::size) as u64;
+                Some(id)
+            }
+            E::CutOff(_) => {
+                self.tally.cut_off += 1;
+                None
+            }
+        };
+        if self.trace.wants(chunk, [Some(viewer), None]) {
+            let what = chunk.map_or(String::new(), |id| format!(" ({})", Named(id)));
+            self.trace.tell(self.now, &format!("viewer {viewer}: {event:?}{what}"));
+        }
+    }
+
+    fn on_closed(&mut self, viewer: ViewerIx, bye: Bye) {
+        self.trace.note(self.now, 104, u64::from(viewer), 0);
+        if let (Bye::NoRoom(seconds), Stage::Joining) = (bye, self.viewers[viewer as usize].stage) {
+            self.hang_up(viewer, PeerId::EDGE);
+            return self.refused(viewer, Duration::from_secs(u64::from(seconds.max(1))));
+        }
+        if bye != Bye::Leaving && bye != Bye::Ended {
+            self.figures.thrown_out += 1;
+            self.trace.tell_if(self.now, [Some(viewer), None], &format!("viewer {viewer}: thrown out: {bye:?}"));
+        }
+        self.remove(viewer, false);
+    }
+
+    /// Ends a link from this side; the other notices when the last has arrived.
+    fn hang_up(&mut self, viewer: ViewerIx, peer: PeerId) {
+        let it = &mut self.viewers[viewer as usize];
+        let flow = if peer.is_edge() { it.edge_flow.take() } else { it.take_flow(peer) };
+        if let Some(flow) = flow {
+            let after = self.net.drain_us(self.now, flow);
+            self.queue.push(Instant(self.now.0 + after), Event::Broken(flow));
+        }
+    }
+
+    /// Its time has come.
+    pub(super) fn goes(&mut self, viewer: ViewerIx) {
+        let it = &self.viewers[viewer as usize];
+        if it.stage >= Stage::Leaving {
+            return;
+        }
+        if self.scenario.viewers.replace {
+            let at = self.now.0 + self.chance.below(2_000_000);
+            let person = self.population.person(at);
+            self.expect(person);
+        }
+        if self.viewers[viewer as usize].person.crashes {
+            return self.remove(viewer, true);
+        }
+        self.viewers[viewer as usize].stage = Stage::Leaving;
+        self.sum_up(viewer);
+        self.queue.push(Instant(self.now.0 + LEAVE_US), Event::Gone(viewer));
+        self.to_peer(viewer, Input::Leave);
+    }
+
+    /// It had its time.
+    pub(super) fn gone(&mut self, viewer: ViewerIx) {
+        if self.viewers[viewer as usize].stage == Stage::Leaving {
+            self.remove(viewer, false);
+        }
+    }
+
+    /// It is no longer there.
+    pub(super) fn remove(&mut self, viewer: ViewerIx, crash: bool) {
+        self.sum_up(viewer);
+        let (host, ms) = (viewer + self.edges_count(), |ms: f64| (ms * 1e3) as u64);
+        let net = &self.scenario.net;
+        let (peers_notice, edge_notices) = (ms(net.crash_noticed_peer_ms), ms(net.crash_noticed_edge_ms));
+        let it = &mut self.viewers[viewer as usize];
+        (it.stage, it.machine) = (Stage::Gone, None);
+        it.dialling.clear();
+        let links = std::mem::take(&mut it.peers).into_iter().map(|(_, flow)| (flow, peers_notice));
+        let links: Vec<_> = links.chain(it.edge_flow.take().map(|flow| (flow, edge_notices))).collect();
+        if crash {
+            self.net.kill(host);
+        }
+        for (flow, notice) in links {
+            let after = if crash { notice } else { self.net.drain_us(self.now, flow) };
+            self.queue.push(Instant(self.now.0 + after), Event::Broken(flow));
+        }
+        self.trace.note(self.now, 105, u64::from(viewer), u64::from(crash));
+    }
+
+    /// What its session came to.
+    pub(super) fn sum_up(&mut self, viewer: ViewerIx) {
+        let arrivals = (!self.scenario.stream.on_demand).then_some(&self.arrivals[..]);
+        let it = &mut self.viewers[viewer as usize];
+        let Some(admitted) = it.admitted.filter(|_| !it.summed_up) else { return };
+        it.summed_up = true;
+        let until = it.ended.unwrap_or(self.now.0).min(self.now.0);
+        let played = it.player.played(until, self.arrivals.len() as u64, arrivals);
+        let viewing = played.started.map_or(0, |started| until.saturating_sub(started));
+        self.tally.viewing_us += viewing;
+        self.figures.sessions.push(Summary {
+            viewer,
+            admitted,
+            present: self.now.0 - admitted,
+            viewing,
+            started: played.started.is_some(),
+            stalled: played.stalled,
+            stalls: played.stalls,
+            skipped: played.skipped,
+            given_bytes: it.given_bytes,
+            taken_bytes: it.taken_bytes,
+            up_bps: it.person.up_bps,
+            can_give: it.person.can_give(),
+        });
+    }
+
+    /// It wants another quality.
+    pub(super) fn switches(&mut self, viewer: ViewerIx) {
+        let videos = self.scenario.stream.rendition.iter().filter(|it| !it.is_sound()).count() as u64;
+        let it = &self.viewers[viewer as usize];
+        if it.stage != Stage::In {
+            return;
+        }
+        let other = (u64::from(it.rendition) + 1 + self.chance.below(videos.max(2) - 1)) % videos;
+        self.viewers[viewer as usize].rendition = other as u8;
+        self.figures.switches += 1;
+        let layers = self.layers(other as u8);
+        self.to_peer(viewer, Input::Switch(layers));
+        let after = self.chance.exponential(self.scenario.viewers.switch_every_s);
+        self.queue.push(self.now + Duration::from_secs_f64(after), Event::Switches(viewer));
+    }
+
+    /// It wants to be elsewhere.
+    pub(super) fn seeks(&mut self, viewer: ViewerIx) {
+        if self.viewers[viewer as usize].stage != Stage::In || self.viewers[viewer as usize].ended.is_some() {
+            return;
+        }
+        // To a place that starts with a key frame, as players' seek bars have it.
+        let drawn = self.chance.below(self.arrivals.len() as u64);
+        let part = (0..=drawn).rev().find(|part| self.origin.parts()[*part as usize].descriptor.independent);
+        let run = self.origin.catalogue.run;
+        self.viewers[viewer as usize].player.seek();
+        self.viewers[viewer as usize].recent = [Recent { part: u64::MAX, ..Recent::default() }; RECENT];
+        self.to_peer(viewer, Input::Seek(Seek::To(PartId { run, part: part.unwrap_or(0) })));
+        let after = self.chance.exponential(self.scenario.viewers.seek_every_s);
+        self.queue.push(self.now + Duration::from_secs_f64(after), Event::Seeks(viewer));
+    }
+}
+
+impl<M> Viewer<M> {
+    /// The flow to a peer.
+    pub fn flow_to(&self, peer: PeerId) -> Option<FlowId> {
+        self.peers.binary_search_by_key(&peer.0, |(peer, _)| *peer).ok().map(|at| self.peers[at].1)
+    }
+
+    /// Keeps the flow to a peer.
+    pub fn keep_flow(&mut self, peer: PeerId, flow: FlowId) {
+        match self.peers.binary_search_by_key(&peer.0, |(peer, _)| *peer) {
+            Ok(at) => self.peers[at].1 = flow,
+            Err(at) => self.peers.insert(at, (peer.0, flow)),
+        }
+    }
+
+    fn take_flow(&mut self, peer: PeerId) -> Option<FlowId> {
+        let at = self.peers.binary_search_by_key(&peer.0, |(peer, _)| *peer).ok()?;
+        Some(self.peers.remove(at).1)
+    }
+
+    fn recent_of(&mut self, part: u64) -> &mut Recent {
+        let recent = &mut self.recent[part as usize % RECENT];
+        if recent.part != part {
+            *recent = Recent { part, ..Recent::default() };
+        }
+        recent
+    }
+
+    fn on_chunk<P: Payload>(&mut self, chunk: &Chunk<P>) {
+        self.taken_bytes += chunk.payload.size() as u64;
+        let recent = self.recent_of(chunk.id.part.part);
+        recent.hops = recent.hops.max(chunk.hop);
+    }
+}
