@@ -19,6 +19,8 @@ mod receive;
 mod schedule;
 mod store;
 mod tables;
+#[cfg(test)]
+mod tests;
 mod uplink;
 mod upstream;
 
