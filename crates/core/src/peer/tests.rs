@@ -1,7 +1,6 @@
 //! Peers around an edge played by the test: real bytes, real signatures, links without delay.
 
 use alloc::collections::{BTreeMap, VecDeque};
-use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -13,9 +12,9 @@ use trellis_proto::frame::*;
 use trellis_proto::{Catalogue, Descriptor, Layer, Media, Mode, Rendition, RunId};
 
 use super::*;
+use crate::trust::RealCrypto;
 use crate::trust::chunk::describe;
 use crate::trust::table::{Authority, sealed};
-use crate::trust::{RealCrypto, Verifier};
 
 const BASE: LayerId = LayerId { rendition: 0, layer: 0 };
 const RUN: RunId = RunId(1);
@@ -122,6 +121,7 @@ impl Swarm {
             nat: Nat::Open,
             behind: Duration::ZERO,
             support: Support::WhileWatching,
+            keep_parts: crate::limits::KEEP_PARTS,
         };
         let key = self.origin.0.verifying_key().to_bytes();
         let crypto = RealCrypto(Authority::new(&key).unwrap());
@@ -129,11 +129,11 @@ impl Swarm {
         self.peers.insert(id, Peer::new(config, crypto, u64::from(number), self.now));
         self.give(id, Input::Connected(PeerId::EDGE));
         let welcome = Welcome { version: LINK_VERSION, you: id, hold_back_us: 1_000_000, now_us: 0, credit_bps: 0 };
-        self.from_edge(id, Frame::Welcome(welcome));
-        self.from_edge(id, Frame::Table(catalogue));
+        self.edge_says(id, Frame::Welcome(welcome));
+        self.edge_says(id, Frame::Table(catalogue));
     }
 
-    fn from_edge(&mut self, to: PeerId, frame: Frame) {
+    fn edge_says(&mut self, to: PeerId, frame: Frame) {
         self.give(to, Input::Frame(PeerId::EDGE, frame));
     }
 
@@ -198,13 +198,13 @@ impl Swarm {
             neighbors: Some(neighbors.into_iter().map(PeerId).collect()),
             layers: None,
         };
-        self.from_edge(PeerId(to), Frame::Assign(assign));
+        self.edge_says(PeerId(to), Frame::Assign(assign));
     }
 
     /// The edge pushes a part's descriptor and these chunks to one peer.
     fn push(&mut self, to: u32, part: u64, chunks: &[u16]) {
-        self.from_edge(PeerId(to), Frame::Table(self.origin.descriptor(part)));
-        chunks.iter().for_each(|index| self.from_edge(PeerId(to), chunk(part, *index)));
+        self.edge_says(PeerId(to), Frame::Table(self.origin.descriptor(part)));
+        chunks.iter().for_each(|index| self.edge_says(PeerId(to), chunk(part, *index)));
     }
 
     fn wanted_of_edge(&mut self, by: u32) -> Vec<(u64, Vec<usize>)> {
@@ -259,8 +259,8 @@ fn what_nobody_has_is_taken_from_the_edge_before_it_is_due() {
     assert_eq!(swarm.wanted_of_edge(1), []);
     swarm.wait(200);
     assert_eq!(swarm.wanted_of_edge(1), [(0, vec![1, 3])]);
-    swarm.from_edge(PeerId(1), chunk(0, 1));
-    swarm.from_edge(PeerId(1), chunk(0, 3));
+    swarm.edge_says(PeerId(1), chunk(0, 1));
+    swarm.edge_says(PeerId(1), chunk(0, 3));
     swarm.push(1, 1, &[0, 1, 2, 3]);
     swarm.wait(400);
     assert!(swarm.events.contains(&(PeerId(1), Event::Due(chunk_id(0, 0).part, true))));
@@ -272,7 +272,7 @@ fn a_liar_is_cut_off_and_what_it_sent_is_not_passed_on() {
     swarm.assign(1, vec![(0b1111, 0, 0)], vec![(0b1111, 2)], vec![]);
     swarm.assign(2, vec![(0b1111, 1, 0)], vec![(0b1111, 3)], vec![]);
     swarm.assign(3, vec![(0b1111, 2, 0)], vec![], vec![]);
-    swarm.from_edge(PeerId(2), Frame::Table(swarm.origin.descriptor(0)));
+    swarm.edge_says(PeerId(2), Frame::Table(swarm.origin.descriptor(0)));
     let lie = Chunk { id: chunk_id(0, 0), hop: 0, payload: Bytes::from(vec![0; 5_000]) };
     swarm.give(PeerId(2), Input::Frame(PeerId(1), Frame::Chunk(lie)));
     assert!(swarm.events.contains(&(PeerId(2), Event::CutOff(PeerId(1)))));
