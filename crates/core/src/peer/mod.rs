@@ -226,7 +226,9 @@ impl<V: Verifier> Peer<V> {
         if self.stage == Stage::Joining {
             return;
         }
-        self.play(now);
+        if self.timers.play.is_some_and(|at| now >= at) {
+            self.play(now);
+        }
         if self.timers.scan.is_some_and(|at| now >= at) {
             self.scan(now);
         }

@@ -131,6 +131,7 @@ impl<V: Verifier> Peer<V> {
         let newest = self.store.newest().filter(|_| !self.is_recorded());
         self.store.know(id, descriptor.clone(), signed.clone(), now, &self.layers);
         self.timers.tables = Some(now + SILENCE);
+        self.timers.play = self.timers.play.or(Some(now));
         if let Some(newest) = newest.filter(|newest| newest.run == id.run && newest.part + 1 < id.part) {
             let gap = (newest.part + 1..id.part).take(AHEAD_PARTS_MAX);
             gap.for_each(|part| self.tables.shown(now, PartId { run: id.run, part }, from));
@@ -200,6 +201,9 @@ impl<V: Verifier> Peer<V> {
             self.worst_delays.push(now.since(held.arrived).as_micros().min(u128::from(u32::MAX)) as u32);
         }
         self.on_progress(id);
+        if self.playback.cursor().is_some_and(|cursor| cursor.part == id.part && now >= cursor.at) {
+            self.timers.play = Some(now);
+        }
         if let Some(chunks) = self.store.layer(id.part, id.of).and_then(|layer| layer.whole()) {
             self.out.push_back(Output::Part(Part { descriptor, of: id.of, chunks }));
         }

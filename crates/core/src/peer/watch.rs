@@ -21,9 +21,11 @@ impl<V: Verifier> Peer<V> {
             let next = self.next_part(now, cursor).and_then(|id| Some((id, self.store.get(id)?)));
             let next = next.map(|(id, held)| self.part_time(id, &held.descriptor));
             let step = self.playback.step(now, whole, next, duration);
+            // A stalled part says so itself when it is whole, and a descriptor when it comes; only a gap needs a timer.
+            let gap = (whole && self.store.newest() > Some(cursor.part)).then(|| cursor.at + GAP_PATIENCE + TICK);
             self.timers.play = match step {
                 Step::Wait(at) => Some(at),
-                _ => None,
+                _ => gap.filter(|at| *at > now),
             };
             match step {
                 Step::Played(part) => self.on_played(part),
@@ -122,5 +124,6 @@ impl<V: Verifier> Peer<V> {
     }
 }
 
+const TICK: Duration = Duration::from_millis(1);
 /// A descriptor that did not come so long after its part should have played is passed over.
 const GAP_PATIENCE: Duration = Duration::from_millis(2_500);
