@@ -115,6 +115,11 @@ impl<K: Copy + Ord, T> Outbox<K, T> {
         Some((link, thing))
     }
 
+    /// Would [`Self::pop`] give something?
+    pub fn is_ready(&self) -> bool {
+        self.unsent < self.room.total && !self.ready.is_empty()
+    }
+
     /// The host says how many bytes of this link are not acknowledged yet.
     pub fn set_unsent(&mut self, link: K, bytes: u64) {
         let Some(tray) = self.links.get_mut(&link) else { return };

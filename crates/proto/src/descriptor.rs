@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use crate::catalogue::Catalogue;
 use crate::id::{ChunkHash, RunId};
-use crate::limits::{CHUNK_BYTES_MAX, CHUNKS_MAX, LAYERS_MAX, PART_BYTES_MAX, RENDITIONS_MAX};
+use crate::limits::{CHUNK_BYTES_MAX, CHUNKS_MAX, LAYERS_MAX, NUMBER_MAX, PART_BYTES_MAX, RENDITIONS_MAX};
 use crate::table::VERSION;
 use crate::wire::{DecodeError, Reader, Writer};
 
@@ -172,9 +172,6 @@ fn many<T>(
     }
     (0..count).map(|_| decode(r)).collect()
 }
-
-/// Parts and segments a run can count.
-const NUMBER_MAX: u64 = 1 << 40;
 
 #[cfg(test)]
 mod tests {

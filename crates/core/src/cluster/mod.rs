@@ -1,5 +1,404 @@
-//! An edge's viewers of one stream.
+//! An edge's viewers of one stream: lets them in, plans who gives what to whom, pushes, rescues, relays signals.
+//!
+//! The hallway: it matches what comes in and passes values between the rooms. [`admission`] decides who comes in,
+//! [`roster`] knows who is here, [`ledger`] who can give what, [`trees`] who hangs below whom, [`seeding`] how many
+//! the edge serves, [`overlay`] keeps these together, [`plan`] says what each peer must be told, [`feed`] sends.
 
+mod admission;
+mod check;
 pub mod event;
+mod feed;
+mod lanes;
+mod ledger;
+mod neighbors;
+mod overlay;
+mod plan;
+mod reports;
+mod roster;
+mod seeding;
+#[cfg(test)]
+mod tests;
+mod trees;
 
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::sync::Arc;
+use core::time::Duration;
+
+use bytes::Bytes;
+use trellis_proto::frame::{Bye, Frame, Hello, LINK_VERSION, LayerId, Nat, PartId, PeerId, Substreams, Welcome};
+use trellis_proto::{Catalogue, SessionId};
+
+use crate::limits::{HOLD_BACK_MAX, HOLD_BACK_MIN, SILENT_PEER};
+use crate::time::Instant;
+use crate::trust::Payload;
+use admission::Verdict;
+pub use check::{Stats, Violation};
 pub use event::{Chunks, Event, Input, LinkId, Locality, Output};
+pub use feed::Sent;
+use feed::{Feed, Standing};
+use lanes::{Lane, LayerMask, Lanes};
+use ledger::Ledger;
+pub use ledger::Shares;
+use overlay::Overlay;
+use roster::{EDGE, Peer, Slot};
+use trees::ROOT;
+
+/// How a cluster is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Config {
+    /// B: what the edge may send for this cluster, bit/s.
+    pub budget_bps: u64,
+    /// What of it is for what.
+    pub shares: Shares,
+    /// H is never more than this.
+    pub hold_back_max: Duration,
+    /// What a peer that declares nothing is thought to give, bit/s; 0: as much as it takes.
+    pub prior_bps: u64,
+    /// Peers give only once they have everything (the paper's step 5), not from their first chunk on.
+    pub after_completion: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            budget_bps: 100_000_000,
+            shares: Shares::default(),
+            hold_back_max: HOLD_BACK_MAX,
+            prior_bps: 0,
+            after_completion: false,
+        }
+    }
+}
+
+/// The machine.
+#[derive(Debug, Clone)]
+pub struct Cluster<P> {
+    config: Config,
+    overlay: Overlay,
+    feed: Feed<P>,
+    catalogue: Option<(Arc<Catalogue>, Bytes)>,
+    waiting: BTreeMap<LinkId, Waiting>,
+    out: VecDeque<Output<P>>,
+    hold_back: Duration,
+    draining: bool,
+    next_tick: Instant,
+    now: Instant,
+}
+
+/// A link whose greeting has not come yet.
+#[derive(Debug, Clone, Copy)]
+struct Waiting {
+    session: SessionId,
+    max_rate_bps: u64,
+    locality: Locality,
+    since: Instant,
+}
+
+/// The plan is looked over this often.
+const TICK: Duration = Duration::from_millis(500);
+/// A link says hello within this.
+const HELLO_WITHIN: Duration = Duration::from_secs(5);
+/// Who leaves goes on serving for so long at most.
+const HAND_OVER: Duration = Duration::from_secs(2);
+/// When there is nothing to join yet.
+const RETRY_EMPTY_S: u16 = 2;
+/// Signals a peer may have relayed per tick, in the long run.
+const SIGNALS_PER_TICK: u16 = 16;
+
+impl<P: Payload> Cluster<P> {
+    /// Nobody there yet.
+    pub fn new(config: Config, seed: u64, now: Instant) -> Self {
+        let ledger = Ledger::new(config.budget_bps, config.shares);
+        let favor = ledger.start_up_bps() + ledger.rescue_bps();
+        Self {
+            config,
+            overlay: Overlay::new(ledger, seed),
+            feed: Feed::new(config.budget_bps, favor, now),
+            catalogue: None,
+            waiting: BTreeMap::new(),
+            out: VecDeque::new(),
+            hold_back: HOLD_BACK_MIN,
+            draining: false,
+            next_tick: now + TICK,
+            now,
+        }
+    }
+
+    /// Takes in what happened.
+    pub fn handle(&mut self, now: Instant, input: Input<P>) {
+        self.now = now;
+        self.feed.tick(now);
+        match input {
+            Input::Opened { link, session, max_rate_bps, locality } => {
+                self.waiting.insert(link, Waiting { session, max_rate_bps, locality, since: now });
+            }
+            Input::Frame(link, frame) => self.handle_frame(link, frame),
+            Input::Unsent(link, bytes) => {
+                if let Some(slot) = self.overlay.roster.by_link(link) {
+                    self.feed.unsent(slot, bytes);
+                }
+            }
+            Input::Closed(link) => {
+                self.waiting.remove(&link);
+                if let Some(slot) = self.overlay.roster.by_link(link) {
+                    self.gone(slot);
+                }
+            }
+            Input::Catalogue(catalogue, message) => self.handle_catalogue(catalogue, message),
+            Input::Part(descriptor, message, chunks) => {
+                let overlay = &self.overlay;
+                let standing = |lane, slot, part| standing(overlay, lane, slot, part);
+                self.feed.part(now, &descriptor, message, chunks, &overlay.lanes, standing);
+            }
+            Input::RunEnd(_, message) => self.broadcast(&message),
+            Input::Fetched(link, id, payload) => {
+                if let Some(slot) = self.overlay.roster.by_link(link)
+                    && !self.feed.fetched(slot, id, payload)
+                {
+                    let chunks = [usize::from(id.index)].into_iter().collect();
+                    let row = trellis_proto::frame::Row { part: id.part, of: id.of, chunks };
+                    self.send(link, Frame::Deny([row].into()));
+                }
+            }
+            Input::Budget(bps) => self.handle_budget(bps),
+            Input::Drain => self.draining = true,
+            Input::Wake => {}
+        }
+        if now >= self.next_tick {
+            self.tick(now);
+        }
+    }
+
+    /// The next thing to be done.
+    pub fn poll(&mut self) -> Option<Output<P>> {
+        if let Some(output) = self.out.pop_front() {
+            return Some(output);
+        }
+        if let Some((slot, assign)) = self.overlay.next_plan(micros(self.hold_back)) {
+            let link = self.overlay.roster.get(slot)?.link;
+            return Some(Output::Send(link, Frame::Assign(assign)));
+        }
+        let (slot, frame) = self.feed.poll()?;
+        Some(Output::Send(self.overlay.roster.get(slot)?.link, frame))
+    }
+
+    /// When to call with [`Input::Wake`] at the latest.
+    pub fn wake_at(&self) -> Option<Instant> {
+        let busy = self.overlay.roster.len() + self.waiting.len() > 0;
+        let tick = busy.then_some(self.next_tick);
+        [tick, self.feed.wake_at()].into_iter().flatten().min()
+    }
+
+    fn handle_frame(&mut self, link: LinkId, frame: Frame<P>) {
+        let Some(slot) = self.overlay.roster.by_link(link) else {
+            return match (self.waiting.remove(&link), frame) {
+                (Some(waiting), Frame::Hello(hello)) => self.handle_hello(link, waiting, hello),
+                (Some(_), _) => self.refuse(link, Bye::Protocol),
+                (None, _) => {}
+            };
+        };
+        let now = self.now;
+        let Some(peer) = self.overlay.roster.get_mut(slot) else { return };
+        peer.heard = now;
+        match frame {
+            Frame::Subscribe { set, from } => set.iter().for_each(|set| self.subscribe(slot, *set, from)),
+            Frame::Unsubscribe(set) => set.iter().for_each(|set| {
+                lanes_of(&self.overlay.lanes, *set).for_each(|lane| self.feed.unsubscribe(slot, lane));
+            }),
+            Frame::Want { rows, urgent } => {
+                let joined = peer.joined;
+                let (fetch, denied) = self.feed.want(slot, rows, urgent, joined);
+                self.out.extend(fetch.into_iter().map(|id| Output::Fetch(link, id)));
+                if !denied.is_empty() {
+                    self.send(link, Frame::Deny(denied));
+                }
+            }
+            Frame::Cancel(rows) => self.feed.cancel(slot, &rows),
+            Frame::Ask { from, count } => {
+                for message in self.feed.messages(from, count) {
+                    self.send(link, Frame::Table(message));
+                }
+            }
+            Frame::Signal { peer: to, body } => self.relay(slot, to, body),
+            Frame::Ping { sent_us } => self.send(link, Frame::Pong { echo_us: sent_us, now_us: now.0 }),
+            Frame::Report(report) => self.handle_report(slot, report),
+            Frame::Switch { layers } => self.switch(slot, &layers),
+            Frame::Bye(_) => {
+                peer.leaving = Some(now + HAND_OVER);
+                self.overlay.hand_over(slot);
+            }
+            // Renewed tickets were checked by the host; the rest is not for an edge.
+            _ => {}
+        }
+    }
+
+    fn handle_hello(&mut self, link: LinkId, waiting: Waiting, hello: Hello) {
+        if hello.version != LINK_VERSION {
+            return self.refuse(link, Bye::Protocol);
+        }
+        if let Some(before) = self.overlay.roster.by_session(waiting.session) {
+            let old = self.overlay.roster.get(before).map(|peer| peer.link);
+            self.gone(before);
+            self.out.extend(old.map(|old| Output::Close(old, Bye::Replaced)));
+        }
+        let Some((_, message)) = self.catalogue.clone() else {
+            return self.refuse(link, Bye::NoRoom(RETRY_EMPTY_S));
+        };
+        let layers = self.allowed(&hello.layers, waiting.max_rate_bps);
+        if layers == 0 {
+            return self.refuse(link, Bye::Ticket);
+        }
+        let (newest, tables) = self.feed.start(self.now - Duration::from_micros(hello.behind_us));
+        let fill = newest.map_or(Duration::ZERO, |arrived| self.now.since(arrived));
+        let credit_bps = self.credit(&hello, layers);
+        match admission::decide(self.numbers(layers, credit_bps, hello.nat, fill)) {
+            _ if self.draining => return self.refuse(link, Bye::Moved),
+            Verdict::Elsewhere(retry) => return self.refuse(link, Bye::NoRoom(retry)),
+            Verdict::Peers | Verdict::Edge => {}
+        }
+        let now = self.now;
+        let make = |id| Peer {
+            nat: hello.nat,
+            max_rate_bps: waiting.max_rate_bps,
+            ..Peer::new(id, link, waiting.session, waiting.locality, now)
+        };
+        let slot = self.overlay.join(make, layers, credit_bps, credit_bps);
+        let you = self.overlay.roster.id(slot);
+        let hold_back_us = micros(self.hold_back);
+        self.send(link, Frame::Welcome(Welcome { version: LINK_VERSION, you, hold_back_us, now_us: now.0, credit_bps }));
+        self.send(link, Frame::Table(message));
+        if let Some(assign) = self.overlay.plan(slot, hold_back_us) {
+            self.send(link, Frame::Assign(assign));
+        }
+        tables.into_iter().for_each(|table| self.send(link, Frame::Table(table)));
+        self.out.push_back(Output::Event(Event::Admitted(link, you, waiting.session)));
+    }
+
+    /// Those of the wanted layers that exist and that the ticket pays for, in the order they are wanted.
+    fn allowed(&self, layers: &[LayerId], max_rate_bps: u64) -> LayerMask {
+        let lanes = &self.overlay.lanes;
+        layers.iter().fold(0, |mask, of| {
+            let more = mask | lanes.mask([*of]);
+            if lanes.rate_bps(more) <= max_rate_bps { more } else { mask }
+        })
+    }
+
+    /// What a newcomer counts with until it was seen to give.
+    fn credit(&self, hello: &Hello, layers: LayerMask) -> u64 {
+        if hello.receive_only || hello.nat == Nat::Blocked || self.config.after_completion {
+            return 0;
+        }
+        let rate = self.overlay.lanes.rate_bps(layers);
+        let stated = [hello.declared_bps, self.config.prior_bps].into_iter().find(|bps| *bps > 0);
+        stated.unwrap_or(rate).min(rate).min(self.overlay.ledger.credit_room_bps())
+    }
+
+    /// A peer asks for other layers: it gets them when there is room, else what it has is confirmed.
+    fn switch(&mut self, slot: Slot, layers: &[LayerId]) {
+        let Some(peer) = self.overlay.roster.get(slot).filter(|peer| peer.leaving.is_none()) else { return };
+        let (now, nat) = (peer.layers, peer.nat);
+        let layers = self.allowed(layers, peer.max_rate_bps);
+        let numbers = self.numbers(layers & !now, 0, nat, Duration::ZERO);
+        let granted = layers != 0 && (layers & !now == 0 || !matches!(admission::decide(numbers), Verdict::Elsewhere(_)));
+        self.overlay.set_layers(slot, if granted { layers } else { now });
+    }
+
+    fn subscribe(&mut self, slot: Slot, set: Substreams, from: PartId) {
+        let overlay = &self.overlay;
+        for lane in lanes_of(&overlay.lanes, set) {
+            self.feed.subscribe(slot, lane, from, &overlay.lanes, |part| standing(overlay, lane, slot, part));
+        }
+    }
+
+    fn relay(&mut self, from: Slot, to: PeerId, body: Bytes) {
+        let target = self.overlay.roster.by_id(to).and_then(|slot| self.overlay.roster.get(slot)).map(|peer| peer.link);
+        let Some(peer) = self.overlay.roster.get_mut(from) else { return };
+        if let (Some(link), 1..) = (target, peer.signals) {
+            peer.signals -= 1;
+            let frame = Frame::Signal { peer: peer.id, body };
+            self.send(link, frame);
+        }
+    }
+
+    fn handle_catalogue(&mut self, catalogue: Arc<Catalogue>, message: Bytes) {
+        let lanes = Lanes::new(&catalogue);
+        let shape = self.overlay.lanes.same_shape(&lanes);
+        self.overlay.set_lanes(lanes);
+        if !shape {
+            self.feed.set_lanes(self.overlay.lanes.len());
+        }
+        self.broadcast(&message);
+        self.catalogue = Some((catalogue, message));
+    }
+
+    fn handle_budget(&mut self, bps: u64) {
+        let ledger = &mut self.overlay.ledger;
+        ledger.set_budget(bps);
+        self.feed.set_budget(bps, ledger.start_up_bps() + ledger.rescue_bps());
+        self.overlay.shed(EDGE);
+    }
+
+    fn tick(&mut self, now: Instant) {
+        self.next_tick = now + TICK;
+        let late: alloc::vec::Vec<_> =
+            self.waiting.iter().filter(|(_, w)| now.since(w.since) > HELLO_WITHIN).map(|(link, _)| *link).collect();
+        for link in late {
+            self.waiting.remove(&link);
+            self.refuse(link, Bye::Idle);
+        }
+        for slot in self.overlay.roster.present().to_vec() {
+            let Some(peer) = self.overlay.roster.get_mut(slot) else { continue };
+            peer.signals = (peer.signals + SIGNALS_PER_TICK).min(roster::SIGNALS_BURST);
+            let (left, silent) = (peer.leaving.is_some_and(|at| now >= at), now.since(peer.heard) > SILENT_PEER);
+            if left || silent {
+                let (link, why) = (peer.link, if left { Bye::Leaving } else { Bye::Idle });
+                self.gone(slot);
+                self.out.push_back(Output::Close(link, why));
+            }
+        }
+        self.overlay.adopt_orphans();
+    }
+
+    /// A viewer is gone, whatever the way: its slots are free.
+    fn gone(&mut self, slot: Slot) {
+        self.feed.remove(slot);
+        if let Some(peer) = self.overlay.leave(slot) {
+            self.out.push_back(Output::Event(Event::Left(peer.link, peer.id, peer.session)));
+        }
+    }
+
+    fn refuse(&mut self, link: LinkId, why: Bye) {
+        self.out.push_back(Output::Event(Event::Refused(link, why)));
+        self.out.push_back(Output::Close(link, why));
+    }
+
+    fn broadcast(&mut self, message: &Bytes) {
+        for slot in self.overlay.roster.present() {
+            let link = self.overlay.roster.get(*slot).map(|peer| peer.link);
+            self.out.extend(link.map(|link| Output::Send(link, Frame::Table(message.clone()))));
+        }
+    }
+
+    fn send(&mut self, link: LinkId, frame: Frame<P>) {
+        self.out.push_back(Output::Send(link, frame));
+    }
+}
+
+/// How a peer stands in a lane that the edge pushes.
+fn standing(overlay: &Overlay, lane: Lane, slot: Slot, part: u64) -> Standing {
+    let tree = &overlay.trees[usize::from(lane)];
+    let peer = overlay.roster.get(slot);
+    let node = peer.and_then(|peer| peer.seat(lane));
+    let child = node.is_some_and(|node| tree.parent(node) == Some(ROOT));
+    let descriptors = peer.is_some_and(|peer| overlay.lanes.descriptor_lane(peer.layers, part) == Some(lane));
+    Standing { child, descriptors, below: node.map_or(0, |node| tree.node(node).below) }
+}
+
+/// The lanes of a set of substreams, those that exist.
+fn lanes_of(lanes: &Lanes, set: Substreams) -> impl Iterator<Item = Lane> + '_ {
+    set.iter().filter_map(|substream| lanes.lane(substream))
+}
+
+fn micros(duration: Duration) -> u32 {
+    duration.as_micros() as u32
+}

@@ -11,6 +11,7 @@
 pub mod event;
 
 mod downstream;
+mod give;
 mod gossip;
 mod neighbor;
 mod playback;
@@ -19,8 +20,11 @@ mod receive;
 mod schedule;
 mod store;
 mod tables;
+#[cfg(test)]
+mod tests;
 mod uplink;
 mod upstream;
+mod watch;
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
@@ -29,16 +33,16 @@ use core::time::Duration;
 
 pub use event::{Config, Event, Input, Output, Part, Seek, Support, UploadPolicy};
 use trellis_proto::frame::{
-    Bye, Chunk, ChunkId, Complaint, Fault, Frame, Hello, LINK_VERSION, LayerId, PartId, PeerId, Report, Substream,
+    Bye, ChunkId, Complaint, Fault, Frame, Hello, LINK_VERSION, LayerId, PartId, PeerId, Report, Substream,
 };
-use trellis_proto::{Catalogue, Descriptor, RunId};
+use trellis_proto::{Catalogue, Descriptor, Mode, RunId};
 
-use crate::limits::{HAVE_EVERY, HOLD_BACK_MIN, KEEP_PARTS, REPORT_EVERY};
-use crate::outbox::{Outbox, Rank, Room};
+use crate::limits::{HAVE_EVERY, HOLD_BACK_MIN, REPORT_EVERY};
+use crate::outbox::{Outbox, Room};
 use crate::seeded::Seeded;
 use crate::time::Instant;
 use crate::trust::Verifier;
-use playback::{PartTime, Playback, Step};
+use playback::Playback;
 use upstream::Change;
 
 /// One viewer's engine.
@@ -50,6 +54,11 @@ pub struct Peer<V: Verifier> {
     edge_up: bool,
     catalogues: BTreeMap<RunId, Arc<Catalogue>>,
     layers: Vec<LayerId>,
+    /// Parts of the runs that are over.
+    ends: BTreeMap<RunId, u64>,
+    /// Where playback is to go on as soon as its descriptor is here.
+    seeking: Option<PartId>,
+    completed: bool,
     /// Granted, and taken up with the next part that starts with a key frame.
     next_layers: Option<Vec<LayerId>>,
     plan: u32,
@@ -108,8 +117,10 @@ struct Timers {
     report: Instant,
     ping: Instant,
     play: Option<Instant>,
-    /// No descriptor came for so long that the edge is asked.
-    silence: Option<Instant>,
+    /// Descriptors may have to be asked for.
+    tables: Option<Instant>,
+    /// The edge is gone: another link is made then.
+    rejoin: Option<Instant>,
 }
 
 impl<V: Verifier> Peer<V> {
@@ -124,8 +135,10 @@ impl<V: Verifier> Peer<V> {
             report: now + REPORT_EVERY,
             ping: now + PING_EVERY,
             play: None,
-            silence: None,
+            tables: None,
+            rejoin: None,
         };
+        let keep = config.keep_parts;
         let uplink = uplink::Uplink::new(config.upload, config.declared_bps);
         let room = Room { total: uplink.window_bytes(), link: LINK_WINDOW, waiting: WAITING_MAX };
         Self {
@@ -136,10 +149,13 @@ impl<V: Verifier> Peer<V> {
             me: PeerId::EDGE,
             edge_up: false,
             catalogues: BTreeMap::new(),
+            ends: BTreeMap::new(),
+            seeking: None,
+            completed: false,
             next_layers: None,
             plan: 0,
             pace: None,
-            store: store::Store::new(KEEP_PARTS),
+            store: store::Store::new(keep),
             playback: Playback::new(HOLD_BACK_MIN),
             upstream: upstream::Upstream::default(),
             downstream: downstream::Downstream::default(),
@@ -195,7 +211,8 @@ impl<V: Verifier> Peer<V> {
             _ => None,
         };
         let regular = self.timers.have.min(self.timers.report).min(self.timers.ping);
-        let others = [self.timers.scan, self.timers.play, self.timers.silence, leaving, self.tables.wake_at()];
+        let Timers { scan, play, tables, rejoin, .. } = self.timers;
+        let others = [scan, play, tables, rejoin, leaving, self.tables.wake_at()];
         Some(others.into_iter().flatten().fold(regular, Instant::min))
     }
 
@@ -209,7 +226,9 @@ impl<V: Verifier> Peer<V> {
         if self.stage == Stage::Joining {
             return;
         }
-        self.play(now);
+        if self.timers.play.is_some_and(|at| now >= at) {
+            self.play(now);
+        }
         if self.timers.scan.is_some_and(|at| now >= at) {
             self.scan(now);
         }
@@ -218,7 +237,11 @@ impl<V: Verifier> Peer<V> {
             self.tell_neighbors();
         }
         self.ask_for_tables(now);
-        self.break_silence(now);
+        self.look_for_tables(now);
+        if self.timers.rejoin.is_some_and(|at| now >= at) {
+            self.timers.rejoin = Some(now + REJOIN_AGAIN);
+            self.out.push_back(Output::Connect(PeerId::EDGE));
+        }
         if now >= self.timers.report {
             self.timers.report = now + REPORT_EVERY;
             self.report(now);
@@ -237,6 +260,7 @@ impl<V: Verifier> Peer<V> {
     fn on_connected(&mut self, now: Instant, peer: PeerId) {
         if peer.is_edge() {
             self.edge_up = true;
+            self.timers.rejoin = None;
             return self.send(PeerId::EDGE, Frame::Hello(self.hello()));
         }
         if !self.neighbors.on_up(peer) {
@@ -244,7 +268,7 @@ impl<V: Verifier> Peer<V> {
         }
         self.send(peer, Frame::Greet { version: LINK_VERSION, from: self.me });
         let set = self.upstream.pushed_by(peer);
-        if !set.is_empty() {
+        if !set.is_empty() && !self.is_recorded() {
             let from = self.first_missing();
             self.send(peer, Frame::Subscribe { set, from });
         }
@@ -268,8 +292,7 @@ impl<V: Verifier> Peer<V> {
 
     fn on_lost(&mut self, now: Instant, peer: PeerId) {
         if peer.is_edge() {
-            self.edge_up = false;
-            return;
+            return self.on_edge_lost(now);
         }
         let stood = self.neighbors.on_lost(peer);
         let needed = self.upstream.needs(peer) || self.downstream.knows(peer);
@@ -277,6 +300,18 @@ impl<V: Verifier> Peer<V> {
             self.complain(now, peer, if stood { Fault::Gone } else { Fault::Unreachable });
         }
         self.forget_peer(now, peer);
+    }
+
+    /// The mesh plays on. Those whom the edge pushed to look for a sibling at once, for the others live by them; the
+    /// others spread out, so that the sibling is not overrun.
+    fn on_edge_lost(&mut self, now: Instant) {
+        let again = self.edge_up || self.timers.rejoin.is_none();
+        self.edge_up = false;
+        if again && self.stage == Stage::In {
+            let is_root = !self.upstream.pushed_by(PeerId::EDGE).is_empty();
+            let spread = if is_root { REJOIN_ROOTS } else { REJOIN_OTHERS };
+            self.timers.rejoin = Some(now + Duration::from_micros(self.seeded.below(spread.as_micros() as u64)));
+        }
     }
 
     /// Nothing more is expected of a peer.
@@ -302,7 +337,9 @@ impl<V: Verifier> Peer<V> {
         }
         let from = self.first_missing();
         for (peer, masks) in by_peer {
-            if self.neighbors.is_up(peer) {
+            if self.is_recorded() {
+                self.link_to(peer);
+            } else if self.neighbors.is_up(peer) {
                 let set = masks.into_iter().map(|(of, mask)| trellis_proto::frame::Substreams { of, mask }).collect();
                 self.send(peer, Frame::Subscribe { set, from });
             } else {
@@ -326,67 +363,14 @@ impl<V: Verifier> Peer<V> {
         open.or(next).unwrap_or(PartId { run: RunId(u64::MAX), part: 0 })
     }
 
-    /// The cursor moves on as parts are played.
-    fn play(&mut self, now: Instant) {
-        while let Some(cursor) = self.playback.cursor() {
-            let Some(held) = self.store.get(cursor.part) else { break };
-            let whole = held.layers.iter().filter(|layer| layer.of.layer == 0).all(|layer| layer.is_complete());
-            let duration = Duration::from_micros(duration_us(&held.descriptor));
-            let next = self.store.from(cursor.part).nth(1).map(|(id, held)| self.part_time(id, &held.descriptor));
-            let step = self.playback.step(now, whole, next, duration);
-            self.timers.play = match step {
-                Step::Wait(at) => Some(at),
-                _ => None,
-            };
-            match step {
-                Step::Played(part) => self.on_played(part),
-                Step::Stalled(part) => {
-                    self.out.push_back(Output::Event(Event::Due(part, false)));
-                    return self.scan_soon(now);
-                }
-                Step::Wait(_) | Step::Idle => return,
-            }
-        }
+    /// Is what plays a recording? Then nothing is pushed.
+    fn is_recorded(&self) -> bool {
+        self.catalogues.last_key_value().is_some_and(|(_, catalogue)| catalogue.mode == Mode::Vod)
     }
 
-    fn on_played(&mut self, part: PartId) {
-        self.out.push_back(Output::Event(Event::Due(part, true)));
-        while let Some(oldest) = self.store.forget_before(part) {
-            self.gossip.forget_before(oldest);
-            self.tables.forget_before(oldest);
-        }
-    }
-
-    /// When a part's descriptor came, as if it had come as fast as the fastest.
-    fn part_time(&self, part: PartId, descriptor: &Descriptor) -> PartTime {
-        let zero_us = self.pace.filter(|pace| pace.run == part.run).map_or(0, |pace| pace.zero_us);
-        let arrived = zero_us.saturating_add(descriptor.start_us as i64).max(0) as u64;
-        PartTime {
-            part,
-            start_us: descriptor.start_us,
-            duration_us: duration_us(descriptor),
-            arrived: Instant(arrived),
-        }
-    }
-
-    fn on_seek(&mut self, now: Instant, seek: Seek) {
-        let target = match seek {
-            Seek::To(part) => self.store.get(part).map(|held| (part, held.descriptor.clone())),
-            Seek::Live => {
-                let parts = self.store.oldest().into_iter().flat_map(|oldest| self.store.from(oldest));
-                parts.filter(|(_, held)| held.descriptor.independent).last().map(|(id, h)| (id, h.descriptor.clone()))
-            }
-        };
-        match (target, seek) {
-            (Some((part, descriptor)), _) => {
-                let time = self.part_time(part, &descriptor);
-                self.playback.start(now, time);
-                self.timers.play = self.playback.cursor().map(|cursor| cursor.at);
-                self.scan_soon(now);
-            }
-            (None, Seek::To(part)) => self.send(PeerId::EDGE, Frame::Ask { from: part, count: ASK_MANY }),
-            (None, Seek::Live) => {}
-        }
+    /// May this peer be asked for chunks?
+    fn supports(&self) -> bool {
+        self.uplink.gives() && (self.completed || self.config.support == Support::WhileWatching)
     }
 
     fn on_leave(&mut self, now: Instant) {
@@ -402,59 +386,6 @@ impl<V: Verifier> Peer<V> {
         self.out.push_back(Output::Closed(why));
     }
 
-    /// Hands over to the network what it can take.
-    fn pump(&mut self, now: Instant) {
-        self.outbox.set_total(self.uplink.window_bytes());
-        while let Some((to, give)) = self.outbox.pop() {
-            let frame = self.chunk_frame(now, to, give);
-            match frame {
-                Some(frame) => {
-                    self.uplink.on_sent(now);
-                    self.out.push_back(Output::Send(to, frame));
-                }
-                None => self.outbox.set_unsent(to, self.outbox.unsent_of(to).saturating_sub(give.bytes.into())),
-            }
-        }
-    }
-
-    /// The frame, unless it is too late for it or nobody wants it any more.
-    fn chunk_frame(&mut self, now: Instant, to: PeerId, give: Give) -> Option<Frame<V::Payload>> {
-        let (chunk, hop) = self.store.chunk(give.id)?;
-        let payload = chunk.payload().clone();
-        if give.pushed {
-            let held = self.store.get(give.id.part)?;
-            let due = self.part_time(give.id.part, &held.descriptor).arrived + self.playback.hold_back();
-            if now > due - RESCUE_SLACK || self.gossip.has(to, give.id) {
-                return None;
-            }
-        }
-        Some(Frame::Chunk(Chunk { id: give.id, hop: hop.saturating_add(1), payload }))
-    }
-
-    fn on_unsent(&mut self, now: Instant, peer: PeerId, bytes: u64) {
-        let acknowledged = self.outbox.unsent_of(peer).saturating_sub(bytes);
-        self.outbox.set_unsent(peer, bytes);
-        self.uplink.on_acknowledged(now, acknowledged, self.outbox.unsent_bytes());
-    }
-
-    /// Pushes a chunk that just came to those who wait for it.
-    fn push(&mut self, id: ChunkId, from: PeerId, bytes: u32) {
-        if !self.uplink.gives() || self.config.support == Support::AfterCompletion {
-            return;
-        }
-        let Some(substream) = self.substream_of(id) else { return };
-        for at in 0..self.downstream.children(substream).len() {
-            let served = self.downstream.children(substream)[at];
-            if served.child == from || !self.neighbors.is_up(served.child) {
-                continue;
-            }
-            let class = if served.reserved { PUSHED } else { ASKED };
-            let rank = Rank { class, part: id.part.part, tie: u32::MAX - u32::from(served.below) };
-            self.outbox.push(served.child, rank, Give { id, pushed: true, bytes }, bytes);
-        }
-        self.uplink.on_queue(self.outbox.waiting_bytes());
-    }
-
     fn substream_of(&self, id: ChunkId) -> Option<Substream> {
         let k = substreams(self.catalogues.get(&id.part.run)?, id.of)?;
         Some(Substream { of: id.of, index: (id.index % u16::from(k)) as u8 })
@@ -462,7 +393,7 @@ impl<V: Verifier> Peer<V> {
 
     fn tell_neighbors(&mut self) {
         let to: Vec<_> = self.neighbors.gossiping().collect();
-        let news = if self.uplink.gives() { self.gossip.take_news() } else { Vec::new() };
+        let news = if self.supports() { self.gossip.take_news() } else { Vec::new() };
         for rows in news {
             for peer in &to {
                 self.send(*peer, Frame::Have(rows.clone()));
@@ -472,7 +403,7 @@ impl<V: Verifier> Peer<V> {
 
     /// A neighbor hears what I have.
     fn introduce(&mut self, peer: PeerId) {
-        let rows = if self.uplink.gives() { self.store.rows(TELL_PARTS) } else { Vec::new() };
+        let rows = if self.supports() { self.store.rows(TELL_PARTS) } else { Vec::new() };
         for rows in rows.chunks(crate::limits::ROWS_MAX) {
             self.send(peer, Frame::Have(rows.to_vec()));
         }
@@ -490,7 +421,7 @@ impl<V: Verifier> Peer<V> {
             alpha_bps: self.uplink.alpha_bps(),
             queue_us: self.uplink.take_queue_worst().as_micros() as u32,
             delay_us,
-            buffer_us: buffer.min(u64::from(u32::MAX)) as u32,
+            buffer_us: if self.completed { u32::MAX } else { buffer.min(u64::from(u32::MAX - 1)) as u32 },
             stalled_us: self.playback.take_stalled(now).as_micros() as u32,
             receipts: self.neighbors.take_receipts(),
             complaints: core::mem::take(&mut self.complaints),
@@ -542,14 +473,15 @@ const LEAVE_TIME: Duration = Duration::from_secs(2);
 const LINK_WINDOW: u64 = 64 * 1024;
 /// Chunks that wait for one link.
 const WAITING_MAX: usize = 512;
-const PUSHED: u8 = 1;
-const ASKED: u8 = 2;
-/// This long before a part is due its viewer has turned to the edge: pushing it then is of no use.
-const RESCUE_SLACK: Duration = Duration::from_millis(150);
 /// Newest parts a new neighbor hears of.
 const TELL_PARTS: usize = 12;
 const ASK_MANY: u8 = 16;
 /// Three part times without a descriptor are no accident.
 const SILENCE: Duration = Duration::from_millis(1_000);
+/// Of a dead edge's children each looks for a sibling within this time, ...
+const REJOIN_ROOTS: Duration = Duration::from_millis(300);
+/// ... and the others within this.
+const REJOIN_OTHERS: Duration = Duration::from_secs(20);
+const REJOIN_AGAIN: Duration = Duration::from_secs(2);
 const COMPLAINTS_MAX: usize = 32;
 const COMPLAIN_DELAY: Duration = Duration::from_millis(30);

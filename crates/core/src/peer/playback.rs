@@ -31,6 +31,8 @@ pub struct Playback {
     /// Stood still, not yet reported.
     stalled: Duration,
     paused: bool,
+    /// There is a live edge to catch up with.
+    live: bool,
 }
 
 /// A part as playback sees it.
@@ -62,12 +64,17 @@ pub enum Step {
 impl Playback {
     /// Plays this far behind.
     pub fn new(hold_back: Duration) -> Self {
-        Self { cursor: None, hold_back, stalled_since: None, stalled: Duration::ZERO, paused: false }
+        Self { cursor: None, hold_back, stalled_since: None, stalled: Duration::ZERO, paused: false, live: true }
     }
 
     /// The cluster announced another H.
     pub fn set_hold_back(&mut self, hold_back: Duration) {
         self.hold_back = hold_back;
+    }
+
+    /// There is no live edge: everything plays at its own pace.
+    pub fn set_recorded(&mut self) {
+        self.live = false;
     }
 
     /// H.
@@ -101,7 +108,7 @@ impl Playback {
         match self.cursor {
             Some(cursor) if part.part.run == cursor.part.run => {
                 let ahead = part.start_us.saturating_sub(cursor.start_us);
-                due.max(cursor.at + catching_up(Duration::from_micros(ahead)))
+                due.max(cursor.at + self.played_in(Duration::from_micros(ahead)))
             }
             _ => due,
         }
@@ -129,12 +136,17 @@ impl Playback {
                     let played_at = since.map_or(cursor.at, |_| now);
                     self.stalled += since.map_or(Duration::ZERO, |since| now.since(since));
                     self.stalled_since = None;
-                    let at = (next.arrived + self.hold_back).max(played_at + catching_up(duration));
+                    let at = (next.arrived + self.hold_back).max(played_at + self.played_in(duration));
                     self.cursor = Some(Cursor { part: next.part, start_us: next.start_us, at });
                     Step::Played(cursor.part)
                 }
             },
         }
+    }
+
+    /// How long media of this length takes: when behind a live edge it is played a tenth faster.
+    fn played_in(&self, media: Duration) -> Duration {
+        if self.live { media * 10 / 11 } else { media }
     }
 
     /// How long playback stood still since this was last asked.
@@ -152,14 +164,9 @@ impl Playback {
     }
 }
 
-/// How long media of this length takes when played a tenth faster.
-fn catching_up(media: Duration) -> Duration {
-    media * 10 / 11
-}
-
-/// Who starts behind schedule gives itself this long to fetch the first part: two round trips to a far edge and the
-/// transfer.
-pub const START_GOAL: Duration = Duration::from_millis(500);
+/// Who starts behind schedule gives itself this long to fetch the first part: two round trips and the transfer, so that
+/// the edge is asked for it at once.
+pub const START_GOAL: Duration = Duration::from_millis(300);
 
 #[cfg(test)]
 mod tests {

@@ -4,6 +4,7 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use trellis_proto::Mode;
 use trellis_proto::frame::{Bits, ChunkId, Fault, Frame, LayerId, PartId, PeerId, Row, Substream};
 
 use super::event::{Event, Output};
@@ -55,7 +56,13 @@ impl<V: Verifier> Peer<V> {
         let Some(catalogue) = self.catalogues.get(&part.run) else { return };
         let time = self.part_time(part, &held.descriptor);
         let deadline = self.playback.deadline(&time);
-        let rescue_at = (deadline - self.rescue_time()).max(self.edge_denied_until);
+        let recorded = catalogue.mode == Mode::Vod;
+        let cursor = self.playback.cursor().map_or(part.part, |cursor| cursor.part.part);
+        if recorded && part.part > cursor + RECORDED_AHEAD {
+            return;
+        }
+        let slack = if recorded { RECORDED_SLACK } else { Duration::ZERO };
+        let rescue_at = (deadline - self.rescue_time() - slack).max(self.edge_denied_until);
         for layer in held.layers.iter().filter(|layer| !layer.is_complete()) {
             let k = u16::from(substreams(catalogue, layer.of).unwrap_or(1));
             let mut late = 0u16;
@@ -66,7 +73,7 @@ impl<V: Verifier> Peer<V> {
                 let pusher = source.and_then(|s| Some((s, s.active?)));
                 // What was announced before the pusher was named is not the pusher's to bring.
                 let late_at = pusher
-                    .filter(|(source, _)| held.arrived >= source.since())
+                    .filter(|(source, _)| !recorded && held.arrived >= source.since())
                     .map(|(source, _)| held.arrived + source.patience());
                 if late_at.is_some_and(|at| now >= at) && late >> substream.index & 1 == 0 {
                     late |= 1 << substream.index;
@@ -75,11 +82,15 @@ impl<V: Verifier> Peer<V> {
                 let asked = layer.asked.iter().find(|asked| asked.index == index);
                 let before = asked.map(|asked| asked.whom);
                 let usable = |peer: &PeerId| !peer.is_edge() && self.neighbors.is_up(*peer) && before != Some(*peer);
+                // Who would push a live substream is asked for a recorded one.
+                let supplier = pusher.map(|(_, active)| active).filter(|peer| {
+                    recorded && before != Some(*peer) && self.neighbors.asked_of(*peer) < SUPPLIER_ASKED_MAX
+                });
                 let missing = Missing {
                     late_at,
                     asked: asked.map(|asked| (asked.whom, asked.until)),
                     neighbor: self.best_holder(id).filter(usable),
-                    backup: source.and_then(|s| s.backup).filter(usable),
+                    backup: supplier.or(source.and_then(|s| s.backup)).filter(usable),
                     rescue_at: (layer.of.layer == 0 && self.edge_up).then_some(rescue_at),
                 };
                 match decide(now, &missing) {
@@ -162,16 +173,32 @@ impl<V: Verifier> Peer<V> {
         }
     }
 
-    /// No descriptor at all for a while: whoever should pass them on may be gone.
-    pub(super) fn break_silence(&mut self, now: Instant) {
-        if self.timers.silence.is_none_or(|at| now < at) {
+    /// The descriptors from the cursor on must be here before their chunks are needed: all that exist of a live stream,
+    /// a window of a recording.
+    pub(super) fn look_for_tables(&mut self, now: Instant) {
+        if self.timers.tables.is_none_or(|at| now < at) {
             return;
         }
-        self.timers.silence = Some(now + SILENCE);
-        if let Some(newest) = self.store.newest() {
-            let next = PartId { part: newest.part + 1, ..newest };
-            self.send(PeerId::EDGE, Frame::Ask { from: next, count: ASK_MANY });
+        self.timers.tables = Some(now + SILENCE);
+        let Some((run, catalogue)) = self.catalogues.last_key_value() else { return };
+        let (run, recorded) = (*run, catalogue.mode == Mode::Vod);
+        let start = self.seeking.or(self.playback.cursor().map(|cursor| cursor.part));
+        let from = match start {
+            Some(start) => self.first_unknown(start),
+            None if recorded => PartId { run, part: 0 },
+            None => return,
+        };
+        let over = self.ends.get(&from.run).is_some_and(|parts| from.part >= *parts);
+        let enough = recorded && start.is_some_and(|start| from.part > start.part + TABLES_AHEAD);
+        if !over && !enough {
+            self.send(PeerId::EDGE, Frame::Ask { from, count: ASK_MANY });
         }
+    }
+
+    fn first_unknown(&self, start: PartId) -> PartId {
+        let known = self.store.from(start).take_while(|(id, _)| id.run == start.run);
+        let gap = known.zip(start.part..).take_while(|((id, _), part)| id.part == *part).count();
+        PartId { part: start.part + gap as u64, ..start }
     }
 }
 
@@ -181,9 +208,17 @@ const SCAN_EVERY: Duration = Duration::from_millis(50);
 const LATE_SOONEST: Duration = Duration::from_millis(150);
 /// Chunks asked of one neighbor at a time: it serves its own children first.
 const ASKED_MAX: usize = 16;
+/// Chunks asked of a supplier that holds slots for us: a burst of some seconds.
+const SUPPLIER_ASKED_MAX: usize = 64;
 /// A neighbor that has not answered by then is not going to in time.
 const PULL_ANSWER: Duration = Duration::from_millis(300);
 /// The edge answers within this, or the ask was lost.
 const RESCUE_ANSWER: Duration = Duration::from_millis(600);
 const RESCUE_SEND: Duration = Duration::from_millis(200);
 const RESCUE_MAX: Duration = Duration::from_millis(600);
+/// Of a recording the edge is asked earlier: there is no hurry, and peers had their chance.
+const RECORDED_SLACK: Duration = Duration::from_millis(1_500);
+/// Parts of a recording that are asked for ahead of the playhead: 20 s.
+const RECORDED_AHEAD: u64 = 60;
+/// Their descriptors are there a little earlier.
+const TABLES_AHEAD: u64 = RECORDED_AHEAD + 8;

@@ -7,15 +7,14 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 use trellis_proto::frame::{
-    Assign, Bits, Bye, Chunk, ChunkId, Fault, Frame, PartId, PeerId, Row, Substream, Substreams, Welcome,
+    Assign, Bye, Chunk, ChunkId, Fault, Frame, PartId, PeerId, Row, Substream, Substreams, Welcome,
 };
-use trellis_proto::{Descriptor, Media};
+use trellis_proto::{Catalogue, Descriptor, Media, Mode};
 
-use super::event::{Event, Output, Part, Support};
+use super::event::{Event, Output, Part};
 use super::store::Put;
-use super::{ASK_MANY, ASKED, Give, Pace, Peer, SILENCE, Stage, duration_us, substreams};
-use crate::limits::{AHEAD_PARTS_MAX, KEEP_PARTS, NEIGHBORS_MAX};
-use crate::outbox::Rank;
+use super::{ASK_MANY, Peer, SILENCE, Stage};
+use crate::limits::{AHEAD_PARTS_MAX, NEIGHBORS_MAX};
 use crate::time::Instant;
 use crate::trust::verifier::check;
 use crate::trust::{Payload, Verified, Verifier};
@@ -44,6 +43,7 @@ impl<V: Verifier> Peer<V> {
 
     fn on_welcome(&mut self, now: Instant, welcome: &Welcome) {
         self.me = welcome.you;
+        self.timers.rejoin = None;
         if self.stage == Stage::Joining {
             self.stage = Stage::In;
             self.timers.report = now + crate::limits::REPORT_EVERY;
@@ -88,16 +88,27 @@ impl<V: Verifier> Peer<V> {
             return;
         }
         match self.verifier.table(message) {
-            Ok(Verified::Catalogue(catalogue)) => {
-                self.catalogues.insert(catalogue.run, catalogue);
-                while self.catalogues.len() > RUNS_MAX {
-                    self.catalogues.pop_first();
+            Ok(Verified::Catalogue(catalogue)) => self.on_catalogue(now, catalogue),
+            Ok(Verified::Descriptor(descriptor)) => self.on_descriptor(now, from, message.clone(), descriptor),
+            Ok(Verified::RunEnd(end)) => {
+                self.ends.insert(end.run, end.parts);
+                while self.ends.len() > RUNS_MAX {
+                    self.ends.pop_first();
                 }
             }
-            Ok(Verified::Descriptor(descriptor)) => self.on_descriptor(now, from, message.clone(), descriptor),
-            Ok(Verified::RunEnd(_)) => {}
             Err(_) => self.cut_off(now, from, Fault::BadChunk),
         }
+    }
+
+    fn on_catalogue(&mut self, now: Instant, catalogue: Arc<Catalogue>) {
+        if catalogue.mode == Mode::Vod {
+            self.playback.set_recorded();
+        }
+        self.catalogues.insert(catalogue.run, catalogue);
+        while self.catalogues.len() > RUNS_MAX {
+            self.catalogues.pop_first();
+        }
+        self.timers.tables = Some(now);
     }
 
     fn on_descriptor(&mut self, now: Instant, from: PeerId, signed: Bytes, descriptor: Arc<Descriptor>) {
@@ -105,7 +116,8 @@ impl<V: Verifier> Peer<V> {
         let Some(catalogue) = self.catalogues.get(&descriptor.run) else {
             return self.tables.shown(now, id, from);
         };
-        let too_old = self.playback.cursor().is_some_and(|cursor| id < cursor.part);
+        let oldest = self.seeking.or(self.playback.cursor().map(|cursor| cursor.part));
+        let too_old = oldest.is_some_and(|oldest| id < oldest);
         if !descriptor.fits(catalogue) || too_old {
             return;
         }
@@ -116,48 +128,23 @@ impl<V: Verifier> Peer<V> {
         {
             self.change_layers(layers);
         }
-        let newest = self.store.newest();
+        let newest = self.store.newest().filter(|_| !self.is_recorded());
         self.store.know(id, descriptor.clone(), signed.clone(), now, &self.layers);
-        self.timers.silence = Some(now + SILENCE);
+        self.timers.tables = Some(now + SILENCE);
+        self.timers.play = self.timers.play.or(Some(now));
         if let Some(newest) = newest.filter(|newest| newest.run == id.run && newest.part + 1 < id.part) {
             let gap = (newest.part + 1..id.part).take(AHEAD_PARTS_MAX);
             gap.for_each(|part| self.tables.shown(now, PartId { run: id.run, part }, from));
         }
-        while self.store.len() > KEEP_PARTS + AHEAD_PARTS_MAX {
+        while self.store.len() > self.config.keep_parts + AHEAD_PARTS_MAX {
             self.store.forget_oldest();
         }
         self.pass_on(from, &signed, &forwarded);
-        self.start_playing(id, &descriptor);
+        self.start_playing(now, id, &descriptor);
         for (from, chunk) in self.tables.found(id) {
             self.on_chunk(now, from, chunk);
         }
         self.scan_later(now, id);
-    }
-
-    /// The earliest arrivals tell the pace; it may rise by a part in three hundred, for clocks drift.
-    fn on_pace(&mut self, now: Instant, descriptor: &Descriptor) {
-        let zero_us = now.0 as i64 - descriptor.start_us as i64;
-        let rise = duration_us(descriptor) as i64 / 300;
-        self.pace = Some(match self.pace.filter(|pace| pace.run == descriptor.run) {
-            Some(pace) => Pace { zero_us: zero_us.min(pace.zero_us + rise), ..pace },
-            None => Pace { run: descriptor.run, zero_us, first_seen: now },
-        });
-    }
-
-    /// Playback starts with the first part that came, unless it plays already.
-    fn start_playing(&mut self, id: PartId, descriptor: &Descriptor) {
-        let since = self.pace.map_or(Instant(0), |pace| pace.first_seen);
-        let first = match self.playback.cursor() {
-            None => (id, self.part_time(id, descriptor)),
-            // The first part may have been an old one: later ones of the same moment tell how old.
-            Some(cursor) if self.store.oldest() == Some(cursor.part) && !self.playback.is_stalled() => {
-                let Some(held) = self.store.get(cursor.part) else { return };
-                (cursor.part, self.part_time(cursor.part, &held.descriptor))
-            }
-            Some(_) => return,
-        };
-        self.playback.start(since, first.1);
-        self.timers.play = self.playback.cursor().map(|cursor| cursor.at);
     }
 
     /// Children hear of a part from whoever pushes them the substream whose turn it is.
@@ -213,8 +200,21 @@ impl<V: Verifier> Peer<V> {
         if held.layers.iter().all(|layer| layer.is_complete()) && self.worst_delays.len() < DELAYS_MAX {
             self.worst_delays.push(now.since(held.arrived).as_micros().min(u128::from(u32::MAX)) as u32);
         }
+        self.on_progress(id);
+        if self.playback.cursor().is_some_and(|cursor| cursor.part == id.part && now >= cursor.at) {
+            self.timers.play = Some(now);
+        }
         if let Some(chunks) = self.store.layer(id.part, id.of).and_then(|layer| layer.whole()) {
             self.out.push_back(Output::Part(Part { descriptor, of: id.of, chunks }));
+        }
+    }
+
+    /// Is a recording all here?
+    fn on_progress(&mut self, id: ChunkId) {
+        let all = self.ends.get(&id.part.run).is_some_and(|parts| self.store.len() as u64 >= *parts);
+        if all && !self.completed && self.is_recorded() && self.store.open().next().is_none() {
+            self.completed = true;
+            self.out.push_back(Output::Event(Event::Completed));
         }
     }
 
@@ -233,38 +233,6 @@ impl<V: Verifier> Peer<V> {
         }
     }
 
-    fn on_want(&mut self, from: PeerId, rows: Vec<Row>) {
-        let mut denied = Vec::new();
-        let busy = self.uplink.drain_time(self.outbox.waiting_bytes()) > BUSY || !self.uplink.gives();
-        for row in rows {
-            let mut lacking = Bits::default();
-            for index in row.chunks.iter() {
-                let id = ChunkId { part: row.part, of: row.of, index: index as u16 };
-                let size = self.store.chunk(id).filter(|_| !busy).map(|(chunk, _)| chunk.payload().size() as u32);
-                let rank = Rank { class: ASKED, part: row.part.part, tie: 0 };
-                let taken = size
-                    .is_some_and(|size| self.outbox.push(from, rank, Give { id, pushed: false, bytes: size }, size));
-                if !taken {
-                    lacking.insert(index);
-                }
-            }
-            if !lacking.is_empty() {
-                denied.push(Row { chunks: lacking, ..row });
-            }
-        }
-        if !denied.is_empty() {
-            self.send(from, Frame::Deny(denied));
-        }
-    }
-
-    fn on_cancel(&mut self, from: PeerId, rows: &[Row]) {
-        self.outbox.cancel(from, |give| {
-            rows.iter().any(|row| {
-                row.part == give.id.part && row.of == give.id.of && row.chunks.contains(usize::from(give.id.index))
-            })
-        });
-    }
-
     fn on_deny(&mut self, now: Instant, from: PeerId, rows: &[Row]) {
         if from.is_edge() {
             self.edge_denied_until = now + EDGE_DENIED;
@@ -279,43 +247,6 @@ impl<V: Verifier> Peer<V> {
             }
         }
         self.scan_soon(now);
-    }
-
-    fn on_subscribe(&mut self, child: PeerId, sets: &[Substreams], first: PartId) {
-        for set in sets {
-            let served = self.downstream.subscribe(child, *set);
-            self.push_held(child, served, first.max(self.first_recent()));
-        }
-    }
-
-    /// A new child gets what is here already of the parts it misses.
-    fn push_held(&mut self, child: PeerId, set: Substreams, first: PartId) {
-        if set.mask == 0 || !self.uplink.gives() || self.config.support == Support::AfterCompletion {
-            return;
-        }
-        let mut ids = Vec::new();
-        for (part, held) in self.store.from(first) {
-            let Some(catalogue) = self.catalogues.get(&part.run) else { continue };
-            let k = u16::from(substreams(catalogue, set.of).unwrap_or(1));
-            let layer = held.layers.iter().find(|layer| layer.of == set.of);
-            let present = layer.into_iter().flat_map(|layer| layer.present());
-            ids.extend(present.filter(|i| set.mask >> (i % k) & 1 != 0).map(|index| ChunkId {
-                part,
-                of: set.of,
-                index,
-            }));
-        }
-        for id in ids {
-            let bytes = self.store.chunk(id).map_or(0, |(chunk, _)| chunk.payload().size() as u32);
-            let rank = Rank { class: super::PUSHED, part: id.part.part, tie: u32::MAX };
-            self.outbox.push(child, rank, Give { id, pushed: true, bytes }, bytes);
-        }
-    }
-
-    /// The oldest part worth pushing to somebody new.
-    fn first_recent(&self) -> PartId {
-        let newest = self.store.newest().unwrap_or(PartId { run: trellis_proto::RunId(u64::MAX), part: 0 });
-        PartId { part: newest.part.saturating_sub(RECENT_PARTS), ..newest }
     }
 
     fn on_ask(&mut self, from: PeerId, first: PartId, count: u8) {
@@ -369,7 +300,7 @@ impl<V: Verifier> Peer<V> {
 
 /// The substreams whose pushers pass on this part's descriptor: one of each video rendition's base, or of each audio
 /// rendition's when there is no picture; another one in each part, so that no single pusher matters.
-pub(super) fn forwarding(catalogue: &trellis_proto::Catalogue, part: u64) -> Vec<Substream> {
+pub(super) fn forwarding(catalogue: &Catalogue, part: u64) -> Vec<Substream> {
     let video = |rendition: &trellis_proto::Rendition| matches!(rendition.media, Media::Video { .. });
     let any_video = catalogue.renditions.iter().any(video);
     let carries = catalogue.renditions.iter().enumerate().filter(|(_, r)| !any_video || video(r));
@@ -388,10 +319,6 @@ pub(super) fn one_row(id: ChunkId) -> Row {
 const RUNS_MAX: usize = 4;
 /// News from a neighbor is acted upon after this, with what else came.
 const HAVE_SCAN: Duration = Duration::from_millis(50);
-/// More than this waits: asks are turned down at once, so that the asker turns elsewhere.
-const BUSY: Duration = Duration::from_millis(400);
 const EDGE_DENIED: Duration = Duration::from_millis(150);
-/// Older parts than this many are not pushed to a new child: it has them, or asks.
-const RECENT_PARTS: u64 = 6;
 const ROUND_TRIP_MAX: Duration = Duration::from_secs(2);
 const DELAYS_MAX: usize = 256;

@@ -93,27 +93,6 @@ impl<P: Clone> Store<P> {
         self.parts.insert(id, Held { descriptor, signed, arrived, layers });
     }
 
-    /// Wants another layer of a part that is known.
-    pub fn want(&mut self, id: PartId, of: LayerId) {
-        let Some(held) = self.parts.get_mut(&id) else { return };
-        if held.layers.iter().all(|layer| layer.of != of)
-            && let Some(layer) = HeldLayer::new(of, &held.descriptor)
-        {
-            held.layers.push(layer);
-            self.open.insert(id, ());
-        }
-    }
-
-    /// Wants a layer no longer where it is not whole; what came of it is forgotten.
-    pub fn unwant(&mut self, from: PartId, of: LayerId) {
-        for (id, held) in self.parts.range_mut(from..) {
-            held.layers.retain(|layer| layer.of != of || layer.missing == 0);
-            if held.layers.iter().all(|layer| layer.missing == 0) {
-                self.open.remove(id);
-            }
-        }
-    }
-
     /// The part, when its descriptor is here.
     pub fn get(&self, id: PartId) -> Option<&Held<P>> {
         self.parts.get(&id)
@@ -227,11 +206,6 @@ impl<P: Clone> HeldLayer<P> {
     /// Is this one missing?
     pub fn misses(&self, index: u16) -> bool {
         self.chunks.get(usize::from(index)).is_some_and(Option::is_none)
-    }
-
-    /// How many chunks it has when whole.
-    pub fn count(&self) -> usize {
-        self.chunks.len()
     }
 
     /// All chunks in order, when none is missing.

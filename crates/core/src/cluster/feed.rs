@@ -1,0 +1,408 @@
+//! What does the edge itself send, to whom, and when? Keeps the window, pushes it to those who subscribed, answers
+//! wants, all through one outbox and at the pace of the budget.
+//!
+//! Pushed chunks go earlier parts first, and within a part first to whom most others hang below. What is wanted with a
+//! deadline near, or by somebody who just came, goes before all, as far as the shares for that last; what is beyond
+//! waits behind the pushes, so that one who asks for much harms nobody but themselves.
+
+use alloc::collections::{BTreeSet, VecDeque};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use bytes::Bytes;
+use trellis_proto::Descriptor;
+use trellis_proto::frame::{Bits, Chunk, ChunkId, Frame, PartId, Row};
+
+use super::event::Chunks;
+use super::lanes::{Lane, Lanes};
+use super::roster::Slot;
+use crate::limits::KEEP_PARTS;
+use crate::outbox::{Outbox, Rank, Room};
+use crate::time::Instant;
+use crate::trust::Payload;
+
+/// Why something is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// A slot of the edge.
+    Seeding,
+    /// The first fill of who just came.
+    StartUp,
+    /// It came in no other way.
+    Rescue,
+}
+
+/// Payload bytes sent, by purpose.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Sent {
+    /// Slots of the edge.
+    pub seeding: u64,
+    /// First fills.
+    pub start_up: u64,
+    /// What came in no other way.
+    pub rescue: u64,
+}
+
+/// The window and the way out.
+#[derive(Debug, Clone)]
+pub struct Feed<P> {
+    parts: VecDeque<Stored<P>>,
+    next: u64,
+    subscriptions: Vec<Vec<Subscription>>,
+    outbox: Outbox<Slot, Item<P>>,
+    pace: Bucket,
+    favor: Bucket,
+    fetching: BTreeSet<(Slot, ChunkId)>,
+    sent: Sent,
+    dropped: u64,
+}
+
+#[derive(Debug, Clone)]
+struct Stored<P> {
+    id: PartId,
+    number: u64,
+    arrived: Instant,
+    independent: bool,
+    message: Bytes,
+    chunks: Arc<Chunks<P>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Subscription {
+    to: Slot,
+    from: PartId,
+    guest_until: Option<Instant>,
+}
+
+#[derive(Debug, Clone)]
+enum Item<P> {
+    Table(Bytes),
+    Chunk { id: ChunkId, payload: P, purpose: Purpose, number: u64 },
+}
+
+/// Who is served in a lane, as the plan has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// The edge is its parent there.
+    pub child: bool,
+    /// Its descriptors come this way.
+    pub descriptors: bool,
+    /// How many hang below it.
+    pub below: u32,
+}
+
+/// Handed to one link and not gone yet: enough to keep it busy, little enough to be overtaken.
+const LINK_ROOM: u64 = 48 * 1024;
+/// Things waiting for one link.
+const WAITING_MAX: usize = 1_024;
+/// Fetches under way.
+const FETCHING_MAX: usize = 1_024;
+/// Whoever is no child any more is served this long, until the new parent does.
+const GUEST: Duration = Duration::from_secs(3);
+/// A pushed chunk that waited longer helps nobody: whoever needed it has asked.
+const STALE_PARTS: u64 = 12;
+
+impl<P: Payload> Feed<P> {
+    /// Nothing to send; may send so many bit/s, and favor so many of them.
+    pub fn new(budget_bps: u64, favor_bps: u64, now: Instant) -> Self {
+        Self {
+            parts: VecDeque::new(),
+            next: 0,
+            subscriptions: Vec::new(),
+            outbox: Outbox::new(Room { total: u64::MAX, link: LINK_ROOM, waiting: WAITING_MAX }),
+            pace: Bucket::new(budget_bps, Duration::from_millis(20), now),
+            favor: Bucket::new(favor_bps, Duration::from_secs(2), now),
+            fetching: BTreeSet::new(),
+            sent: Sent::default(),
+            dropped: 0,
+        }
+    }
+
+    /// The budget changed.
+    pub fn set_budget(&mut self, budget_bps: u64, favor_bps: u64) {
+        self.pace.bps = budget_bps;
+        self.favor.bps = favor_bps;
+    }
+
+    /// Payload bytes sent so far, by purpose.
+    pub fn sent(&self) -> Sent {
+        self.sent
+    }
+
+    /// Bits the shares for start-up and rescue have saved up.
+    pub fn favor_bits(&self) -> u64 {
+        u64::try_from(self.favor.bytes).unwrap_or(0) * 8
+    }
+
+    /// A run with so many lanes begins; who subscribed before subscribes again.
+    pub fn set_lanes(&mut self, lanes: usize) {
+        self.subscriptions.clear();
+        self.subscriptions.resize_with(lanes, Vec::new);
+    }
+
+    /// The start of the newest part that can be decoded alone and came no later than `before`, and the messages from
+    /// there on.
+    pub fn start(&self, before: Instant) -> (Option<Instant>, Vec<Bytes>) {
+        let fits = |p: &Stored<P>| p.independent && p.arrived <= before;
+        let from = self.parts.iter().rposition(fits).or_else(|| self.parts.iter().position(|p| p.independent));
+        let from = from.unwrap_or(self.parts.len());
+        let messages = self.parts.iter().skip(from).map(|p| p.message.clone()).collect();
+        (self.parts.get(from).map(|p| p.arrived), messages)
+    }
+
+    /// The messages of the parts from one on, at most `count`.
+    pub fn messages(&self, from: PartId, count: u8) -> Vec<Bytes> {
+        let asked = self.parts.iter().skip_while(|p| p.id < from).take(usize::from(count));
+        asked.take_while(|p| p.id.run == from.run && p.id.part < from.part.saturating_add(u64::from(count)))
+            .map(|p| p.message.clone())
+            .collect()
+    }
+
+    /// A part is whole: keeps it and pushes it.
+    pub fn part(
+        &mut self,
+        now: Instant,
+        descriptor: &Descriptor,
+        message: Bytes,
+        chunks: Arc<Chunks<P>>,
+        lanes: &Lanes,
+        standing: impl Fn(Lane, Slot, u64) -> Standing,
+    ) {
+        let id = PartId { run: descriptor.run, part: descriptor.part };
+        let number = self.next;
+        self.next += 1;
+        if self.parts.len() == KEEP_PARTS {
+            self.parts.pop_front();
+        }
+        let independent = descriptor.independent;
+        self.parts.push_back(Stored { id, number, arrived: now, independent, message, chunks });
+        for lane in 0..lanes.len().min(self.subscriptions.len()) {
+            self.subscriptions[lane].retain_mut(|s| {
+                let stays = !standing(lane as Lane, s.to, id.part).child;
+                s.guest_until = if stays { s.guest_until.or(Some(now + GUEST)) } else { None };
+                s.guest_until.is_none_or(|until| now < until)
+            });
+            for subscription in self.subscriptions[lane].clone() {
+                let standing = standing(lane as Lane, subscription.to, id.part);
+                self.push(self.parts.len() - 1, lanes, lane as Lane, subscription, standing);
+            }
+        }
+    }
+
+    /// Pushes one lane's share of a stored part to one subscriber.
+    fn push(&mut self, at: usize, lanes: &Lanes, lane: Lane, subscription: Subscription, standing: Standing) {
+        let stored = &self.parts[at];
+        if stored.id < subscription.from {
+            return;
+        }
+        let substream = lanes.substream(lane);
+        let tie = u32::MAX - standing.below.min(u32::MAX - 1);
+        let rank = Rank { class: 1, part: stored.number, tie };
+        if standing.descriptors {
+            let bytes = stored.message.len() as u32;
+            self.outbox.push(subscription.to, Rank { tie: 0, ..rank }, Item::Table(stored.message.clone()), bytes);
+        }
+        let of = substream.of;
+        let chunks = chunks_of(&stored.chunks, of);
+        let step = usize::from(lanes.substreams(of).max(1));
+        for index in (usize::from(substream.index)..chunks.len()).step_by(step) {
+            let payload = chunks[index].clone();
+            let (bytes, id) = (payload.size() as u32, ChunkId { part: stored.id, of, index: index as u16 });
+            let item = Item::Chunk { id, payload, purpose: Purpose::Seeding, number: stored.number };
+            self.outbox.push(subscription.to, rank, item, bytes);
+        }
+    }
+
+    /// A peer subscribes; what is in the window already follows at once.
+    pub fn subscribe(&mut self, to: Slot, lane: Lane, from: PartId, lanes: &Lanes, standing: impl Fn(u64) -> Standing) {
+        let Some(subscriptions) = self.subscriptions.get_mut(usize::from(lane)) else { return };
+        let subscription = Subscription { to, from, guest_until: None };
+        match subscriptions.iter_mut().find(|s| s.to == to) {
+            // What follows is pushed anyway; the past was pushed at the first time.
+            Some(known) => known.from = known.from.min(from),
+            None => {
+                subscriptions.push(subscription);
+                for at in 0..self.parts.len() {
+                    let standing = standing(self.parts[at].id.part);
+                    self.push(at, lanes, lane, subscription, standing);
+                }
+            }
+        }
+    }
+
+    /// A peer no longer wants a lane.
+    pub fn unsubscribe(&mut self, to: Slot, lane: Lane) {
+        if let Some(subscriptions) = self.subscriptions.get_mut(usize::from(lane)) {
+            subscriptions.retain(|s| s.to != to);
+        }
+    }
+
+    /// A peer wants chunks. What the host must fetch, and what cannot be had.
+    pub fn want(&mut self, to: Slot, rows: Vec<Row>, urgent: bool, joined: Instant) -> (Vec<ChunkId>, Vec<Row>) {
+        self.cancel(to, &rows);
+        let (mut fetch, mut denied) = (Vec::new(), Vec::new());
+        for row in rows {
+            let mut missing = Bits::default();
+            let at = self.parts.binary_search_by_key(&row.part, |p| p.id);
+            let older = self.parts.front().is_some_and(|p| row.part < p.id);
+            for index in row.chunks.iter() {
+                let id = ChunkId { part: row.part, of: row.of, index: index as u16 };
+                let found = at.ok().and_then(|at| Some((at, chunks_of(&self.parts[at].chunks, row.of).get(index)?.clone())));
+                let taken = match found {
+                    Some((at, payload)) => self.give(to, id, payload, urgent, self.parts[at].arrived < joined, at),
+                    None if older && self.fetching.len() < FETCHING_MAX => {
+                        if self.fetching.insert((to, id)) {
+                            fetch.push(id);
+                        }
+                        true
+                    }
+                    None => false,
+                };
+                if !taken {
+                    missing.insert(index);
+                }
+            }
+            if !missing.is_empty() {
+                denied.push(Row { part: row.part, of: row.of, chunks: missing });
+            }
+        }
+        (fetch, denied)
+    }
+
+    fn give(&mut self, to: Slot, id: ChunkId, payload: P, urgent: bool, past: bool, at: usize) -> bool {
+        let purpose = if past { Purpose::StartUp } else { Purpose::Rescue };
+        let number = self.parts[at].number;
+        let bytes = payload.size() as u32;
+        let favored = (urgent || past) && self.favor.take(u64::from(bytes));
+        let rank = Rank { class: if favored { 0 } else { 2 }, part: number, tie: 0 };
+        self.outbox.push(to, rank, Item::Chunk { id, payload, purpose, number: u64::MAX }, bytes)
+    }
+
+    /// The host has found, or not found, an older chunk. True: it will be sent.
+    pub fn fetched(&mut self, to: Slot, id: ChunkId, payload: Option<P>) -> bool {
+        if !self.fetching.remove(&(to, id)) {
+            return true;
+        }
+        let Some(payload) = payload else { return false };
+        let rank = Rank { class: 2, part: 0, tie: 0 };
+        let bytes = payload.size() as u32;
+        let item = Item::Chunk { id, payload, purpose: Purpose::StartUp, number: u64::MAX };
+        self.outbox.push(to, rank, item, bytes)
+    }
+
+    /// A peer no longer wants chunks.
+    pub fn cancel(&mut self, to: Slot, rows: &[Row]) {
+        let named = |id: &ChunkId| {
+            rows.iter().any(|r| (r.part, r.of) == (id.part, id.of) && r.chunks.contains(usize::from(id.index)))
+        };
+        self.outbox.cancel(to, |item| matches!(item, Item::Chunk { id, .. } if named(id)));
+    }
+
+    /// So much of what a link was handed has not left.
+    pub fn unsent(&mut self, to: Slot, bytes: u32) {
+        self.outbox.set_unsent(to, u64::from(bytes));
+    }
+
+    /// A peer is gone.
+    pub fn remove(&mut self, to: Slot) {
+        self.outbox.remove(to);
+        self.subscriptions.iter_mut().for_each(|lane| lane.retain(|s| s.to != to));
+        self.fetching.retain(|(slot, _)| *slot != to);
+    }
+
+    /// Time passed.
+    pub fn tick(&mut self, now: Instant) {
+        self.pace.refill(now);
+        self.favor.refill(now);
+    }
+
+    /// When something that waits may go.
+    pub fn wake_at(&self) -> Option<Instant> {
+        self.outbox.is_ready().then(|| self.pace.positive_at()).flatten()
+    }
+
+    /// The next frame to hand over.
+    pub fn poll(&mut self) -> Option<(Slot, Frame<P>)> {
+        while self.pace.bytes > 0 {
+            let (to, item) = self.outbox.pop()?;
+            match item {
+                Item::Chunk { payload, number, .. } if number.saturating_add(STALE_PARTS) < self.next => {
+                    let unsent = self.outbox.unsent_of(to).saturating_sub(payload.size() as u64);
+                    self.outbox.set_unsent(to, unsent);
+                    self.dropped += 1;
+                }
+                Item::Table(message) => {
+                    self.pace.spend(message.len() as u64);
+                    return Some((to, Frame::Table(message)));
+                }
+                Item::Chunk { id, payload, purpose, .. } => {
+                    let bytes = payload.size() as u64;
+                    self.pace.spend(bytes);
+                    match purpose {
+                        Purpose::Seeding => self.sent.seeding += bytes,
+                        Purpose::StartUp => self.sent.start_up += bytes,
+                        Purpose::Rescue => self.sent.rescue += bytes,
+                    }
+                    return Some((to, Frame::Chunk(Chunk { id, hop: 0, payload })));
+                }
+            }
+        }
+        None
+    }
+}
+
+fn chunks_of<P>(chunks: &Chunks<P>, of: trellis_proto::frame::LayerId) -> &[P] {
+    chunks.get(usize::from(of.rendition)).and_then(|r| r.get(usize::from(of.layer))).map_or(&[], Vec::as_slice)
+}
+
+/// A token bucket in bytes; may be overdrawn by one item.
+#[derive(Debug, Clone)]
+struct Bucket {
+    bps: u64,
+    burst: Duration,
+    bytes: i64,
+    /// Bits × µs that did not make a byte yet.
+    rest: u64,
+    at: Instant,
+}
+
+/// Even a slow edge hands over a chunk at once.
+const BURST_MIN: u64 = 16 * 1024;
+
+impl Bucket {
+    fn new(bps: u64, burst: Duration, at: Instant) -> Self {
+        let mut bucket = Self { bps, burst, bytes: 0, rest: 0, at };
+        bucket.bytes = bucket.full();
+        bucket
+    }
+
+    fn full(&self) -> i64 {
+        (self.bps / 8_000 * self.burst.as_millis() as u64).max(BURST_MIN) as i64
+    }
+
+    fn refill(&mut self, now: Instant) {
+        let passed = now.since(self.at).as_micros() as u64;
+        let grown = u128::from(self.bps) * u128::from(passed) + u128::from(self.rest);
+        self.rest = (grown % 8_000_000) as u64;
+        self.bytes = self.bytes.saturating_add((grown / 8_000_000).min(i64::MAX as u128) as i64).min(self.full());
+        self.at = self.at.max(now);
+    }
+
+    fn spend(&mut self, bytes: u64) {
+        self.bytes -= bytes as i64;
+    }
+
+    fn take(&mut self, bytes: u64) -> bool {
+        let enough = self.bytes >= bytes as i64;
+        if enough {
+            self.spend(bytes);
+        }
+        enough
+    }
+
+    fn positive_at(&self) -> Option<Instant> {
+        let lacking = u64::try_from(1 - self.bytes).unwrap_or(0) * 8_000_000;
+        (self.bps > 0).then(|| self.at + Duration::from_micros(lacking.div_ceil(self.bps)))
+    }
+}

@@ -1,0 +1,462 @@
+//! Who gets which substream from whom? Passes values between the roster, the ledger and the trees, so that a place in
+//! a tree and the slot that pays for it always go together.
+//!
+//! Invariant ([`Overlay::check`]): whoever has a parent holds exactly one slot of it, in each lane it watches.
+
+use alloc::vec::Vec;
+
+use trellis_proto::frame::PeerId;
+
+use super::lanes::{Lane, LayerMask, Lanes};
+use super::ledger::Ledger;
+use super::neighbors;
+use super::roster::{EDGE, Peer, Roster, Slot};
+use super::seeding;
+use super::trees::{NONE, NodeId, ROOT, Tree};
+use crate::seeded::Seeded;
+
+/// All trees of a cluster, and what they stand on.
+#[derive(Debug, Clone)]
+pub struct Overlay {
+    /// The running catalogue's substreams.
+    pub lanes: Lanes,
+    /// Who is here.
+    pub roster: Roster,
+    /// Who can give what.
+    pub ledger: Ledger,
+    pub(super) trees: Vec<Tree>,
+    pub(super) seeded: Seeded,
+    pub(super) orphans: Vec<(Lane, PeerId)>,
+    pub(super) untold: Vec<Slot>,
+    cursor: usize,
+}
+
+/// More children of one giver in one tree than this make it wide, not shallow.
+pub(super) const FAN_OUT: u64 = 24;
+/// So many are asked for spare slots when a tree has none.
+const FALLBACK_TRIES: usize = 128;
+
+impl Overlay {
+    /// Nobody there, nothing to watch.
+    pub fn new(ledger: Ledger, seed: u64) -> Self {
+        Self {
+            lanes: Lanes::default(),
+            roster: Roster::default(),
+            ledger,
+            trees: Vec::new(),
+            seeded: Seeded::new(seed),
+            orphans: Vec::new(),
+            untold: Vec::new(),
+            cursor: 0,
+        }
+    }
+
+    /// A run begins. When it is cut like the one before, everybody stays where they are.
+    pub fn set_lanes(&mut self, lanes: Lanes) {
+        let same = self.lanes == lanes;
+        let watchers: Vec<_> = if same { Vec::new() } else { self.roster.present().to_vec() };
+        let masks: Vec<_> = watchers.iter().map(|slot| self.unseat_all(*slot)).collect();
+        if !same {
+            self.trees = (0..lanes.len()).map(|_| Tree::new(EDGE)).collect();
+            self.lanes = lanes;
+            self.orphans.clear();
+        }
+        for (slot, layers) in watchers.into_iter().zip(masks) {
+            let layers = self.lanes.mask(self.lanes.layers(layers).collect::<Vec<_>>());
+            self.seat_all(slot, layers);
+        }
+    }
+
+    /// A viewer comes in and is placed. Its account was opened.
+    pub fn join(&mut self, make: impl FnOnce(PeerId) -> Peer, layers: LayerMask, alpha_bps: u64, credit_bps: u64) -> Slot {
+        let slot = self.roster.insert(make);
+        self.ledger.believe(slot, alpha_bps, credit_bps);
+        self.seat_all(slot, layers);
+        self.make_neighbors(slot);
+        slot
+    }
+
+    /// A viewer is gone; its children get new parents.
+    pub fn leave(&mut self, slot: Slot) -> Option<Peer> {
+        self.ledger.believe(slot, 0, 0);
+        self.unseat_all(slot);
+        let peer = self.roster.remove(slot)?;
+        for neighbor in &peer.neighbors {
+            if let Some(other) = self.roster.get_mut(*neighbor) {
+                other.neighbors.retain(|n| *n != slot);
+                other.news.neighbors = true;
+            }
+            self.tell(*neighbor);
+            self.make_neighbors(*neighbor);
+        }
+        Some(peer)
+    }
+
+    /// A viewer will be gone soon: its children get new parents while it still serves them.
+    pub fn hand_over(&mut self, slot: Slot) {
+        self.ledger.believe(slot, 0, 0);
+        for (lane, node) in self.seats(slot) {
+            self.trees[usize::from(lane)].set_quota(node, 0);
+            self.scatter(lane, node, false);
+            self.unback(lane, node);
+        }
+    }
+
+    /// Places those whom nobody serves. True: somebody still waits.
+    pub fn adopt_orphans(&mut self) -> bool {
+        for (lane, id) in core::mem::take(&mut self.orphans) {
+            let seat = self.roster.by_id(id).and_then(|slot| self.roster.get(slot)?.seat(lane));
+            if let Some(node) = seat.filter(|node| self.trees[usize::from(lane)].node(*node).parent == NONE) {
+                self.place(lane, node);
+            }
+        }
+        !self.orphans.is_empty()
+    }
+
+    /// A viewer watches other layers from now on; what stays is not touched.
+    pub fn set_layers(&mut self, slot: Slot, layers: LayerMask) {
+        let Some(peer) = self.roster.get_mut(slot) else { return };
+        let before = core::mem::replace(&mut peer.layers, layers);
+        peer.news.layers = true;
+        let (go, come): (Vec<_>, Vec<_>) =
+            (self.lanes.of(before & !layers).collect(), self.lanes.of(layers & !before).collect());
+        for lane in go {
+            let Some(peer) = self.roster.get_mut(slot) else { return };
+            if let Ok(at) = peer.seats.binary_search_by_key(&lane, |seat| seat.0) {
+                let (lane, node) = peer.seats.remove(at);
+                self.unseat(lane, node);
+            }
+        }
+        for lane in &come {
+            let node = self.trees[usize::from(*lane)].insert(slot);
+            let Some(peer) = self.roster.get_mut(slot) else { return };
+            let at = peer.seats.partition_point(|seat| seat.0 < *lane);
+            peer.seats.insert(at, (*lane, node));
+            self.seed(*lane);
+        }
+        for lane in come {
+            if let Some(node) = self.roster.get(slot).and_then(|peer| peer.seat(lane)) {
+                self.place(lane, node);
+            }
+        }
+        self.tell(slot);
+    }
+
+    /// A giver can give less than it promised: some children go elsewhere, those first on whom nobody depends.
+    pub fn shed(&mut self, slot: Slot) {
+        let mut children: Vec<(u32, Lane, NodeId)> = Vec::new();
+        let mut trees: Vec<(Lane, NodeId)> = self.seats(slot);
+        if slot == EDGE {
+            trees = (0..self.trees.len()).map(|lane| (lane as Lane, ROOT)).collect();
+        }
+        for (lane, node) in &trees {
+            let tree = &self.trees[usize::from(*lane)];
+            children.extend(tree.children(*node).map(|child| (tree.node(child).below, *lane, child)));
+        }
+        children.sort_unstable();
+        let over = |ledger: &Ledger| {
+            let account = ledger.account(slot);
+            let most = account.capacity_bps + if slot == EDGE { ledger.rescue_bps() } else { 0 };
+            account.held_bps > most
+        };
+        let mut moved = Vec::new();
+        for (_, lane, child) in children {
+            if !over(&self.ledger) {
+                break;
+            }
+            self.detach(lane, child);
+            moved.push((lane, child));
+        }
+        match slot {
+            EDGE => trees.iter().for_each(|(lane, _)| self.seed(*lane)),
+            _ => self.choose_homes(slot),
+        }
+        moved.into_iter().rev().for_each(|(lane, child)| self.place(lane, child));
+    }
+
+    pub(super) fn seats(&self, slot: Slot) -> Vec<(Lane, NodeId)> {
+        self.roster.get(slot).map_or_else(Vec::new, |peer| peer.seats.clone())
+    }
+
+    /// Gives a viewer a place in the tree of each substream of these layers.
+    fn seat_all(&mut self, slot: Slot, layers: LayerMask) {
+        let mut seats: Vec<_> =
+            self.lanes.of(layers).map(|lane| (lane, self.trees[usize::from(lane)].insert(slot))).collect();
+        let order = seats.clone();
+        seats.sort_unstable_by_key(|seat| seat.0);
+        let Some(peer) = self.roster.get_mut(slot) else { return };
+        (peer.layers, peer.seats) = (layers, seats);
+        peer.news.layers = true;
+        order.iter().for_each(|(lane, _)| self.seed(*lane));
+        self.choose_homes(slot);
+        order.into_iter().for_each(|(lane, node)| self.place(lane, node));
+        self.tell(slot);
+    }
+
+    /// Takes a viewer out of all trees. What it watched.
+    fn unseat_all(&mut self, slot: Slot) -> LayerMask {
+        let Some(peer) = self.roster.get_mut(slot) else { return 0 };
+        let (seats, layers) = (core::mem::take(&mut peer.seats), core::mem::take(&mut peer.layers));
+        for (lane, node) in seats {
+            self.unseat(lane, node);
+        }
+        layers
+    }
+
+    /// Takes a viewer out of one tree.
+    pub(super) fn unseat(&mut self, lane: Lane, node: NodeId) {
+        self.trees[usize::from(lane)].set_quota(node, 0);
+        self.scatter(lane, node, true);
+        self.unback(lane, node);
+        self.set_backup(lane, node, NONE);
+        self.trees[usize::from(lane)].remove(node);
+        self.seed(lane);
+    }
+
+    /// How many the edge serves itself.
+    pub(super) fn seed(&mut self, lane: Lane) {
+        let slots = self.ledger.account(EDGE).capacity_bps / self.busy_bps().max(1);
+        let tree = &mut self.trees[usize::from(lane)];
+        let known = seeding::Tree { members: u64::from(tree.members()), quota: tree.quota() };
+        let roots = seeding::roots(known, slots).min(u64::from(u16::MAX)) as u16;
+        if tree.node(ROOT).quota != roots {
+            tree.set_quota(ROOT, roots);
+        }
+    }
+
+    /// What one root in every tree that somebody wants costs.
+    fn busy_bps(&self) -> u64 {
+        let busy = |lane: &usize| self.trees[*lane].members() > 0;
+        (0..self.trees.len()).filter(busy).map(|lane| self.lanes.slot_bps(lane as Lane)).sum()
+    }
+
+    /// Chooses the trees in which a giver is an inner node: few, and those that lack givers most.
+    pub(super) fn choose_homes(&mut self, slot: Slot) {
+        let seats = self.seats(slot);
+        let capacity = self.ledger.account(slot).capacity_bps;
+        let lack = |lane: Lane| {
+            let tree = &self.trees[usize::from(lane)];
+            let own = tree.quota() + u64::from(tree.node(ROOT).quota);
+            i64::from(tree.members()) - own.min(1 << 32) as i64
+        };
+        let mut wanted: Vec<_> = seats.iter().map(|(lane, node)| (-lack(*lane), *lane, *node)).collect();
+        let turn = self.seeded.below(wanted.len().max(1) as u64) as usize;
+        wanted.rotate_left(turn);
+        wanted.sort_by_key(|(lack, ..)| *lack);
+        let widest = seats.iter().map(|(lane, _)| self.lanes.slot_bps(*lane)).max().unwrap_or(1);
+        let fan = FAN_OUT.min(self.roster.len() as u64 - 1).max(1);
+        let slots = capacity / widest;
+        let each = slots.div_ceil(slots.div_ceil(fan).clamp(1, wanted.len().max(1) as u64)).max(1);
+        let mut left = capacity.saturating_sub(self.ledger.account(slot).held_bps);
+        for (_, lane, node) in wanted {
+            let bps = self.lanes.slot_bps(lane);
+            let tree = &mut self.trees[usize::from(lane)];
+            let children = tree.node(node).children;
+            let more = each.saturating_sub(u64::from(children)).min(left / bps);
+            left -= more * bps;
+            tree.set_quota(node, children.saturating_add(more.min(u64::from(u16::MAX)) as u16));
+        }
+        let viewers = self.roster.len() as u32;
+        if let Some(peer) = self.roster.get_mut(slot) {
+            peer.homed_at = viewers;
+        }
+    }
+
+    /// Finds a parent for a detached node: the shallowest there is, else whoever has a slot to spare, else the edge.
+    pub(super) fn place(&mut self, lane: Lane, node: NodeId) {
+        let (slot, quota) = self.of(lane, node);
+        let Some(child) = self.roster.get(slot) else { return };
+        let bps = self.lanes.slot_bps(lane);
+        let (roster, ledger) = (&self.roster, &self.ledger);
+        let giver = |giver: Slot| if ledger.free_bps(giver) < bps { None } else { distance(roster, child, giver) };
+        let tree = &self.trees[usize::from(lane)];
+        let open = tree.pick_open(node, &mut self.seeded, giver);
+        if quota > 0 && ledger.free_bps(slot) >= bps {
+            let under = |leaf: Slot| {
+                let above = roster.get(leaf)?.seat(lane).and_then(|leaf| tree.parent(leaf))?;
+                distance(roster, child, tree.node(above).peer)?;
+                distance(roster, child, leaf)
+            };
+            let leaf = tree.pick_leaf(node, &mut self.seeded, under);
+            let depth = |of: NodeId| tree.node(of).depth;
+            if let Some(leaf) = leaf.filter(|leaf| open.is_none_or(|open| depth(*leaf) <= depth(open))) {
+                return self.displace(lane, node, leaf);
+            }
+        }
+        match open.or_else(|| self.fallback(lane, node)) {
+            Some(parent) => self.attach(lane, node, parent),
+            None if self.ledger.edge_last_bps() >= bps => self.attach(lane, node, ROOT),
+            None => self.orphan(lane, node),
+        }
+    }
+
+    fn orphan(&mut self, lane: Lane, node: NodeId) {
+        let id = self.roster.id(self.of(lane, node).0);
+        self.orphans.push((lane, id));
+    }
+
+    /// A giver takes the place of one who gives nothing, and serves it.
+    fn displace(&mut self, lane: Lane, giver: NodeId, leaf: NodeId) {
+        let Some(parent) = self.trees[usize::from(lane)].parent(leaf) else { return };
+        self.detach(lane, leaf);
+        self.attach(lane, giver, parent);
+        self.attach(lane, leaf, giver);
+    }
+
+    /// Somebody in this tree who has promised less than it can: its unused quota elsewhere is moved here.
+    fn fallback(&mut self, lane: Lane, node: NodeId) -> Option<NodeId> {
+        let bps = self.lanes.slot_bps(lane);
+        let count = self.roster.len();
+        for _ in 0..count.min(FALLBACK_TRIES) {
+            self.cursor = (self.cursor + 1) % count;
+            let slot = self.roster.present()[self.cursor];
+            if self.ledger.free_bps(slot) < bps {
+                continue;
+            }
+            let child = self.roster.get(self.of(lane, node).0)?;
+            let Some(peer) = self.roster.get(slot) else { continue };
+            let Some(candidate) = peer.seat(lane) else { continue };
+            let tree = &self.trees[usize::from(lane)];
+            let fits = candidate != node && tree.may_hang(node, candidate) && child.distance(peer).is_some();
+            if fits && self.move_quota(slot, lane) {
+                return Some(candidate);
+            }
+        }
+        None
+    }
+
+    /// Makes room for one more child in a lane, by giving up what is not used in others.
+    fn move_quota(&mut self, slot: Slot, lane: Lane) -> bool {
+        let seats = self.seats(slot);
+        let mut planned: u64 = self.lanes.slot_bps(lane);
+        for (l, node) in &seats {
+            planned += u64::from(self.trees[usize::from(*l)].node(*node).quota) * self.lanes.slot_bps(*l);
+        }
+        let capacity = self.ledger.account(slot).capacity_bps;
+        for (l, node) in seats.iter().filter(|(l, _)| *l != lane) {
+            let tree = &mut self.trees[usize::from(*l)];
+            while planned > capacity && tree.node(*node).is_open() {
+                tree.set_quota(*node, tree.node(*node).quota - 1);
+                planned -= self.lanes.slot_bps(*l);
+            }
+        }
+        let own = self.roster.get(slot).and_then(|peer| peer.seat(lane)).filter(|_| planned <= capacity);
+        if let Some(node) = own {
+            let tree = &mut self.trees[usize::from(lane)];
+            tree.set_quota(node, tree.node(node).quota + 1);
+        }
+        own.is_some()
+    }
+
+    /// Finds new parents for all children of a node; the best giver among them takes its place if it goes itself.
+    fn scatter(&mut self, lane: Lane, node: NodeId, goes: bool) {
+        let tree = &self.trees[usize::from(lane)];
+        let above = tree.parent(node);
+        let mut children: Vec<_> = tree.children(node).collect();
+        children.sort_by_key(|child| {
+            let n = tree.node(*child);
+            (core::cmp::Reverse(n.quota), core::cmp::Reverse(n.below), *child)
+        });
+        children.iter().for_each(|child| self.detach(lane, *child));
+        if goes {
+            self.detach(lane, node);
+        }
+        let mut rest = children.as_slice();
+        if let (true, Some(above), [heir, others @ ..]) = (goes, above, rest)
+            && self.may_take(lane, *heir, above)
+        {
+            self.attach(lane, *heir, above);
+            rest = others;
+        }
+        rest.iter().for_each(|child| self.place(lane, *child));
+    }
+
+    pub(super) fn may_take(&self, lane: Lane, node: NodeId, parent: NodeId) -> bool {
+        let tree = &self.trees[usize::from(lane)];
+        let giver = tree.node(parent).peer;
+        let child = self.roster.get(tree.node(node).peer);
+        self.ledger.free_bps(giver) >= self.lanes.slot_bps(lane)
+            && tree.may_hang(node, parent)
+            && child.is_some_and(|child| distance(&self.roster, child, giver).is_some())
+    }
+
+    /// Those who would turn to this node get another backup.
+    fn unback(&mut self, lane: Lane, node: NodeId) {
+        let backed: Vec<_> = self.trees[usize::from(lane)].backed(node).collect();
+        for child in backed {
+            self.set_backup(lane, child, NONE);
+            self.choose_backup(lane, child);
+        }
+    }
+
+    pub(super) fn attach(&mut self, lane: Lane, node: NodeId, parent: NodeId) {
+        let tree = &mut self.trees[usize::from(lane)];
+        tree.attach(node, parent);
+        let giver = tree.node(parent).peer;
+        self.ledger.hold(giver, self.lanes.slot_bps(lane));
+        self.news(lane, node, parent, false);
+        self.below_changed(lane, parent);
+        self.choose_backup(lane, node);
+    }
+
+    pub(super) fn detach(&mut self, lane: Lane, node: NodeId) {
+        let tree = &mut self.trees[usize::from(lane)];
+        let Some(parent) = tree.parent(node) else { return };
+        tree.detach(node);
+        let giver = tree.node(parent).peer;
+        self.ledger.release(giver, self.lanes.slot_bps(lane));
+        self.news(lane, node, parent, true);
+    }
+
+    /// A backup is near the root, is not the parent, and has room; else the parent's parent; else the edge.
+    pub(super) fn choose_backup(&mut self, lane: Lane, node: NodeId) {
+        let tree = &self.trees[usize::from(lane)];
+        let Some(child) = self.roster.get(tree.node(node).peer) else { return };
+        let roster = &self.roster;
+        let cost = |giver: Slot| if giver == EDGE { None } else { distance(roster, child, giver) };
+        let above = tree.parent(node).and_then(|parent| tree.parent(parent));
+        let grand = above.filter(|g| distance(roster, child, tree.node(*g).peer).is_some());
+        let backup = tree.pick_backup(node, &mut self.seeded, cost).or(grand).unwrap_or(ROOT);
+        self.set_backup(lane, node, backup);
+    }
+
+    fn set_backup(&mut self, lane: Lane, node: NodeId, backup: NodeId) {
+        let old = self.trees[usize::from(lane)].node(node).backup;
+        if old == backup {
+            return;
+        }
+        self.trees[usize::from(lane)].set_backup(node, backup);
+        for (other, gone) in [(old, true), (backup, false)] {
+            if other != NONE {
+                self.news(lane, node, other, gone);
+            }
+        }
+    }
+
+    fn of(&self, lane: Lane, node: NodeId) -> (Slot, u16) {
+        let node = self.trees[usize::from(lane)].node(node);
+        (node.peer, node.quota)
+    }
+
+    /// Draws neighbors until there are enough, near ones first.
+    pub(super) fn make_neighbors(&mut self, slot: Slot) {
+        for other in neighbors::choose(&self.roster, slot, &mut self.seeded) {
+            for (a, b) in [(slot, other), (other, slot)] {
+                if let Some(peer) = self.roster.get_mut(a) {
+                    peer.neighbors.push(b);
+                    peer.news.neighbors = true;
+                }
+                self.tell(a);
+            }
+        }
+    }
+}
+
+/// How far a child would be from a giver; the edge is as far as another region, and always to be reached.
+pub(super) fn distance(roster: &Roster, child: &Peer, giver: Slot) -> Option<u32> {
+    if giver == EDGE {
+        return Some(4);
+    }
+    let giver = roster.get(giver)?;
+    if giver.leaving.is_some() { None } else { child.distance(giver) }
+}
