@@ -22,7 +22,6 @@ pub mod report;
 pub mod run;
 pub mod scenario;
 pub mod trace;
-pub mod wire;
 pub mod world;
 
 pub use compare::compare;

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use trellis_core::cluster;
+use trellis_core::cluster::{self, Cluster, Stats};
 use trellis_core::peer::{self, Peer};
 use trellis_core::time::Instant;
+use trellis_core::trust::Payload;
 
 use crate::crypto::Crypto;
 
@@ -28,8 +29,10 @@ pub trait ClusterMachine<P> {
     fn poll(&mut self) -> Option<cluster::Output<P>>;
     /// When to say [`cluster::Input::Wake`].
     fn wake_at(&self) -> Option<Instant>;
-    /// Panics when an invariant does not hold.
-    fn check(&self);
+    /// Does everything fit together? If not, what does not.
+    fn check(&self) -> Result<(), String>;
+    /// How it stands.
+    fn stats(&self) -> Stats;
 }
 
 /// Makes both.
@@ -40,8 +43,8 @@ pub trait Brain<C: Crypto>: 'static {
     type Cluster: ClusterMachine<C::Payload>;
     /// For a viewer.
     fn peer(config: peer::Config, verifier: C::Verifier, seed: u64, now: Instant) -> Self::Peer;
-    /// For an edge that may send so much.
-    fn cluster(budget_bps: u64, seed: u64, now: Instant) -> Self::Cluster;
+    /// For an edge.
+    fn cluster(config: cluster::Config, seed: u64, now: Instant) -> Self::Cluster;
 }
 
 impl<V: trellis_core::trust::Verifier> PeerMachine<V::Payload> for Peer<V> {
@@ -60,6 +63,45 @@ impl<V: trellis_core::trust::Verifier> PeerMachine<V::Payload> for Peer<V> {
 
     fn load(&self) -> (usize, usize) {
         Peer::load(self)
+    }
+}
+
+impl<P: Payload> ClusterMachine<P> for Cluster<P> {
+    fn handle(&mut self, now: Instant, input: cluster::Input<P>) {
+        Cluster::handle(self, now, input);
+    }
+
+    fn poll(&mut self) -> Option<cluster::Output<P>> {
+        Cluster::poll(self)
+    }
+
+    fn wake_at(&self) -> Option<Instant> {
+        Cluster::wake_at(self)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        Cluster::check(self).map_err(|violation| violation.0.into())
+    }
+
+    fn stats(&self) -> Stats {
+        Cluster::stats(self)
+    }
+}
+
+/// The brain that ships.
+#[derive(Debug)]
+pub struct Trellis;
+
+impl<C: Crypto> Brain<C> for Trellis {
+    type Peer = Peer<C::Verifier>;
+    type Cluster = Cluster<C::Payload>;
+
+    fn peer(config: peer::Config, verifier: C::Verifier, seed: u64, now: Instant) -> Self::Peer {
+        Peer::new(config, verifier, seed, now)
+    }
+
+    fn cluster(config: cluster::Config, seed: u64, now: Instant) -> Self::Cluster {
+        Cluster::new(config, seed, now)
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use trellis_core::cluster::{Chunks, Event, Input, LinkId, Output};
+use trellis_core::cluster::{Chunks, Config, Event, Input, LinkId, Output, Stats};
 use trellis_core::peer::{self, Peer};
 use trellis_core::time::Instant;
 use trellis_proto::frame::{Bye, Chunk, ChunkId, Frame, Hello, LINK_VERSION, LayerId, PartId, PeerId, Row, Welcome};
@@ -26,8 +26,8 @@ impl<C: Crypto> Brain<C> for ServerOnly {
         Peer::new(config, verifier, seed, now)
     }
 
-    fn cluster(budget_bps: u64, _seed: u64, _now: Instant) -> Self::Cluster {
-        Plain::new(budget_bps)
+    fn cluster(config: Config, _seed: u64, _now: Instant) -> Self::Cluster {
+        Plain::new(config.budget_bps)
     }
 }
 
@@ -76,8 +76,7 @@ impl<P: Clone> Plain<P> {
         let taken: u64 = self.viewers.values().map(|viewer| viewer.rate_bps).sum();
         if taken + rate_bps > self.budget_bps {
             let bye = Bye::NoRoom(10);
-            self.out.extend([Output::Send(link, Frame::Bye(bye)), Output::Event(Event::Refused(link, bye))]);
-            return self.out.push_back(Output::Close(link, bye));
+            return self.out.extend([Output::Event(Event::Refused(link, bye)), Output::Close(link, bye)]);
         }
         let Some(session) = self.sessions.get(&link).copied() else { return };
         let id = PeerId(self.next);
@@ -185,9 +184,13 @@ impl<P: Clone> ClusterMachine<P> for Plain<P> {
         None
     }
 
-    fn check(&self) {
+    fn check(&self) -> Result<(), String> {
         let taken: u64 = self.viewers.values().map(|viewer| viewer.rate_bps).sum();
-        assert!(taken <= self.budget_bps, "a server promised {taken} of {} bit/s", self.budget_bps);
+        if taken <= self.budget_bps { Ok(()) } else { Err(format!("{taken} bit/s promised of {}", self.budget_bps)) }
+    }
+
+    fn stats(&self) -> Stats {
+        Stats { viewers: self.viewers.len() as u32, edge_bps: self.budget_bps, ..Stats::default() }
     }
 }
 

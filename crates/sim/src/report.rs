@@ -107,6 +107,10 @@ pub struct Report {
     pub peer_parts_max: usize,
     /// Most links any peer had.
     pub peer_links_max: usize,
+    /// Deepest tree.
+    pub tree_depth_max: u16,
+    /// Invariants that did not hold.
+    pub violations: Vec<String>,
     /// Events simulated; from the beginning.
     pub events: u64,
     /// Seconds of this machine.
@@ -208,6 +212,8 @@ impl Report {
             settled_s: figures.settled_us.map(|us| us as f64 / 1e6),
             peer_parts_max: figures.load_max.0,
             peer_links_max: figures.load_max.1,
+            tree_depth_max: figures.depth_max,
+            violations: figures.violations.clone(),
             events: whole.events,
             wall_s,
             events_per_s: whole.events as f64 / wall_s.max(1e-9),
@@ -311,6 +317,7 @@ impl Report {
                     time(self.wait_max_s)
                 ),
             ),
+            ("deepest tree", self.tree_depth_max.to_string()),
             ("duplicates", percent(self.duplicate_share)),
             ("control", format!("{} of media", percent(self.control_share))),
             ("fairness", format!("Jain {:.2}; {} of the uplinks used", self.fairness, percent(self.uplink_use))),
@@ -348,6 +355,9 @@ impl Report {
         }
         if let Some(at) = self.settled_s {
             let _ = writeln!(text, "  {:<22} everyone had an edge at {at:.0} s", "after the last fault");
+        }
+        for violation in &self.violations {
+            let _ = writeln!(text, "  VIOLATED {violation}");
         }
         for failed in &self.failed {
             let _ = writeln!(text, "  MISSED: {failed}");

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::crypto::{Crypto, Real, Simulated};
-use crate::machine::Brain;
+use crate::machine::{Brain, Trellis};
 use crate::plain::ServerOnly;
 use crate::report::Report;
 use crate::scenario::{BrainKind, Invalid, Scenario};
@@ -29,7 +29,7 @@ fn with_payload<C: Crypto>(
     progress: impl FnMut(&Sample),
 ) -> Result<(Report, Outcome), Invalid> {
     match scenario.brain {
-        BrainKind::Trellis => with_brain::<C, ServerOnly>(scenario, seed, options, progress),
+        BrainKind::Trellis => with_brain::<C, Trellis>(scenario, seed, options, progress),
         BrainKind::ServerOnly => with_brain::<C, ServerOnly>(scenario, seed, options, progress),
     }
 }

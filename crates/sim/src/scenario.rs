@@ -126,6 +126,14 @@ pub struct Edge {
     pub budget_bps: Option<u64>,
     /// What its wire carries, bit/s; B by default, which is the hardest.
     pub link_bps: Option<u64>,
+    /// The share of B that fills the buffers of joiners.
+    pub start_up_share: f64,
+    /// The share of B that is kept for rescues.
+    pub rescue_share: f64,
+    /// H at most, ms.
+    pub hold_back_max_ms: u64,
+    /// What a viewer that declares nothing is thought to give, bit/s; 0: as much as it takes.
+    pub prior_bps: u64,
 }
 
 /// Who watches.
@@ -385,7 +393,16 @@ impl Rendition {
 
 impl Default for Edge {
     fn default() -> Self {
-        Self { count: 1, budget_share: 0.1, budget_bps: None, link_bps: None }
+        Self {
+            count: 1,
+            budget_share: 0.1,
+            budget_bps: None,
+            link_bps: None,
+            start_up_share: 0.2,
+            rescue_share: 0.1,
+            hold_back_max_ms: 2_000,
+            prior_bps: 0,
+        }
     }
 }
 
@@ -531,6 +548,13 @@ impl Scenario {
         }
         if !(1..=64).contains(&self.edge.count) {
             return wrong("edge.count", "must lie between 1 and 64");
+        }
+        let edge = &self.edge;
+        if ![edge.start_up_share, edge.rescue_share, edge.start_up_share + edge.rescue_share]
+            .iter()
+            .all(|it| share(*it))
+        {
+            return wrong("edge.start_up_share", "and rescue_share must be shares that sum to at most 1");
         }
         if viewers.upload.is_empty() || viewers.upload.iter().map(|it| it.share).sum::<f64>() <= 0.0 {
             return wrong("viewers.upload", "needs at least one entry with a share");

@@ -57,3 +57,20 @@ fn the_same_seed_gives_the_same_run_with_real_bytes_and_simulated_ones() {
     assert_eq!(hash("simulated", 1), hash("real", 1));
     assert_ne!(hash("simulated", 1), hash("simulated", 2));
 }
+
+#[test]
+fn a_small_live_swarm_carries_itself_and_nobody_stalls() {
+    let text = "
+        duration_s = 60
+        measure_from_s = 20
+        [edge]
+        budget_share = 0.3
+        [viewers]
+        count = 40
+        stay_s = 0
+        upload_times_demand = 1.5
+        arrivals = { kind = 'ramp', over_s = 10 }";
+    let report = report(text);
+    assert_eq!(report.violations, Vec::<String>::new());
+    assert_eq!((report.viewers_admitted, report.never_started, report.stalls), (40, 0, 0));
+}

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use trellis_core::cluster::{Event as ClusterEvent, Input, Locality, Output};
+use trellis_core::cluster::{Config, Event as ClusterEvent, Input, Locality, Output, Shares};
 use trellis_core::manager::redirect::Beat;
 use trellis_proto::SessionId;
 use trellis_proto::frame::ChunkId;
@@ -41,7 +41,7 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
         for number in 0..self.scenario.edge.count {
             self.net.attach(Access::new(wire, wire.max(1_000_000_000), number % isps, number % regions));
             self.edges.push(Edge {
-                machine: B::cluster(budget, self.seed ^ u64::from(number) << 32, self.now),
+                machine: B::cluster(self.cluster_config(), self.seed ^ u64::from(number) << 32, self.now),
                 alive: true,
                 name: format!("edge-{number:02}"),
                 links: Vec::new(),
@@ -62,6 +62,22 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
             (0..parts as u64).for_each(|_| self.make_part());
         } else {
             self.queue.push(Instant(u64::from(self.scenario.stream.part_us)), Event::Part);
+        }
+    }
+
+    fn cluster_config(&self) -> Config {
+        let (edge, whole) = (&self.scenario.edge, 1_000.0);
+        let per_mille = |share: f64| (share * whole) as u16;
+        Config {
+            budget_bps: self.scenario.budget_bps(),
+            shares: Shares {
+                serving: per_mille(1.0 - edge.start_up_share - edge.rescue_share),
+                start_up: per_mille(edge.start_up_share),
+                rescue: per_mille(edge.rescue_share),
+            },
+            hold_back_max: Duration::from_millis(edge.hold_back_max_ms),
+            prior_bps: edge.prior_bps,
+            after_completion: self.scenario.viewers.after_completion,
         }
     }
 
@@ -158,7 +174,8 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
                 let chunk = self.origin.chunk(id).cloned();
                 self.to_cluster(edge, Input::Fetched(link, id, chunk));
             }
-            Output::Close(link, _) => {
+            Output::Close(link, bye) => {
+                self.edge_sends(edge, link, Frame::Bye(bye));
                 let Some((_, flow)) = self.edges[edge as usize].links.get(link.0 as usize).copied().flatten() else {
                     return;
                 };

@@ -30,10 +30,12 @@ use crate::population::{Behaviour, Person, Population};
 use crate::queue::Queue;
 use crate::scenario::{self, Invalid, Scenario};
 use crate::trace::{Filter, Named, Trace};
-use crate::wire::frame_bytes;
 
 pub use sample::Sample;
 pub use viewer::Summary;
+
+/// Violations told.
+const VIOLATIONS_MAX: usize = 20;
 
 /// A viewer's number in a scenario, from 0.
 pub type ViewerIx = u32;
@@ -145,6 +147,10 @@ pub struct Figures {
     pub load_max: (usize, usize),
     /// Most frames on the way at once.
     pub on_the_way_max: usize,
+    /// Deepest tree.
+    pub depth_max: u16,
+    /// Invariants that did not hold: when, and which.
+    pub violations: Vec<String>,
     /// Busiest second of any edge over its budget.
     pub edge_peak: f64,
     /// What each viewer had, given at its end.
@@ -268,6 +274,13 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
         self.edges.len() as u32
     }
 
+    /// Something does not hold that always must.
+    fn violated(&mut self, what: &str) {
+        if self.figures.violations.len() < VIOLATIONS_MAX {
+            self.figures.violations.push(format!("at {:.3} s: {what}", self.now.0 as f64 / 1e6));
+        }
+    }
+
     /// A host's viewer; None: it is an edge.
     fn viewer_of(&self, host: u32) -> Option<ViewerIx> {
         host.checked_sub(self.edges_count())
@@ -359,6 +372,11 @@ pub struct Outcome {
     pub samples: Vec<Sample>,
     /// What the trace tells.
     pub lines: Vec<String>,
+}
+
+/// Bytes of a frame on the wire, without what the link below adds: uplinks are given as goodput.
+fn frame_bytes<P: Payload>(frame: &Frame<P>) -> u32 {
+    frame.encoded_len(Payload::size) as u32
 }
 
 /// A number for each kind of frame, for the trace's hash.

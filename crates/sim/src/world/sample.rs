@@ -50,8 +50,10 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
             *most = (most.0.max(parts), most.1.max(links));
         }
         let (parts, links) = self.figures.load_max;
-        assert!(parts <= KEEP_PARTS + AHEAD_PARTS_MAX + 1, "a peer keeps {parts} parts");
-        assert!(links <= LINKS_MAX, "a peer has {links} links");
+        let keeps = if self.scenario.stream.on_demand { self.arrivals.len() } else { KEEP_PARTS };
+        if parts > keeps + AHEAD_PARTS_MAX + 1 || links > LINKS_MAX {
+            self.violated(&format!("a peer keeps {parts} parts and {links} links"));
+        }
         self.figures.on_the_way_max = self.figures.on_the_way_max.max(self.net.on_the_way());
         let bound = bound_bps(f64::from(viewers), self.rate_bps, usable);
         self.tally.bound_bytes += bound / 8.0;
@@ -84,7 +86,11 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
                 self.figures.edge_peak = self.figures.edge_peak.max(bytes as f64 * 8.0 / budget);
             }
             if self.edges[edge as usize].alive {
-                self.edges[edge as usize].machine.check();
+                let machine = &self.edges[edge as usize].machine;
+                self.figures.depth_max = self.figures.depth_max.max(machine.stats().depth);
+                if let Err(what) = machine.check() {
+                    self.violated(&format!("cluster {edge}: {what}"));
+                }
                 self.beat(edge);
             }
         }

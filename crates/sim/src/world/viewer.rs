@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::*;
+use trellis_core::limits::KEEP_PARTS;
 use trellis_core::peer::{self, Config, Input, Output, Part, Seek, Support, UploadPolicy};
 use trellis_proto::SessionId;
 use trellis_proto::frame::{Bye, ChunkId, LayerId, PartId};
@@ -216,6 +217,7 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
             declared_bps: declared,
             upload: UploadPolicy { cap_bps: None, receive_only: false },
             nat: person.nat,
+            keep_parts: if self.scenario.stream.on_demand { self.arrivals.len().max(KEEP_PARTS) } else { KEEP_PARTS },
             behind: if self.scenario.stream.on_demand { Duration::from_secs_f64(behind_s) } else { Duration::ZERO },
             support: if viewers.after_completion { Support::AfterCompletion } else { Support::WhileWatching },
         }
@@ -388,8 +390,9 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
         let id = PartId { run: part.descriptor.run, part: number };
         for (index, chunk) in part.chunks.iter().enumerate() {
             let id = ChunkId { part: id, of: part.of, index: index as u16 };
-            let truth = self.origin.chunk(id);
-            assert!(truth == Some(chunk.payload()), "viewer {viewer} was given a wrong chunk {}", Named(id));
+            if self.origin.chunk(id) != Some(chunk.payload()) {
+                self.violated(&format!("viewer {viewer} plays a wrong chunk {}", Named(id)));
+            }
             self.tally.delivered_bytes += chunk.payload().size() as u64;
         }
         if part.of.layer > 0 {
@@ -441,7 +444,7 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
     fn on_peer_event(&mut self, viewer: ViewerIx, event: peer::Event) {
         use peer::Event as E;
         let chunk = match event {
-            E::Admitted(_) => None,
+            E::Admitted(_) | E::Completed => None,
             E::Due(_, whole) => {
                 self.tally.missed += u64::from(!whole);
                 None

@@ -1,0 +1,28 @@
+//! Runs a scenario without building the servers: `cargo run --release -p trellis-sim --example scenario -- FILE [SEED]
+//! [--json FILE] [--trace-chunk PART/RENDITION.LAYER/INDEX] [--trace-peer N]`. The command `trellis sim` does more.
+
+use std::path::Path;
+
+use trellis_sim::{Options, Scenario, trace};
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut args = std::env::args().skip(1);
+    let file = args.next().ok_or("which scenario?")?;
+    let scenario = Scenario::load(Path::new(&file))?;
+    let (mut seed, mut json, mut options) = (scenario.seed, None, Options::default());
+    while let Some(arg) = args.next() {
+        match arg.as_str() {
+            "--json" => json = args.next(),
+            "--trace-chunk" => options.filter.chunk = args.next().map(|it| trace::parse_chunk(&it)).transpose()?,
+            "--trace-peer" => options.filter.viewer = args.next().map(|it| it.parse()).transpose()?,
+            other => seed = other.parse()?,
+        }
+    }
+    let (report, outcome) = trellis_sim::run(&scenario, seed, options, |_| {})?;
+    outcome.lines.iter().for_each(|line| println!("{line}"));
+    print!("{}", report.table());
+    if let Some(file) = json {
+        std::fs::write(file, report.json())?;
+    }
+    Ok(())
+}
