@@ -8,6 +8,7 @@ mod log;
 
 mod publish;
 mod serve;
+mod sim;
 mod token;
 
 use clap::{Parser, Subcommand};
@@ -32,6 +33,8 @@ enum Command {
     Token(token::Args),
     /// Say whether a configuration is good, and what it amounts to
     CheckConfig(check::Args),
+    /// Run a swarm in virtual time and say what came of it
+    Sim(sim::Args),
 }
 
 #[tokio::main]
@@ -42,6 +45,7 @@ async fn main() -> std::process::ExitCode {
         Command::Publish(args) => publish::run(args).await,
         Command::Token(args) => token::run(&args),
         Command::CheckConfig(args) => check::run(&args),
+        Command::Sim(args) => sim::run(&args),
     };
     match result {
         Ok(()) => std::process::ExitCode::SUCCESS,

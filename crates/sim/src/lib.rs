@@ -9,6 +9,7 @@
 pub mod chance;
 pub mod compare;
 pub mod crypto;
+pub mod fast;
 pub mod machine;
 pub mod measure;
 pub mod media;

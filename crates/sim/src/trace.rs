@@ -4,7 +4,6 @@
 //! or simulated ones, in any build. The words are kept only for what was asked for.
 
 use std::fmt;
-use std::str::FromStr;
 
 use trellis_core::time::Instant;
 use trellis_proto::RunId;
@@ -30,13 +29,6 @@ pub fn parse_chunk(text: &str) -> Result<ChunkId, String> {
         fields.next().is_none().then_some(ChunkId { part: PartId { run: RunId(1), part }, of, index })
     };
     parse().ok_or_else(|| format!("`{text}` is not part/rendition.layer/index, such as 120/0.0/5"))
-}
-
-impl FromStr for Filter {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
-        Ok(Self { chunk: Some(parse_chunk(text)?), viewer: None })
-    }
 }
 
 /// A chunk as the command line names it.

@@ -14,17 +14,23 @@ use crate::measure::Purpose;
 /// A manager forgets an edge that is silent for so long; edges report every second.
 pub const DEAD_AFTER: Duration = Duration::from_millis(3_500);
 
+/// A viewer's link.
+pub(super) struct Link {
+    pub viewer: ViewerIx,
+    pub flow: FlowId,
+    /// Chunks asked for and not answered; urgent or not.
+    wants: LookUp<ChunkId, bool>,
+}
+
 /// One edge.
 pub(super) struct Edge<M> {
     pub machine: M,
     pub alive: bool,
     pub name: String,
-    /// By link number: whose, and the flow to it.
-    pub links: Vec<Option<(ViewerIx, FlowId)>>,
+    /// By number.
+    pub links: Vec<Option<Link>>,
     /// By peer number: who.
-    pub peers: HashMap<u32, ViewerIx>,
-    /// Chunks asked for and not answered: who, which, urgent.
-    pub wants: HashMap<(u64, ChunkId), bool>,
+    pub peers: LookUp<u32, ViewerIx>,
     pub wake: u64,
     /// Chunk payload sent within this second.
     pub second_bytes: u64,
@@ -45,8 +51,7 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
                 alive: true,
                 name: format!("edge-{number:02}"),
                 links: Vec::new(),
-                peers: HashMap::new(),
-                wants: HashMap::new(),
+                peers: LookUp::default(),
                 wake: u64::MAX,
                 second_bytes: 0,
                 sessions: 0,
@@ -100,7 +105,7 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
     /// A viewer's link stands.
     pub(super) fn cluster_opens(&mut self, edge: u32, viewer: ViewerIx, flow: FlowId, session: SessionId) {
         let link = self.edges[edge as usize].links.len() as u64 - 1;
-        self.edges[edge as usize].links[link as usize] = Some((viewer, flow));
+        self.edges[edge as usize].links[link as usize] = Some(Link { viewer, flow, wants: LookUp::default() });
         let person = self.viewers[viewer as usize].person;
         let locality = Locality {
             lan: u64::from(viewer) + 1,
@@ -114,14 +119,14 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
 
     pub(super) fn edge_receives(&mut self, edge: u32, link: LinkId, frame: Frame<C::Payload>) {
         let host = &mut self.edges[edge as usize];
-        if !host.alive || host.links.get(link.0 as usize).is_none_or(Option::is_none) {
+        let Some(known) = host.links.get_mut(link.0 as usize).and_then(Option::as_mut).filter(|_| host.alive) else {
             return;
-        }
+        };
         if let Frame::Want { rows, urgent } = &frame {
             for row in rows {
                 for index in row.chunks.iter() {
                     let id = ChunkId { part: row.part, of: row.of, index: index as u16 };
-                    host.wants.insert((link.0, id), *urgent);
+                    known.wants.insert(id, *urgent);
                 }
             }
         }
@@ -137,7 +142,6 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
     /// The link broke.
     pub(super) fn edge_loses(&mut self, edge: u32, link: LinkId) {
         let host = &mut self.edges[edge as usize];
-        host.wants.retain(|(of, _), _| *of != link.0);
         if host.links.get_mut(link.0 as usize).and_then(Option::take).is_some() && host.alive {
             self.to_cluster(edge, Input::Closed(link));
         }
@@ -176,10 +180,8 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
             }
             Output::Close(link, bye) => {
                 self.edge_sends(edge, link, Frame::Bye(bye));
-                let Some((_, flow)) = self.edges[edge as usize].links.get(link.0 as usize).copied().flatten() else {
-                    return;
-                };
-                self.edges[edge as usize].links[link.0 as usize] = None;
+                let links = &mut self.edges[edge as usize].links;
+                let Some(Link { flow, .. }) = links.get_mut(link.0 as usize).and_then(Option::take) else { return };
                 let after = self.net.drain_us(self.now, flow);
                 self.queue.push(Instant(self.now.0 + after), Event::Broken(flow));
             }
@@ -194,9 +196,9 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
             ClusterEvent::Admitted(link, peer, _) => {
                 host.sessions += 1;
                 host.admitted_bps_total += rate_bps;
-                if let Some((viewer, _)) = host.links.get(link.0 as usize).copied().flatten() {
-                    host.peers.insert(peer.0, viewer);
-                    self.trace.note(self.now, 101, u64::from(viewer), u64::from(peer.0));
+                if let Some(known) = host.links.get(link.0 as usize).and_then(Option::as_ref) {
+                    host.peers.insert(peer.0, known.viewer);
+                    self.trace.note(self.now, 101, u64::from(known.viewer), u64::from(peer.0));
                 }
             }
             ClusterEvent::Left(_, peer, _) => {
@@ -214,13 +216,13 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
     }
 
     fn edge_sends(&mut self, edge: u32, link: LinkId, frame: Frame<C::Payload>) {
-        let Some((viewer, flow)) = self.edges[edge as usize].links.get(link.0 as usize).copied().flatten() else {
-            return;
-        };
+        let host = &mut self.edges[edge as usize];
+        let Some(known) = host.links.get_mut(link.0 as usize).and_then(Option::as_mut) else { return };
+        let (viewer, flow) = (known.viewer, known.flow);
         let bytes = frame_bytes(&frame);
         if let Frame::Chunk(chunk) = &frame {
             let size = chunk.payload.size() as u64;
-            let wanted = self.edges[edge as usize].wants.remove(&(link.0, chunk.id));
+            let wanted = known.wants.remove(&chunk.id);
             let playing = self.viewers[viewer as usize].player.has_started();
             let purpose = match wanted {
                 None => Purpose::Push,
@@ -230,24 +232,14 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
             };
             self.tally.on_edge_chunk(purpose, size);
             self.tally.edge_control_bytes += u64::from(bytes) - size;
-            self.edges[edge as usize].second_bytes += size;
+            host.second_bytes += size;
         } else {
             self.tally.edge_control_bytes += u64::from(bytes);
-            self.forget_denied(edge, link, &frame);
+            known.forget_denied(&frame);
         }
         let to = viewer + self.edges_count();
         self.tell_frame("sends", edge, to, &frame);
         self.net.send(self.now, flow, frame, bytes, &mut self.queue);
-    }
-
-    fn forget_denied(&mut self, edge: u32, link: LinkId, frame: &Frame<C::Payload>) {
-        let Frame::Deny(rows) = frame else { return };
-        for row in rows {
-            for index in row.chunks.iter() {
-                let id = ChunkId { part: row.part, of: row.of, index: index as u16 };
-                self.edges[edge as usize].wants.remove(&(link.0, id));
-            }
-        }
     }
 
     /// An edge tells the manager how it is.
@@ -269,5 +261,16 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
         };
         let known = self.manager.on_beat(now, &host.name, beat);
         known.expect("a scenario has fewer edges than a manager takes");
+    }
+}
+
+impl Link {
+    fn forget_denied<P>(&mut self, frame: &Frame<P>) {
+        let Frame::Deny(rows) = frame else { return };
+        for row in rows {
+            for index in row.chunks.iter() {
+                self.wants.remove(&ChunkId { part: row.part, of: row.of, index: index as u16 });
+            }
+        }
     }
 }

@@ -67,7 +67,7 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
         self.net.kill(edge);
         let host = &mut self.edges[edge as usize];
         host.alive = false;
-        let flows: Vec<_> = host.links.drain(..).flatten().map(|(_, flow)| flow).collect();
+        let flows: Vec<_> = host.links.drain(..).flatten().map(|link| link.flow).collect();
         flows.into_iter().for_each(|flow| self.queue.push(Instant(self.now.0 + EDGE_NOTICED_US), Event::Broken(flow)));
     }
 }

@@ -10,7 +10,6 @@ mod fault;
 mod sample;
 mod viewer;
 
-use std::collections::HashMap;
 use std::marker::PhantomData;
 
 use bytes::Bytes;
@@ -22,6 +21,7 @@ use trellis_proto::frame::{Chunk, Frame, PeerId};
 
 use crate::chance::{self, Chance};
 use crate::crypto::Crypto;
+use crate::fast::LookUp;
 use crate::machine::Brain;
 use crate::measure::{Tally, Times};
 use crate::media::{Origin, Trace as Sizes};
