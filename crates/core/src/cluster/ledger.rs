@@ -56,8 +56,14 @@ pub struct Ledger {
 impl Ledger {
     /// An edge with so much bandwidth.
     pub fn new(budget_bps: u64, shares: Shares) -> Self {
-        let mut ledger =
-            Self { accounts: vec![Account::default()], shares, budget_bps, credit_bps: 0, capacity_bps: 0, held_bps: 0 };
+        let mut ledger = Self {
+            accounts: vec![Account::default()],
+            shares,
+            budget_bps,
+            credit_bps: 0,
+            capacity_bps: 0,
+            held_bps: 0,
+        };
         ledger.set_budget(budget_bps);
         ledger
     }
@@ -66,11 +72,6 @@ impl Ledger {
     pub fn set_budget(&mut self, budget_bps: u64) {
         self.budget_bps = budget_bps;
         self.accounts[EDGE as usize].capacity_bps = self.share(self.shares.serving);
-    }
-
-    /// What the edge may send.
-    pub fn budget_bps(&self) -> u64 {
-        self.budget_bps
     }
 
     /// What fills the buffers of who just came.

@@ -8,6 +8,7 @@ mod admission;
 mod check;
 pub mod event;
 mod feed;
+mod improve;
 mod lanes;
 mod ledger;
 mod neighbors;
@@ -36,7 +37,7 @@ pub use check::{Stats, Violation};
 pub use event::{Chunks, Event, Input, LinkId, Locality, Output};
 pub use feed::Sent;
 use feed::{Feed, Standing};
-use lanes::{Lane, LayerMask, Lanes};
+use lanes::{Lane, Lanes, LayerMask};
 use ledger::Ledger;
 pub use ledger::Shares;
 use overlay::Overlay;
@@ -265,7 +266,10 @@ impl<P: Payload> Cluster<P> {
         let slot = self.overlay.join(make, layers, credit_bps, credit_bps);
         let you = self.overlay.roster.id(slot);
         let hold_back_us = micros(self.hold_back);
-        self.send(link, Frame::Welcome(Welcome { version: LINK_VERSION, you, hold_back_us, now_us: now.0, credit_bps }));
+        self.send(
+            link,
+            Frame::Welcome(Welcome { version: LINK_VERSION, you, hold_back_us, now_us: now.0, credit_bps }),
+        );
         self.send(link, Frame::Table(message));
         if let Some(assign) = self.overlay.plan(slot, hold_back_us) {
             self.send(link, Frame::Assign(assign));
@@ -299,7 +303,8 @@ impl<P: Payload> Cluster<P> {
         let (now, nat) = (peer.layers, peer.nat);
         let layers = self.allowed(layers, peer.max_rate_bps);
         let numbers = self.numbers(layers & !now, 0, nat, Duration::ZERO);
-        let granted = layers != 0 && (layers & !now == 0 || !matches!(admission::decide(numbers), Verdict::Elsewhere(_)));
+        let granted =
+            layers != 0 && (layers & !now == 0 || !matches!(admission::decide(numbers), Verdict::Elsewhere(_)));
         self.overlay.set_layers(slot, if granted { layers } else { now });
     }
 
@@ -357,6 +362,7 @@ impl<P: Payload> Cluster<P> {
             }
         }
         self.overlay.adopt_orphans();
+        self.overlay.improve();
     }
 
     /// A viewer is gone, whatever the way: its slots are free.

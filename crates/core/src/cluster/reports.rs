@@ -47,14 +47,15 @@ impl<P: Payload> Cluster<P> {
 
 /// What a newcomer itself brings: it can take a leaf's place and serve it, where there is a leaf.
 fn own_bps(overlay: &Overlay, credit_bps: u64) -> u64 {
-    if overlay.roster.len() == 0 { 0 } else { credit_bps / 100 * 95 }
+    if overlay.roster.len() == 0 || !overlay.orphans.is_empty() { 0 } else { credit_bps / 100 * 95 }
 }
 
 impl Overlay {
     /// What peers may still be given as children, bit/s.
     pub(super) fn open_bps(&self) -> u64 {
         let open = |lane: usize| self.trees[lane].open_slots() * self.lanes.slot_bps(lane as u16);
-        (0..self.trees.len()).map(open).sum()
+        let waiting: u64 = self.orphans.iter().map(|(lane, _)| self.lanes.slot_bps(*lane)).sum();
+        (0..self.trees.len()).map(open).sum::<u64>().saturating_sub(waiting)
     }
 
     /// A giver's uplink is believed to carry something else now.
