@@ -30,8 +30,8 @@ pub const AHEAD_PARTS_MAX: usize = 64;
 pub const ORPHANS_MAX: usize = 128;
 /// Unanswered asks of one peer to one other.
 pub const WANTS_MAX: usize = 256;
-/// Rows in one frame.
-pub const ROWS_MAX: usize = 64;
+/// Rows in one frame: the wire's bound.
+pub use trellis_proto::limits::ROWS_MAX;
 /// Wrong chunks before a sender is cut off: none is by accident.
 pub const STRIKES_MAX: u32 = 1;
 

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use crate::catalogue::Catalogue;
 use crate::id::{ChunkHash, RunId};
-use crate::limits::{CHUNK_BYTES_MAX, CHUNKS_MAX, LAYERS_MAX, PART_BYTES_MAX, RENDITIONS_MAX};
+use crate::limits::{CHUNK_BYTES_MAX, CHUNKS_MAX, LAYERS_MAX, NUMBER_MAX, PART_BYTES_MAX, RENDITIONS_MAX};
 use crate::table::VERSION;
 use crate::wire::{DecodeError, Reader, Writer};
 
@@ -119,6 +119,13 @@ impl Descriptor {
         })
     }
 
+    /// Run and part number of a signed or unsigned descriptor, without looking further; None: it is none.
+    pub fn peek(message: &[u8]) -> Option<(RunId, u64)> {
+        let mut r = Reader::new(message, VERSION, Self::KIND).ok()?;
+        let run = RunId(u64::from_be_bytes(r.array().ok()?));
+        Some((run, r.varint("part", NUMBER_MAX).ok()?))
+    }
+
     /// Does it have the shape its catalogue prescribes: run, renditions, layers, chunks per layer?
     pub fn fits(&self, catalogue: &Catalogue) -> bool {
         self.run == catalogue.run
@@ -165,9 +172,6 @@ fn many<T>(
     }
     (0..count).map(|_| decode(r)).collect()
 }
-
-/// Parts and segments a run can count.
-const NUMBER_MAX: u64 = 1 << 40;
 
 #[cfg(test)]
 mod tests {

@@ -2,6 +2,9 @@
 //!
 //! The property: whatever decodes encodes to the very same bytes, and nothing panics.
 
+use bytes::Bytes;
+
+use crate::frame::{Decoded, Frame};
 use crate::{Table, Ticket, signed_part};
 
 /// Any bytes as a table.
@@ -21,5 +24,13 @@ pub fn table(bytes: &[u8]) {
 pub fn ticket(bytes: &[u8]) {
     if let Ok(ticket) = Ticket::decode(bytes) {
         assert_eq!(ticket.encode(), bytes, "one value, one encoding");
+    }
+}
+
+/// Any bytes as a message of a link.
+pub fn frame(bytes: &[u8]) {
+    if let Ok(Decoded::Frame(frame)) = Frame::decode(Bytes::copy_from_slice(bytes)) {
+        assert_eq!(frame.encode(), bytes, "one value, one encoding");
+        assert_eq!(frame.encoded_len(Bytes::len), bytes.len(), "what is counted is what is written");
     }
 }

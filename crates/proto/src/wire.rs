@@ -29,45 +29,83 @@ pub enum DecodeError {
     Field(&'static str),
 }
 
+/// Where a [`Writer`] lays its bytes.
+pub trait Sink {
+    /// Takes the next bytes.
+    fn put(&mut self, bytes: &[u8]);
+}
+
+impl Sink for Vec<u8> {
+    fn put(&mut self, bytes: &[u8]) {
+        self.extend_from_slice(bytes);
+    }
+}
+
+impl<S: Sink> Sink for &mut S {
+    fn put(&mut self, bytes: &[u8]) {
+        (**self).put(bytes);
+    }
+}
+
+/// Counts bytes and keeps none: how long a message will be, said by the very code that writes it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Length(pub usize);
+
+impl Sink for Length {
+    fn put(&mut self, bytes: &[u8]) {
+        self.0 += bytes.len();
+    }
+}
+
 /// Appends values to a byte string.
 #[derive(Debug, Default)]
-pub struct Writer(Vec<u8>);
+pub struct Writer<S = Vec<u8>>(S);
 
 impl Writer {
     /// Starts a message with its version and kind.
     pub fn new(version: u8, kind: u8) -> Self {
         Self(alloc::vec![version, kind])
     }
+}
+
+impl<S: Sink> Writer<S> {
+    /// Goes on where the sink ends.
+    pub fn onto(sink: S) -> Self {
+        Self(sink)
+    }
 
     /// One byte.
     pub fn u8(&mut self, value: u8) -> &mut Self {
-        self.0.push(value);
-        self
+        self.array(&[value])
     }
 
     /// An unsigned number, LEB128, shortest form.
     pub fn varint(&mut self, mut value: u64) -> &mut Self {
         while value >= 0x80 {
-            self.0.push(value as u8 | 0x80);
+            self.u8(value as u8 | 0x80);
             value >>= 7;
         }
-        self.0.push(value as u8);
-        self
+        self.u8(value as u8)
     }
 
     /// Bytes whose length both sides know.
     pub fn array(&mut self, bytes: &[u8]) -> &mut Self {
-        self.0.extend_from_slice(bytes);
+        self.0.put(bytes);
         self
+    }
+
+    /// A length as varint, then that many bytes.
+    pub fn bytes(&mut self, bytes: &[u8]) -> &mut Self {
+        self.varint(bytes.len() as u64).array(bytes)
     }
 
     /// A length as varint, then that many bytes of UTF-8.
     pub fn string(&mut self, text: &str) -> &mut Self {
-        self.varint(text.len() as u64).array(text.as_bytes())
+        self.bytes(text.as_bytes())
     }
 
     /// The message.
-    pub fn finish(self) -> Vec<u8> {
+    pub fn finish(self) -> S {
         self.0
     }
 }
@@ -88,6 +126,11 @@ impl<'a> Reader<'a> {
             found if found == kind => Ok(reader),
             found => Err(DecodeError::Kind(found)),
         }
+    }
+
+    /// Starts right at the first value.
+    pub fn bare(bytes: &'a [u8]) -> Self {
+        Self(bytes)
     }
 
     /// One byte.
@@ -124,9 +167,19 @@ impl<'a> Reader<'a> {
 
     /// UTF-8 of at most `max` bytes.
     pub fn string(&mut self, field: &'static str, max: usize) -> Result<String, DecodeError> {
-        let len = self.count(field, max)?;
-        let bytes = self.take(len)?;
+        let bytes = self.bytes(field, max)?;
         core::str::from_utf8(bytes).map(ToString::to_string).map_err(|_| DecodeError::Field(field))
+    }
+
+    /// At most `max` bytes, after their length.
+    pub fn bytes(&mut self, field: &'static str, max: usize) -> Result<&'a [u8], DecodeError> {
+        let len = self.count(field, max)?;
+        self.take(len)
+    }
+
+    /// All that is left, at most `max` bytes.
+    pub fn rest(&mut self, field: &'static str, max: usize) -> Result<&'a [u8], DecodeError> {
+        if self.0.len() > max { Err(DecodeError::Field(field)) } else { self.take(self.0.len()) }
     }
 
     /// Nothing may be left.

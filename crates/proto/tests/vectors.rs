@@ -1,11 +1,13 @@
 //! The golden vectors of `spec/vectors`: every value encodes to its bytes, every message decodes to its value,
 //! and what is malformed is refused for the reason given. `TRELLIS_BLESS=1` writes the `.hex` files anew.
 
-use std::path::{Path, PathBuf};
+mod support;
 
 use ed25519_dalek::{Signer, SigningKey};
 use serde_json::Value;
+use support::{json, list, number, path, text};
 use trellis_proto::descriptor::{chunk_count, chunk_range};
+use trellis_proto::frame::{Frame, kind};
 use trellis_proto::{
     Catalogue, Class, DecodeError, Descriptor, EndReason, Layer, LayerPart, Media, Mode, Rendition, RunEnd, SessionId,
     Table, Ticket, TrackPart, signed_part,
@@ -67,12 +69,17 @@ fn malformed_bytes_are_refused_for_their_reason() {
         let error = match text(&case["read_as"]) {
             "table" => Table::decode(&bytes).unwrap_err(),
             "ticket" => Ticket::decode(&bytes).unwrap_err(),
+            "frame" => Frame::decode(bytes.into()).unwrap_err(),
             "message" => signed_part(&bytes).unwrap_err(),
             other => panic!("{other}"),
         };
         assert_eq!(reason(error), text(&case["error"]), "{}", case["what"]);
     }
     assert_eq!(signed_part(&[0; 65_537]), Err(DecodeError::Field("table")));
+    let frame = |head: &[u8], len| Frame::decode([head, &vec![0; len]].concat().into()).unwrap_err();
+    assert_eq!(frame(&[kind::SIGNAL, 1], 4097), DecodeError::Field("body"));
+    assert_eq!(frame(&[kind::CHUNK], 12 + 16_321), DecodeError::Field("payload"));
+    assert_eq!(frame(&[0x7f], 65_537), DecodeError::Field("frame"));
 }
 
 #[test]
@@ -120,6 +127,7 @@ fn a_feed_is_messages_after_their_lengths() {
     assert_eq!(hex::encode(&feed), golden("feed", &feed));
 }
 
+/// The word for an error in `malformed.json`.
 fn reason(error: DecodeError) -> String {
     match error {
         DecodeError::Short => "short".into(),
@@ -242,28 +250,8 @@ fn signing_key() -> SigningKey {
     key
 }
 
-fn text(value: &Value) -> &str {
-    value.as_str().unwrap()
-}
-
 fn bytes<const N: usize>(value: &Value) -> [u8; N] {
     hex::decode(text(value)).unwrap().try_into().unwrap()
-}
-
-fn number<T: TryFrom<u64, Error: std::fmt::Debug>>(value: &Value) -> T {
-    value.as_u64().unwrap().try_into().unwrap()
-}
-
-fn list<T>(value: &Value, read: impl Fn(&Value) -> T) -> Vec<T> {
-    value.as_array().unwrap().iter().map(read).collect()
-}
-
-fn path(name: &str, extension: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../spec/vectors").join(name).with_extension(extension)
-}
-
-fn json(name: &str) -> Value {
-    serde_json::from_str(&std::fs::read_to_string(path(name, "json")).unwrap()).unwrap()
 }
 
 /// The hexadecimal digits of a message, line breaks taken out.

@@ -27,6 +27,8 @@ pub struct Config {
     pub behind: Duration,
     /// Who supports when.
     pub support: Support,
+    /// Parts to keep behind the playhead, for others and for seeking back; [`crate::limits::KEEP_PARTS`] is usual.
+    pub keep_parts: usize,
 }
 
 /// What a viewer lets its peer give.
@@ -89,7 +91,8 @@ pub enum Seek {
 pub enum Output<P> {
     /// Send this frame on this link.
     Send(PeerId, Frame<P>),
-    /// Make a link; the host negotiates through [`Frame::Signal`] over the edge.
+    /// Make a link; the host negotiates through [`Frame::Signal`] over the edge. [`PeerId::EDGE`]: the link to the edge
+    /// is gone; make one to it or to a sibling.
     Connect(PeerId),
     /// End a link.
     Disconnect(PeerId),
@@ -134,4 +137,6 @@ pub enum Event {
     Duplicate(ChunkId, PeerId),
     /// The other end did wrong and was cut off.
     CutOff(PeerId),
+    /// All of a recording is here.
+    Completed,
 }

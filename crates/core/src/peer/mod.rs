@@ -1,5 +1,487 @@
-//! A viewer's engine.
+//! A viewer's engine: takes what is pushed, asks for what is missing, passes on what it has, and is never late.
+//!
+//! The hallway: inputs come in, are handed to the rooms, and what the rooms decide goes out as values. Rooms do not
+//! know each other: `store` what is here, `playback` what is needed by when, `upstream` who pushes, `downstream` who is
+//! pushed to, `schedule` whom to ask, `gossip` who has what, `tables` which descriptors are missing, `uplink` what may
+//! be given, `neighbor` which links there are.
+//!
+//! Run it like this: after every [`Peer::handle`], take all of [`Peer::poll`]; come back with [`Input::Wake`] at
+//! [`Peer::wake_at`]. Nothing a peer sends makes it panic or grow without bound.
 
 pub mod event;
 
+mod downstream;
+mod give;
+mod gossip;
+mod neighbor;
+mod playback;
+mod pull;
+mod receive;
+mod schedule;
+mod store;
+mod tables;
+#[cfg(test)]
+mod tests;
+mod uplink;
+mod upstream;
+mod watch;
+
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::time::Duration;
+
 pub use event::{Config, Event, Input, Output, Part, Seek, Support, UploadPolicy};
+use trellis_proto::frame::{
+    Bye, ChunkId, Complaint, Fault, Frame, Hello, LINK_VERSION, LayerId, PartId, PeerId, Report, Substream,
+};
+use trellis_proto::{Catalogue, Descriptor, Mode, RunId};
+
+use crate::limits::{HAVE_EVERY, HOLD_BACK_MIN, REPORT_EVERY};
+use crate::outbox::{Outbox, Room};
+use crate::seeded::Seeded;
+use crate::time::Instant;
+use crate::trust::Verifier;
+use playback::Playback;
+use upstream::Change;
+
+/// One viewer's engine.
+pub struct Peer<V: Verifier> {
+    config: Config,
+    verifier: V,
+    stage: Stage,
+    me: PeerId,
+    edge_up: bool,
+    catalogues: BTreeMap<RunId, Arc<Catalogue>>,
+    layers: Vec<LayerId>,
+    /// Parts of the runs that are over.
+    ends: BTreeMap<RunId, u64>,
+    /// Where playback is to go on as soon as its descriptor is here.
+    seeking: Option<PartId>,
+    completed: bool,
+    /// Granted, and taken up with the next part that starts with a key frame.
+    next_layers: Option<Vec<LayerId>>,
+    plan: u32,
+    /// The earliest that descriptors of this run came after their place on the time line.
+    pace: Option<Pace>,
+    store: store::Store<V::Payload>,
+    playback: Playback,
+    upstream: upstream::Upstream,
+    downstream: downstream::Downstream,
+    gossip: gossip::Gossip,
+    neighbors: neighbor::Neighbors,
+    tables: tables::Tables<V::Payload>,
+    uplink: uplink::Uplink,
+    outbox: Outbox<PeerId, Give>,
+    complaints: Vec<Complaint>,
+    timers: Timers,
+    edge_round_trip: Duration,
+    edge_denied_until: Instant,
+    worst_delays: Vec<u32>,
+    seeded: Seeded,
+    out: VecDeque<Output<V::Payload>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// No answer from the edge yet.
+    Joining,
+    In,
+    /// Serves its children until then at most.
+    Leaving(Instant),
+    Closed,
+}
+
+/// A chunk that waits to be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Give {
+    id: ChunkId,
+    /// Pushed by plan; else somebody asked for it.
+    pushed: bool,
+    bytes: u32,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Pace {
+    run: RunId,
+    /// Arrival of the descriptor of media time zero, µs; the earliest seen, and rising slowly.
+    zero_us: i64,
+    first_seen: Instant,
+}
+
+/// When to do what is done now and then.
+#[derive(Debug, Clone, Copy)]
+struct Timers {
+    scan: Option<Instant>,
+    have: Instant,
+    report: Instant,
+    ping: Instant,
+    play: Option<Instant>,
+    /// Descriptors may have to be asked for.
+    tables: Option<Instant>,
+    /// The edge is gone: another link is made then.
+    rejoin: Option<Instant>,
+}
+
+impl<V: Verifier> Peer<V> {
+    /// A peer that waits for its link to the edge. The same seed and inputs give the same outputs.
+    pub fn new(config: Config, verifier: V, seed: u64, now: Instant) -> Self {
+        let mut seeded = Seeded::new(seed);
+        let spread =
+            |every: Duration, seeded: &mut Seeded| now + Duration::from_micros(seeded.below(every.as_micros() as u64));
+        let timers = Timers {
+            scan: None,
+            have: spread(HAVE_EVERY, &mut seeded),
+            report: now + REPORT_EVERY,
+            ping: now + PING_EVERY,
+            play: None,
+            tables: None,
+            rejoin: None,
+        };
+        let keep = config.keep_parts;
+        let uplink = uplink::Uplink::new(config.upload, config.declared_bps);
+        let room = Room { total: uplink.window_bytes(), link: LINK_WINDOW, waiting: WAITING_MAX };
+        Self {
+            layers: config.layers.clone(),
+            config,
+            verifier,
+            stage: Stage::Joining,
+            me: PeerId::EDGE,
+            edge_up: false,
+            catalogues: BTreeMap::new(),
+            ends: BTreeMap::new(),
+            seeking: None,
+            completed: false,
+            next_layers: None,
+            plan: 0,
+            pace: None,
+            store: store::Store::new(keep),
+            playback: Playback::new(HOLD_BACK_MIN),
+            upstream: upstream::Upstream::default(),
+            downstream: downstream::Downstream::default(),
+            gossip: gossip::Gossip::default(),
+            neighbors: neighbor::Neighbors::default(),
+            tables: tables::Tables::default(),
+            uplink,
+            outbox: Outbox::new(room),
+            complaints: Vec::new(),
+            timers,
+            edge_round_trip: Duration::from_millis(100),
+            edge_denied_until: Instant(0),
+            worst_delays: Vec::new(),
+            seeded,
+            out: VecDeque::new(),
+        }
+    }
+
+    /// Something happened.
+    pub fn handle(&mut self, now: Instant, input: Input<V::Payload>) {
+        if self.stage == Stage::Closed {
+            return;
+        }
+        match input {
+            Input::Connected(peer) => self.on_connected(now, peer),
+            Input::Lost(peer) => self.on_lost(now, peer),
+            Input::Frame(from, frame) => self.on_frame(now, from, frame),
+            Input::Unsent(peer, bytes) => self.on_unsent(now, peer, u64::from(bytes)),
+            Input::Wake => {}
+            Input::Seek(seek) => self.on_seek(now, seek),
+            Input::Switch(layers) => self.send(PeerId::EDGE, Frame::Switch { layers }),
+            Input::Pause(paused) => self.playback.pause(now, paused),
+            Input::Upload(policy) => self.uplink.set_policy(policy),
+            Input::Renew(ticket) => self.send(PeerId::EDGE, Frame::Renew(ticket)),
+            Input::Leave => self.on_leave(now),
+        }
+        self.on_time(now);
+        self.pump(now);
+    }
+
+    /// What is to be done now; to be called until None.
+    pub fn poll(&mut self) -> Option<Output<V::Payload>> {
+        self.out.pop_front()
+    }
+
+    /// When [`Input::Wake`] is due.
+    pub fn wake_at(&self) -> Option<Instant> {
+        if matches!(self.stage, Stage::Joining | Stage::Closed) {
+            return None;
+        }
+        let leaving = match self.stage {
+            Stage::Leaving(until) => Some(until),
+            _ => None,
+        };
+        let regular = self.timers.have.min(self.timers.report).min(self.timers.ping);
+        let Timers { scan, play, tables, rejoin, .. } = self.timers;
+        let others = [scan, play, tables, rejoin, leaving, self.tables.wake_at()];
+        Some(others.into_iter().flatten().fold(regular, Instant::min))
+    }
+
+    /// What is known, in parts, and how many links there are: both are bounded.
+    pub fn load(&self) -> (usize, usize) {
+        (self.store.len(), self.neighbors.len())
+    }
+
+    /// Time may have come for something.
+    fn on_time(&mut self, now: Instant) {
+        if self.stage == Stage::Joining {
+            return;
+        }
+        if self.timers.play.is_some_and(|at| now >= at) {
+            self.play(now);
+        }
+        if self.timers.scan.is_some_and(|at| now >= at) {
+            self.scan(now);
+        }
+        if now >= self.timers.have {
+            self.timers.have = now + HAVE_EVERY;
+            self.tell_neighbors();
+        }
+        self.ask_for_tables(now);
+        self.look_for_tables(now);
+        if self.timers.rejoin.is_some_and(|at| now >= at) {
+            self.timers.rejoin = Some(now + REJOIN_AGAIN);
+            self.out.push_back(Output::Connect(PeerId::EDGE));
+        }
+        if now >= self.timers.report {
+            self.timers.report = now + REPORT_EVERY;
+            self.report(now);
+        }
+        if now >= self.timers.ping {
+            self.timers.ping = now + PING_EVERY;
+            self.send(PeerId::EDGE, Frame::Ping { sent_us: now.0 });
+        }
+        if let Stage::Leaving(until) = self.stage
+            && (now >= until || self.downstream.is_idle())
+        {
+            self.close(Bye::Leaving);
+        }
+    }
+
+    fn on_connected(&mut self, now: Instant, peer: PeerId) {
+        if peer.is_edge() {
+            self.edge_up = true;
+            self.timers.rejoin = None;
+            return self.send(PeerId::EDGE, Frame::Hello(self.hello()));
+        }
+        if !self.neighbors.on_up(peer) {
+            return self.out.push_back(Output::Disconnect(peer));
+        }
+        self.send(peer, Frame::Greet { version: LINK_VERSION, from: self.me });
+        let set = self.upstream.pushed_by(peer);
+        if !set.is_empty() && !self.is_recorded() {
+            let from = self.first_missing();
+            self.send(peer, Frame::Subscribe { set, from });
+        }
+        if self.neighbors.named().contains(&peer) {
+            self.introduce(peer);
+        }
+        self.scan_soon(now);
+    }
+
+    fn hello(&self) -> Hello {
+        Hello {
+            version: LINK_VERSION,
+            ticket: self.config.ticket.clone(),
+            declared_bps: if self.uplink.gives() { self.uplink.alpha_bps() } else { 0 },
+            receive_only: !self.uplink.gives(),
+            nat: self.config.nat,
+            layers: self.layers.clone(),
+            behind_us: self.config.behind.as_micros() as u64,
+        }
+    }
+
+    fn on_lost(&mut self, now: Instant, peer: PeerId) {
+        if peer.is_edge() {
+            return self.on_edge_lost(now);
+        }
+        let stood = self.neighbors.on_lost(peer);
+        let needed = self.upstream.needs(peer) || self.downstream.knows(peer);
+        if needed {
+            self.complain(now, peer, if stood { Fault::Gone } else { Fault::Unreachable });
+        }
+        self.forget_peer(now, peer);
+    }
+
+    /// The mesh plays on. Those whom the edge pushed to look for a sibling at once, for the others live by them; the
+    /// others spread out, so that the sibling is not overrun.
+    fn on_edge_lost(&mut self, now: Instant) {
+        let again = self.edge_up || self.timers.rejoin.is_none();
+        self.edge_up = false;
+        if again && self.stage == Stage::In {
+            let is_root = !self.upstream.pushed_by(PeerId::EDGE).is_empty();
+            let spread = if is_root { REJOIN_ROOTS } else { REJOIN_OTHERS };
+            self.timers.rejoin = Some(now + Duration::from_micros(self.seeded.below(spread.as_micros() as u64)));
+        }
+    }
+
+    /// Nothing more is expected of a peer.
+    fn forget_peer(&mut self, now: Instant, peer: PeerId) {
+        self.outbox.remove(peer);
+        self.downstream.lose(peer);
+        self.gossip.lose(peer);
+        let changes = self.upstream.lose(now, peer);
+        self.follow(changes);
+        self.scan_soon(now);
+    }
+
+    /// Tells the new pushers to push; links that are not there yet are made.
+    fn follow(&mut self, changes: Vec<Change>) {
+        let mut by_peer: BTreeMap<PeerId, BTreeMap<LayerId, u16>> = BTreeMap::new();
+        for change in changes {
+            if let Some(to) = change.to {
+                *by_peer.entry(to).or_default().entry(change.substream.of).or_default() |= 1 << change.substream.index;
+            }
+            if let (Some(from), Some(to)) = (change.from, change.to) {
+                self.out.push_back(Output::Event(Event::Switched { from, to }));
+            }
+        }
+        let from = self.first_missing();
+        for (peer, masks) in by_peer {
+            if self.is_recorded() {
+                self.link_to(peer);
+            } else if self.neighbors.is_up(peer) {
+                let set = masks.into_iter().map(|(of, mask)| trellis_proto::frame::Substreams { of, mask }).collect();
+                self.send(peer, Frame::Subscribe { set, from });
+            } else {
+                self.link_to(peer);
+            }
+        }
+    }
+
+    fn link_to(&mut self, peer: PeerId) {
+        if self.neighbors.want(self.me, peer) {
+            self.out.push_back(Output::Connect(peer));
+        }
+    }
+
+    /// Where a new pusher should begin: with the oldest part that still can be played and is not whole, else with what
+    /// comes next.
+    fn first_missing(&self) -> PartId {
+        let cursor = self.playback.cursor().map(|cursor| cursor.part);
+        let open = self.store.open().find(|part| cursor.is_none_or(|cursor| *part >= cursor));
+        let next = self.store.newest().map(|newest| PartId { part: newest.part + 1, ..newest });
+        open.or(next).unwrap_or(PartId { run: RunId(u64::MAX), part: 0 })
+    }
+
+    /// Is what plays a recording? Then nothing is pushed.
+    fn is_recorded(&self) -> bool {
+        self.catalogues.last_key_value().is_some_and(|(_, catalogue)| catalogue.mode == Mode::Vod)
+    }
+
+    /// May this peer be asked for chunks?
+    fn supports(&self) -> bool {
+        self.uplink.gives() && (self.completed || self.config.support == Support::WhileWatching)
+    }
+
+    fn on_leave(&mut self, now: Instant) {
+        if self.stage == Stage::Joining {
+            return self.close(Bye::Leaving);
+        }
+        self.send(PeerId::EDGE, Frame::Bye(Bye::Leaving));
+        self.stage = Stage::Leaving(now + LEAVE_TIME);
+    }
+
+    fn close(&mut self, why: Bye) {
+        self.stage = Stage::Closed;
+        self.out.push_back(Output::Closed(why));
+    }
+
+    fn substream_of(&self, id: ChunkId) -> Option<Substream> {
+        let k = substreams(self.catalogues.get(&id.part.run)?, id.of)?;
+        Some(Substream { of: id.of, index: (id.index % u16::from(k)) as u8 })
+    }
+
+    fn tell_neighbors(&mut self) {
+        let to: Vec<_> = self.neighbors.gossiping().collect();
+        let news = if self.supports() { self.gossip.take_news() } else { Vec::new() };
+        for rows in news {
+            for peer in &to {
+                self.send(*peer, Frame::Have(rows.clone()));
+            }
+        }
+    }
+
+    /// A neighbor hears what I have.
+    fn introduce(&mut self, peer: PeerId) {
+        let rows = if self.supports() { self.store.rows(TELL_PARTS) } else { Vec::new() };
+        for rows in rows.chunks(crate::limits::ROWS_MAX) {
+            self.send(peer, Frame::Have(rows.to_vec()));
+        }
+    }
+
+    fn report(&mut self, now: Instant) {
+        self.worst_delays.sort_unstable();
+        let delay_us = self.worst_delays.get(self.worst_delays.len() * 99 / 100).copied().unwrap_or(0);
+        self.worst_delays.clear();
+        let newest = self.store.newest().and_then(|id| self.store.get(id)).map(|held| held.descriptor.start_us);
+        let playing = self.playback.cursor().map(|cursor| cursor.start_us);
+        let buffer = newest.zip(playing).map_or(0, |(newest, playing)| newest.saturating_sub(playing));
+        let report = Report {
+            plan: self.plan,
+            alpha_bps: self.uplink.alpha_bps(),
+            queue_us: self.uplink.take_queue_worst().as_micros() as u32,
+            delay_us,
+            buffer_us: if self.completed { u32::MAX } else { buffer.min(u64::from(u32::MAX - 1)) as u32 },
+            stalled_us: self.playback.take_stalled(now).as_micros() as u32,
+            receipts: self.neighbors.take_receipts(),
+            complaints: core::mem::take(&mut self.complaints),
+        };
+        self.send(PeerId::EDGE, Frame::Report(report));
+        let (upstream, downstream) = (&self.upstream, &self.downstream);
+        for peer in self.neighbors.take_idle(now, |peer| upstream.needs(peer) || downstream.knows(peer)) {
+            self.gossip.lose(peer);
+            self.outbox.remove(peer);
+            self.out.push_back(Output::Disconnect(peer));
+        }
+    }
+
+    /// The edge hears of it at once, together with what else happened within a moment.
+    fn complain(&mut self, now: Instant, peer: PeerId, fault: Fault) {
+        let complaint = Complaint { peer, fault };
+        if self.complaints.len() < COMPLAINTS_MAX && !self.complaints.contains(&complaint) {
+            self.complaints.push(complaint);
+        }
+        self.timers.report = self.timers.report.min(now + COMPLAIN_DELAY);
+    }
+
+    fn send(&mut self, to: PeerId, frame: Frame<V::Payload>) {
+        if !to.is_edge() || self.edge_up {
+            self.out.push_back(Output::Send(to, frame));
+        }
+    }
+
+    fn scan_soon(&mut self, now: Instant) {
+        self.timers.scan = Some(self.timers.scan.map_or(now, |at| at.min(now)));
+    }
+}
+
+/// K of a layer, by its run's catalogue.
+fn substreams(catalogue: &Catalogue, of: LayerId) -> Option<u8> {
+    let rendition = catalogue.renditions.get(usize::from(of.rendition))?;
+    rendition.layers.get(usize::from(of.layer)).map(|layer| layer.substreams.max(1))
+}
+
+/// How long a part plays: as long as its longest track.
+fn duration_us(descriptor: &Descriptor) -> u64 {
+    descriptor.tracks.iter().map(|track| u64::from(track.duration_us)).max().unwrap_or(0)
+}
+
+const PING_EVERY: Duration = Duration::from_secs(5);
+/// A leaver serves so long at most.
+const LEAVE_TIME: Duration = Duration::from_secs(2);
+/// Bytes on one link that are not acknowledged: what SCTP implementations take without trouble.
+const LINK_WINDOW: u64 = 64 * 1024;
+/// Chunks that wait for one link.
+const WAITING_MAX: usize = 512;
+/// Newest parts a new neighbor hears of.
+const TELL_PARTS: usize = 12;
+const ASK_MANY: u8 = 16;
+/// Three part times without a descriptor are no accident.
+const SILENCE: Duration = Duration::from_millis(1_000);
+/// Of a dead edge's children each looks for a sibling within this time, ...
+const REJOIN_ROOTS: Duration = Duration::from_millis(300);
+/// ... and the others within this.
+const REJOIN_OTHERS: Duration = Duration::from_secs(20);
+const REJOIN_AGAIN: Duration = Duration::from_secs(2);
+const COMPLAINTS_MAX: usize = 32;
+const COMPLAIN_DELAY: Duration = Duration::from_millis(30);

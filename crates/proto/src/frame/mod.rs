@@ -7,6 +7,8 @@
 //! `P` is what carries a chunk's bytes: `Bytes` on the wire, something smaller in large simulations.
 
 mod codec;
+mod field;
+mod rows;
 mod set;
 
 use alloc::vec::Vec;
@@ -14,6 +16,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use crate::id::RunId;
+pub use codec::{Decoded, kind};
 pub use set::{Bits, Substreams};
 
 /// The version of the link protocol.

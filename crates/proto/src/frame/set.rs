@@ -1,8 +1,12 @@
-//! Sets of chunks and of substreams, small and exact.
+//! Which chunks, which substreams? Sets of small numbers, exact and bounded.
+//!
+//! Invariant: a [`Bits`] holds no number of [`CHUNKS_MAX`] or more and its last word is not zero, so whatever a program
+//! does to it, it stays small, equal sets are equal values, and it has one form on the wire.
 
 use alloc::vec::Vec;
 
 use super::{LayerId, Substream};
+use crate::limits::CHUNKS_MAX;
 
 /// Some substreams of one layer: bit k is substream k.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -25,7 +29,7 @@ impl Substreams {
     }
 }
 
-/// A set of small numbers, at most 1024 of them; without trailing zero words, so equal sets are equal values.
+/// A set of numbers below [`CHUNKS_MAX`]; without trailing zero words, so equal sets are equal values.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Bits(Vec<u64>);
 
@@ -39,8 +43,16 @@ impl Bits {
         bits
     }
 
-    /// Adds a number. True: it is new.
+    /// The set with these words, lowest first. None: too many, or the last is zero.
+    pub fn from_words(words: Vec<u64>) -> Option<Self> {
+        (words.len() <= CHUNKS_MAX / 64 && words.last() != Some(&0)).then_some(Self(words))
+    }
+
+    /// Adds a number. True: it is new. A number too large is not taken.
     pub fn insert(&mut self, number: usize) -> bool {
+        if number >= CHUNKS_MAX {
+            return false;
+        }
         let (word, bit) = (number / 64, 1u64 << (number % 64));
         if self.0.len() <= word {
             self.0.resize(word + 1, 0);
@@ -109,5 +121,23 @@ impl FromIterator<usize> for Bits {
             bits.insert(n);
         });
         bits
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+
+    #[test]
+    fn a_set_takes_no_number_it_could_not_tell_others() {
+        let mut bits = Bits::default();
+        assert!(bits.insert(CHUNKS_MAX - 1) && !bits.insert(CHUNKS_MAX) && !bits.insert(usize::MAX));
+        assert_eq!((bits.len(), bits.words().len()), (1, CHUNKS_MAX / 64));
+        assert!(bits.remove(CHUNKS_MAX - 1) && bits == Bits::default(), "no zero words are left");
+        assert_eq!(Bits::full(65).words(), [u64::MAX, 1]);
+        assert_eq!(Bits::from_words(vec![1, 0]), None);
+        assert_eq!(Bits::from_words(vec![1; CHUNKS_MAX / 64 + 1]), None);
+        assert_eq!(Bits::from_words(vec![0, 2]), Some([65].into_iter().collect()));
     }
 }

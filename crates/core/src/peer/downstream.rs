@@ -1,0 +1,165 @@
+//! Whom do I push what to?
+//!
+//! A child is served in what it asked for (Subscribe) and what the cluster allows (Give), in whatever order the two come:
+//! `serving` is their intersection. So nobody is served without a slot, and no grant is wasted on a child that is silent.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use trellis_proto::frame::{Give, LayerId, PeerId, Substream, Substreams};
+
+use crate::limits::CHILDREN_MAX;
+
+/// The children of this peer.
+#[derive(Debug, Clone, Default)]
+pub struct Downstream {
+    children: BTreeMap<(PeerId, LayerId), Child>,
+    /// Per layer, per substream: who is pushed to, those on whom most wait first.
+    serving: BTreeMap<LayerId, Vec<Vec<Served>>>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Child {
+    granted: u16,
+    reserved: bool,
+    below: u16,
+    asked: u16,
+}
+
+/// One child in one substream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Served {
+    /// Who.
+    pub child: PeerId,
+    /// How many hang below it.
+    pub below: u16,
+    /// It holds the slot; else it only turned to us because its parent is late.
+    pub reserved: bool,
+}
+
+impl Downstream {
+    /// The cluster allows a child something, or no longer.
+    pub fn grant(&mut self, give: &Give) {
+        let key = (give.child, give.set.of);
+        if self.children.len() >= 4 * CHILDREN_MAX && !self.children.contains_key(&key) {
+            return;
+        }
+        let child = self.children.entry(key).or_default();
+        (child.granted, child.below, child.reserved) = (give.set.mask, give.below, give.reserved);
+        self.settle(key);
+    }
+
+    /// A child asks to be pushed to. The substreams that are new to it and allowed.
+    pub fn subscribe(&mut self, child: PeerId, set: Substreams) -> Substreams {
+        let key = (child, set.of);
+        if self.children.len() >= 4 * CHILDREN_MAX && !self.children.contains_key(&key) {
+            return Substreams { mask: 0, ..set };
+        }
+        let entry = self.children.entry(key).or_default();
+        entry.asked |= set.mask;
+        let mask = entry.granted & set.mask;
+        self.settle(key);
+        Substreams { mask, ..set }
+    }
+
+    /// A child wants something no longer.
+    pub fn unsubscribe(&mut self, child: PeerId, set: Substreams) {
+        if let Some(entry) = self.children.get_mut(&(child, set.of)) {
+            entry.asked &= !set.mask;
+            self.settle((child, set.of));
+        }
+    }
+
+    /// What a child asked for and is allowed.
+    pub fn served(&self, child: PeerId, of: LayerId) -> Substreams {
+        let mask = self.children.get(&(child, of)).map_or(0, |child| child.granted & child.asked);
+        Substreams { of, mask }
+    }
+
+    /// The link to a child broke: it must ask again.
+    pub fn lose(&mut self, peer: PeerId) {
+        let keys: Vec<_> = self.keys_of(peer).collect();
+        for key in keys {
+            if let Some(child) = self.children.get_mut(&key) {
+                child.asked = 0;
+            }
+            self.settle(key);
+        }
+    }
+
+    /// Whom a substream is pushed to.
+    pub fn children(&self, substream: Substream) -> &[Served] {
+        let served = self.serving.get(&substream.of).and_then(|layer| layer.get(usize::from(substream.index)));
+        served.map_or(&[], Vec::as_slice)
+    }
+
+    /// Is anything granted to this peer?
+    pub fn knows(&self, peer: PeerId) -> bool {
+        self.keys_of(peer).next().is_some()
+    }
+
+    /// Is anyone served with a slot?
+    pub fn is_idle(&self) -> bool {
+        self.serving.values().flatten().all(|served| served.iter().all(|s| !s.reserved))
+    }
+
+    /// Everyone with a grant.
+    pub fn peers(&self) -> Vec<PeerId> {
+        let mut peers: Vec<_> = self.children.keys().map(|(child, _)| *child).collect();
+        peers.dedup();
+        peers
+    }
+
+    fn keys_of(&self, peer: PeerId) -> impl Iterator<Item = (PeerId, LayerId)> + '_ {
+        let first = (peer, LayerId { rendition: 0, layer: 0 });
+        self.children.range(first..).map(|(key, _)| *key).take_while(move |(child, _)| *child == peer)
+    }
+
+    /// Makes `serving` say what `children` says about one child and layer.
+    fn settle(&mut self, key: (PeerId, LayerId)) {
+        let Some(child) = self.children.get(&key) else { return };
+        let (mask, served) =
+            (child.granted & child.asked, Served { child: key.0, below: child.below, reserved: child.reserved });
+        let layer = self.serving.entry(key.1).or_insert_with(|| (0..16).map(|_| Vec::new()).collect());
+        for (k, list) in layer.iter_mut().enumerate() {
+            list.retain(|s| s.child != key.0);
+            if mask >> k & 1 != 0 {
+                let at = list.partition_point(|s| (s.reserved, s.below) >= (served.reserved, served.below));
+                list.insert(at, served);
+            }
+        }
+        if child.granted == 0 && child.asked == 0 {
+            self.children.remove(&key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+
+    const BASE: LayerId = LayerId { rendition: 0, layer: 0 };
+
+    fn give(child: u32, mask: u16, below: u16) -> Give {
+        Give { set: Substreams { of: BASE, mask }, child: PeerId(child), reserved: true, below }
+    }
+
+    fn children(downstream: &Downstream, index: u8) -> Vec<u32> {
+        downstream.children(Substream { of: BASE, index }).iter().map(|s| s.child.0).collect()
+    }
+
+    #[test]
+    fn only_what_was_asked_and_allowed_is_served_whichever_came_first() {
+        let mut downstream = Downstream::default();
+        let all = Substreams { of: BASE, mask: 0b11 };
+        assert_eq!(downstream.subscribe(PeerId(5), all).mask, 0);
+        downstream.grant(&give(5, 0b01, 0));
+        downstream.grant(&give(6, 0b11, 9));
+        assert_eq!(downstream.subscribe(PeerId(6), all).mask, 0b11);
+        assert_eq!((children(&downstream, 0), children(&downstream, 1)), (vec![6, 5], vec![6]));
+        downstream.lose(PeerId(6));
+        downstream.grant(&give(5, 0, 0));
+        assert_eq!((children(&downstream, 0), downstream.is_idle()), (vec![], true));
+    }
+}

@@ -1,0 +1,146 @@
+//! What is given to whom, and what waits: pushing, answering asks, and handing over to the network.
+
+use core::time::Duration;
+
+use alloc::vec::Vec;
+
+use trellis_proto::frame::{Bits, Chunk, ChunkId, Frame, PartId, PeerId, Row, Substreams};
+
+use super::event::Output;
+use super::{Give, Peer, substreams};
+use crate::outbox::Rank;
+use crate::time::Instant;
+use crate::trust::{Payload, Verifier};
+
+impl<V: Verifier> Peer<V> {
+    /// Pushes a chunk that just came to those who wait for it.
+    pub(super) fn push(&mut self, id: ChunkId, from: PeerId, bytes: u32) {
+        if !self.supports() || self.is_recorded() {
+            return;
+        }
+        let Some(substream) = self.substream_of(id) else { return };
+        for at in 0..self.downstream.children(substream).len() {
+            let served = self.downstream.children(substream)[at];
+            if served.child == from || !self.neighbors.is_up(served.child) {
+                continue;
+            }
+            let class = if served.reserved { PUSHED } else { ASKED };
+            let rank = Rank { class, part: id.part.part, tie: u32::MAX - u32::from(served.below) };
+            self.outbox.push(served.child, rank, Give { id, pushed: true, bytes }, bytes);
+        }
+        self.uplink.on_queue(self.outbox.waiting_bytes());
+    }
+
+    /// Hands over to the network what it can take.
+    pub(super) fn pump(&mut self, now: Instant) {
+        self.outbox.set_total(self.uplink.window_bytes());
+        while let Some((to, give)) = self.outbox.pop() {
+            let frame = self.chunk_frame(now, to, give);
+            match frame {
+                Some(frame) => {
+                    self.uplink.on_sent(now);
+                    self.out.push_back(Output::Send(to, frame));
+                }
+                None => self.outbox.set_unsent(to, self.outbox.unsent_of(to).saturating_sub(give.bytes.into())),
+            }
+        }
+    }
+
+    /// The frame, unless it is too late for it or nobody wants it any more.
+    pub(super) fn chunk_frame(&mut self, now: Instant, to: PeerId, give: Give) -> Option<Frame<V::Payload>> {
+        let (chunk, hop) = self.store.chunk(give.id)?;
+        let payload = chunk.payload().clone();
+        if give.pushed {
+            let held = self.store.get(give.id.part)?;
+            let due = self.part_time(give.id.part, &held.descriptor).arrived + self.playback.hold_back();
+            if now > due - RESCUE_SLACK || self.gossip.has(to, give.id) {
+                return None;
+            }
+        }
+        Some(Frame::Chunk(Chunk { id: give.id, hop: hop.saturating_add(1), payload }))
+    }
+
+    pub(super) fn on_unsent(&mut self, now: Instant, peer: PeerId, bytes: u64) {
+        let acknowledged = self.outbox.unsent_of(peer).saturating_sub(bytes);
+        self.outbox.set_unsent(peer, bytes);
+        self.uplink.on_acknowledged(now, acknowledged, self.outbox.unsent_bytes());
+    }
+
+    pub(super) fn on_subscribe(&mut self, child: PeerId, sets: &[Substreams], first: PartId) {
+        for set in sets {
+            let served = self.downstream.subscribe(child, *set);
+            self.push_held(child, served, first.max(self.first_recent()));
+        }
+    }
+
+    /// A new child gets what is here already of the parts it misses.
+    pub(super) fn push_held(&mut self, child: PeerId, set: Substreams, first: PartId) {
+        if set.mask == 0 || !self.supports() || self.is_recorded() {
+            return;
+        }
+        let mut ids = Vec::new();
+        for (part, held) in self.store.from(first) {
+            let Some(catalogue) = self.catalogues.get(&part.run) else { continue };
+            let k = u16::from(substreams(catalogue, set.of).unwrap_or(1));
+            let layer = held.layers.iter().find(|layer| layer.of == set.of);
+            let present = layer.into_iter().flat_map(|layer| layer.present());
+            ids.extend(present.filter(|i| set.mask >> (i % k) & 1 != 0).map(|index| ChunkId {
+                part,
+                of: set.of,
+                index,
+            }));
+        }
+        for id in ids {
+            let bytes = self.store.chunk(id).map_or(0, |(chunk, _)| chunk.payload().size() as u32);
+            let rank = Rank { class: PUSHED, part: id.part.part, tie: u32::MAX };
+            self.outbox.push(child, rank, Give { id, pushed: true, bytes }, bytes);
+        }
+    }
+
+    /// The oldest part worth pushing to somebody new.
+    pub(super) fn first_recent(&self) -> PartId {
+        let newest = self.store.newest().unwrap_or(PartId { run: trellis_proto::RunId(u64::MAX), part: 0 });
+        PartId { part: newest.part.saturating_sub(RECENT_PARTS), ..newest }
+    }
+
+    pub(super) fn on_want(&mut self, from: PeerId, rows: Vec<Row>) {
+        let mut denied = Vec::new();
+        let busy = self.uplink.drain_time(self.outbox.waiting_bytes()) > BUSY || !self.supports();
+        for row in rows {
+            let mut lacking = Bits::default();
+            for index in row.chunks.iter() {
+                let id = ChunkId { part: row.part, of: row.of, index: index as u16 };
+                let size = self.store.chunk(id).filter(|_| !busy).map(|(chunk, _)| chunk.payload().size() as u32);
+                let rank = Rank { class: ASKED, part: row.part.part, tie: 0 };
+                let taken = size
+                    .is_some_and(|size| self.outbox.push(from, rank, Give { id, pushed: false, bytes: size }, size));
+                if !taken {
+                    lacking.insert(index);
+                }
+            }
+            if !lacking.is_empty() {
+                denied.push(Row { chunks: lacking, ..row });
+            }
+        }
+        if !denied.is_empty() {
+            self.send(from, Frame::Deny(denied));
+        }
+    }
+
+    pub(super) fn on_cancel(&mut self, from: PeerId, rows: &[Row]) {
+        self.outbox.cancel(from, |give| {
+            rows.iter().any(|row| {
+                row.part == give.id.part && row.of == give.id.of && row.chunks.contains(usize::from(give.id.index))
+            })
+        });
+    }
+}
+
+const PUSHED: u8 = 1;
+const ASKED: u8 = 2;
+/// This long before a part is due its viewer has turned to the edge: pushing it then is of no use.
+const RESCUE_SLACK: Duration = Duration::from_millis(150);
+/// More than this waits: asks are turned down at once, so that the asker turns elsewhere.
+const BUSY: Duration = Duration::from_millis(400);
+/// Older parts than this many are not pushed to a new child: it has them, or asks.
+const RECENT_PARTS: u64 = 6;

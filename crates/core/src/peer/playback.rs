@@ -1,0 +1,207 @@
+//! What must be playable by when?
+//!
+//! A part is due H after its descriptor came. Who joins, seeks or stalled plays later than that and catches up by playing
+//! a tenth faster, as players do. Everything here follows from one cursor: the next part to play and when it is to be
+//! played.
+
+use core::time::Duration;
+
+use trellis_proto::frame::PartId;
+
+use crate::time::Instant;
+
+/// The next part to play, and when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cursor {
+    /// Which part.
+    pub part: PartId,
+    /// Where it starts on the run's time line, µs.
+    pub start_us: u64,
+    /// When it is played if it is there.
+    pub at: Instant,
+}
+
+/// Where this viewer is.
+#[derive(Debug, Clone)]
+pub struct Playback {
+    cursor: Option<Cursor>,
+    hold_back: Duration,
+    /// Since when the cursor's part is overdue.
+    stalled_since: Option<Instant>,
+    /// Stood still, not yet reported.
+    stalled: Duration,
+    paused: bool,
+    /// There is a live edge to catch up with.
+    live: bool,
+}
+
+/// A part as playback sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PartTime {
+    /// Which.
+    pub part: PartId,
+    /// Where it starts on the run's time line, µs.
+    pub start_us: u64,
+    /// How long it plays, µs.
+    pub duration_us: u64,
+    /// When its descriptor came.
+    pub arrived: Instant,
+}
+
+/// What is to be done at the cursor now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Nothing before then.
+    Wait(Instant),
+    /// It is due and whole: played, the cursor moved on.
+    Played(PartId),
+    /// It is due and not whole; said once per stall.
+    Stalled(PartId),
+    /// Nothing to play is known.
+    Idle,
+}
+
+impl Playback {
+    /// Plays this far behind.
+    pub fn new(hold_back: Duration) -> Self {
+        Self { cursor: None, hold_back, stalled_since: None, stalled: Duration::ZERO, paused: false, live: true }
+    }
+
+    /// The cluster announced another H.
+    pub fn set_hold_back(&mut self, hold_back: Duration) {
+        self.hold_back = hold_back;
+    }
+
+    /// There is no live edge: everything plays at its own pace.
+    pub fn set_recorded(&mut self) {
+        self.live = false;
+    }
+
+    /// H.
+    pub fn hold_back(&self) -> Duration {
+        self.hold_back
+    }
+
+    /// The next part to play.
+    pub fn cursor(&self) -> Option<Cursor> {
+        self.cursor
+    }
+
+    /// Stops for a while, or goes on where it was.
+    pub fn pause(&mut self, now: Instant, paused: bool) {
+        self.paused = paused;
+        if let Some(cursor) = self.cursor.as_mut().filter(|_| !paused) {
+            cursor.at = cursor.at.max(now);
+        }
+    }
+
+    /// Plays from this part: as soon as it can be fetched, but not before it is due.
+    pub fn start(&mut self, now: Instant, part: PartTime) {
+        let at = (part.arrived + self.hold_back).max(now + START_GOAL);
+        self.cursor = Some(Cursor { part: part.part, start_us: part.start_us, at });
+        self.stalled_since = None;
+    }
+
+    /// By when must this part be there? For parts of the cursor's run and after.
+    pub fn deadline(&self, part: &PartTime) -> Instant {
+        let due = part.arrived + self.hold_back;
+        match self.cursor {
+            Some(cursor) if part.part.run == cursor.part.run => {
+                let ahead = part.start_us.saturating_sub(cursor.start_us);
+                due.max(cursor.at + self.played_in(Duration::from_micros(ahead)))
+            }
+            _ => due,
+        }
+    }
+
+    /// Time passes at the cursor. `whole`: is its part complete? `next`: the part after it, if known.
+    pub fn step(&mut self, now: Instant, whole: bool, next: Option<PartTime>, duration: Duration) -> Step {
+        let Some(cursor) = self.cursor else { return Step::Idle };
+        if self.paused {
+            return Step::Idle;
+        }
+        if now < cursor.at {
+            return Step::Wait(cursor.at);
+        }
+        match (whole, self.stalled_since) {
+            (false, None) => {
+                self.stalled_since = Some(now);
+                Step::Stalled(cursor.part)
+            }
+            (false, Some(_)) => Step::Idle,
+            (true, since) => match next {
+                // The next is not known: nothing to move to. The part was played when it was due.
+                None => Step::Idle,
+                Some(next) => {
+                    let played_at = since.map_or(cursor.at, |_| now);
+                    self.stalled += since.map_or(Duration::ZERO, |since| now.since(since));
+                    self.stalled_since = None;
+                    let at = (next.arrived + self.hold_back).max(played_at + self.played_in(duration));
+                    self.cursor = Some(Cursor { part: next.part, start_us: next.start_us, at });
+                    Step::Played(cursor.part)
+                }
+            },
+        }
+    }
+
+    /// How long media of this length takes: when behind a live edge it is played a tenth faster.
+    fn played_in(&self, media: Duration) -> Duration {
+        if self.live { media * 10 / 11 } else { media }
+    }
+
+    /// How long playback stood still since this was last asked.
+    pub fn take_stalled(&mut self, now: Instant) -> Duration {
+        if let Some(since) = self.stalled_since.as_mut() {
+            self.stalled += now.since(*since);
+            *since = now;
+        }
+        core::mem::take(&mut self.stalled)
+    }
+
+    /// Does it stand still for want of a part?
+    pub fn is_stalled(&self) -> bool {
+        self.stalled_since.is_some()
+    }
+}
+
+/// Who starts behind schedule gives itself this long to fetch the first part: two round trips and the transfer, so that
+/// the edge is asked for it at once.
+pub const START_GOAL: Duration = Duration::from_millis(300);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use trellis_proto::RunId;
+
+    const PART: Duration = Duration::from_millis(330);
+
+    fn part(number: u64, arrived_ms: u64) -> PartTime {
+        let id = PartId { run: RunId(1), part: number };
+        PartTime { part: id, start_us: number * 330_000, duration_us: 330_000, arrived: Instant(arrived_ms * 1000) }
+    }
+
+    fn at(ms: u64) -> Instant {
+        Instant(ms * 1000)
+    }
+
+    #[test]
+    fn parts_play_a_hold_back_after_they_came() {
+        let mut playback = Playback::new(Duration::from_secs(1));
+        playback.start(at(0), part(7, 0));
+        assert_eq!(playback.step(at(10), true, Some(part(8, 330)), PART), Step::Wait(at(1_000)));
+        assert_eq!(playback.step(at(1_000), true, Some(part(8, 330)), PART), Step::Played(part(7, 0).part));
+        assert_eq!(playback.cursor().unwrap().at, at(1_330));
+        assert_eq!(playback.deadline(&part(9, 660)), at(1_660));
+    }
+
+    #[test]
+    fn who_stalls_plays_on_when_it_can_and_catches_up() {
+        let mut playback = Playback::new(Duration::from_secs(1));
+        playback.start(at(0), part(0, 0));
+        assert_eq!(playback.step(at(1_000), false, Some(part(1, 330)), PART), Step::Stalled(part(0, 0).part));
+        assert_eq!(playback.step(at(1_100), false, Some(part(1, 330)), PART), Step::Idle);
+        assert_eq!(playback.step(at(1_400), true, Some(part(1, 330)), PART), Step::Played(part(0, 0).part));
+        assert_eq!(playback.take_stalled(at(1_400)), Duration::from_millis(400));
+        assert_eq!(playback.cursor().unwrap().at, at(1_700), "played a tenth faster: 330 ms take 300");
+    }
+}

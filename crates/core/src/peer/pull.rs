@@ -1,0 +1,224 @@
+//! Going through what is missing: hands each chunk to `schedule` and sends what it decides.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use trellis_proto::Mode;
+use trellis_proto::frame::{Bits, ChunkId, Fault, Frame, LayerId, PartId, PeerId, Row, Substream};
+
+use super::event::{Event, Output};
+use super::schedule::{Missing, Verdict, decide};
+use super::store::Asked;
+use super::{ASK_MANY, Peer, SILENCE, substreams};
+use crate::limits::{ROWS_MAX, WANTS_MAX};
+use crate::time::Instant;
+use crate::trust::Verifier;
+
+/// What one scan decided.
+#[derive(Default)]
+struct Decided {
+    asks: Vec<(ChunkId, PeerId)>,
+    late: Vec<(PartId, Substream, PeerId)>,
+    next: Option<Instant>,
+}
+
+impl<V: Verifier> Peer<V> {
+    /// Looks at every missing chunk of every part that can still be played.
+    pub(super) fn scan(&mut self, now: Instant) {
+        self.timers.scan = None;
+        let cursor = self.playback.cursor().map(|cursor| cursor.part);
+        let gone: Vec<_> = self.store.open().take_while(|part| cursor.is_some_and(|c| *part < c)).collect();
+        gone.into_iter().for_each(|part| self.store.close(part));
+        let mut decided = Decided::default();
+        let open: Vec<_> = self.store.open().take(crate::limits::AHEAD_PARTS_MAX).collect();
+        for part in open {
+            self.look_at(now, part, &mut decided);
+        }
+        self.turn_from_late(now, &decided.late);
+        self.ask(now, decided.asks);
+        let next = decided.next.map(|at| at.max(now + SCAN_EVERY));
+        self.timers.scan = [self.timers.scan, next].into_iter().flatten().min();
+    }
+
+    /// A part was just announced: nothing in it can be late before the most impatient of its sources.
+    pub(super) fn scan_later(&mut self, now: Instant, part: PartId) {
+        let Some(held) = self.store.get(part) else { return };
+        let time = self.part_time(part, &held.descriptor);
+        let rescue = self.playback.deadline(&time) - self.rescue_time();
+        let first = now + LATE_SOONEST;
+        let at = rescue.min(first).max(now);
+        self.timers.scan = Some(self.timers.scan.map_or(at, |scan| scan.min(at)));
+    }
+
+    fn look_at(&self, now: Instant, part: PartId, decided: &mut Decided) {
+        let Some(held) = self.store.get(part) else { return };
+        let Some(catalogue) = self.catalogues.get(&part.run) else { return };
+        let time = self.part_time(part, &held.descriptor);
+        let deadline = self.playback.deadline(&time);
+        let recorded = catalogue.mode == Mode::Vod;
+        let cursor = self.playback.cursor().map_or(part.part, |cursor| cursor.part.part);
+        if recorded && part.part > cursor + RECORDED_AHEAD {
+            return;
+        }
+        let slack = if recorded { RECORDED_SLACK } else { Duration::ZERO };
+        let rescue_at = (deadline - self.rescue_time() - slack).max(self.edge_denied_until);
+        for layer in held.layers.iter().filter(|layer| !layer.is_complete()) {
+            let k = u16::from(substreams(catalogue, layer.of).unwrap_or(1));
+            let mut late = 0u16;
+            for index in layer.missing() {
+                let substream = Substream { of: layer.of, index: (index % k) as u8 };
+                let id = ChunkId { part, of: layer.of, index };
+                let source = self.upstream.source(substream);
+                let pusher = source.and_then(|s| Some((s, s.active?)));
+                // What was announced before the pusher was named is not the pusher's to bring.
+                let late_at = pusher
+                    .filter(|(source, _)| !recorded && held.arrived >= source.since())
+                    .map(|(source, _)| held.arrived + source.patience());
+                if late_at.is_some_and(|at| now >= at) && late >> substream.index & 1 == 0 {
+                    late |= 1 << substream.index;
+                    decided.late.push((part, substream, pusher.map_or(PeerId::EDGE, |(_, active)| active)));
+                }
+                let asked = layer.asked.iter().find(|asked| asked.index == index);
+                let before = asked.map(|asked| asked.whom);
+                let usable = |peer: &PeerId| !peer.is_edge() && self.neighbors.is_up(*peer) && before != Some(*peer);
+                // Who would push a live substream is asked for a recorded one.
+                let supplier = pusher.map(|(_, active)| active).filter(|peer| {
+                    recorded && before != Some(*peer) && self.neighbors.asked_of(*peer) < SUPPLIER_ASKED_MAX
+                });
+                let missing = Missing {
+                    late_at,
+                    asked: asked.map(|asked| (asked.whom, asked.until)),
+                    neighbor: self.best_holder(id).filter(usable),
+                    backup: supplier.or(source.and_then(|s| s.backup)).filter(usable),
+                    rescue_at: (layer.of.layer == 0 && self.edge_up).then_some(rescue_at),
+                };
+                match decide(now, &missing) {
+                    Verdict::Wait(at) => decided.next = Some(decided.next.map_or(at, |next| next.min(at))),
+                    Verdict::Hope => {}
+                    Verdict::Pull(peer) => decided.asks.push((id, peer)),
+                    Verdict::Rescue => decided.asks.push((id, PeerId::EDGE)),
+                }
+            }
+        }
+    }
+
+    /// Of those who say they have it, the one asked for least.
+    fn best_holder(&self, id: ChunkId) -> Option<PeerId> {
+        let holders = self.gossip.holders(id).filter(|peer| self.neighbors.is_up(*peer));
+        let able = holders.map(|peer| (self.neighbors.asked_of(peer), peer)).filter(|(asked, _)| *asked < ASKED_MAX);
+        able.min().map(|(_, peer)| peer)
+    }
+
+    /// Pushers that were late in two parts in a row lose the substream to its backup.
+    fn turn_from_late(&mut self, now: Instant, late: &[(PartId, Substream, PeerId)]) {
+        let mut changes = Vec::new();
+        for (part, substream, pusher) in late {
+            let first_time = self.store.layer_mut(*part, substream.of).is_some_and(|l| l.mark_late(substream.index));
+            if !first_time {
+                continue;
+            }
+            self.neighbors.on_late(*pusher);
+            if self.upstream.on_late(now, *substream) {
+                self.complain(now, *pusher, Fault::Silent);
+                changes.extend(self.upstream.switch(now, *substream));
+            }
+        }
+        self.follow(changes);
+    }
+
+    fn ask(&mut self, now: Instant, asks: Vec<(ChunkId, PeerId)>) {
+        let mut by_peer: BTreeMap<PeerId, BTreeMap<(PartId, LayerId), Bits>> = BTreeMap::new();
+        for (id, whom) in asks {
+            if !whom.is_edge() && self.neighbors.asked_of(whom) >= WANTS_MAX {
+                continue;
+            }
+            let pusher = self.substream_of(id).and_then(|s| self.upstream.source(s)).and_then(|s| s.active);
+            let Some(layer) = self.store.layer_mut(id.part, id.of) else { continue };
+            let until = now + if whom.is_edge() { RESCUE_ANSWER } else { PULL_ANSWER };
+            layer.ask(Asked { index: id.index, whom, until });
+            self.neighbors.on_asked(whom, 1);
+            by_peer.entry(whom).or_default().entry((id.part, id.of)).or_default().insert(usize::from(id.index));
+            let event = match whom.is_edge() {
+                true => Event::Rescue(id, pusher.unwrap_or(PeerId::EDGE)),
+                false => Event::Pull(id, whom),
+            };
+            self.out.push_back(Output::Event(event));
+        }
+        for (whom, rows) in by_peer {
+            let rows: Vec<_> = rows.into_iter().map(|((part, of), chunks)| Row { part, of, chunks }).collect();
+            for rows in rows.chunks(ROWS_MAX) {
+                self.send(whom, Frame::Want { rows: rows.to_vec(), urgent: whom.is_edge() });
+            }
+        }
+        if let Some(at) = self.timers.scan.as_mut() {
+            *at = (*at).min(now + PULL_ANSWER);
+        } else {
+            self.timers.scan = Some(now + PULL_ANSWER);
+        }
+    }
+
+    /// How long before a deadline the edge must be asked: two round trips and what it needs to send.
+    pub(super) fn rescue_time(&self) -> Duration {
+        (self.edge_round_trip * 2 + RESCUE_SEND).min(RESCUE_MAX)
+    }
+
+    pub(super) fn ask_for_tables(&mut self, now: Instant) {
+        if self.tables.wake_at().is_none_or(|at| now < at) {
+            return;
+        }
+        let neighbors = &self.neighbors;
+        for (whom, part) in self.tables.take_asks(now, |peer| neighbors.is_up(peer)) {
+            self.send(whom, Frame::Ask { from: part, count: 1 });
+        }
+    }
+
+    /// The descriptors from the cursor on must be here before their chunks are needed: all that exist of a live stream,
+    /// a window of a recording.
+    pub(super) fn look_for_tables(&mut self, now: Instant) {
+        if self.timers.tables.is_none_or(|at| now < at) {
+            return;
+        }
+        self.timers.tables = Some(now + SILENCE);
+        let Some((run, catalogue)) = self.catalogues.last_key_value() else { return };
+        let (run, recorded) = (*run, catalogue.mode == Mode::Vod);
+        let start = self.seeking.or(self.playback.cursor().map(|cursor| cursor.part));
+        let from = match start {
+            Some(start) => self.first_unknown(start),
+            None if recorded => PartId { run, part: 0 },
+            None => return,
+        };
+        let over = self.ends.get(&from.run).is_some_and(|parts| from.part >= *parts);
+        let enough = recorded && start.is_some_and(|start| from.part > start.part + TABLES_AHEAD);
+        if !over && !enough {
+            self.send(PeerId::EDGE, Frame::Ask { from, count: ASK_MANY });
+        }
+    }
+
+    fn first_unknown(&self, start: PartId) -> PartId {
+        let known = self.store.from(start).take_while(|(id, _)| id.run == start.run);
+        let gap = known.zip(start.part..).take_while(|((id, _), part)| id.part == *part).count();
+        PartId { part: start.part + gap as u64, ..start }
+    }
+}
+
+/// A full look at most so often.
+const SCAN_EVERY: Duration = Duration::from_millis(50);
+/// Nothing is late sooner than this after its descriptor.
+const LATE_SOONEST: Duration = Duration::from_millis(150);
+/// Chunks asked of one neighbor at a time: it serves its own children first.
+const ASKED_MAX: usize = 16;
+/// Chunks asked of a supplier that holds slots for us: a burst of some seconds.
+const SUPPLIER_ASKED_MAX: usize = 64;
+/// A neighbor that has not answered by then is not going to in time.
+const PULL_ANSWER: Duration = Duration::from_millis(300);
+/// The edge answers within this, or the ask was lost.
+const RESCUE_ANSWER: Duration = Duration::from_millis(600);
+const RESCUE_SEND: Duration = Duration::from_millis(200);
+const RESCUE_MAX: Duration = Duration::from_millis(600);
+/// Of a recording the edge is asked earlier: there is no hurry, and peers had their chance.
+const RECORDED_SLACK: Duration = Duration::from_millis(1_500);
+/// Parts of a recording that are asked for ahead of the playhead: 20 s.
+const RECORDED_AHEAD: u64 = 60;
+/// Their descriptors are there a little earlier.
+const TABLES_AHEAD: u64 = RECORDED_AHEAD + 8;

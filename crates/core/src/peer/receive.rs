@@ -1,0 +1,324 @@
+//! What does a frame from the edge or another peer change?
+
+use core::time::Duration;
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+use trellis_proto::frame::{
+    Assign, Bye, Chunk, ChunkId, Fault, Frame, PartId, PeerId, Row, Substream, Substreams, Welcome,
+};
+use trellis_proto::{Catalogue, Descriptor, Media, Mode};
+
+use super::event::{Event, Output, Part};
+use super::store::Put;
+use super::{ASK_MANY, Peer, SILENCE, Stage};
+use crate::limits::{AHEAD_PARTS_MAX, NEIGHBORS_MAX};
+use crate::time::Instant;
+use crate::trust::verifier::check;
+use crate::trust::{Payload, Verified, Verifier};
+
+impl<V: Verifier> Peer<V> {
+    pub(super) fn on_frame(&mut self, now: Instant, from: PeerId, frame: Frame<V::Payload>) {
+        match frame {
+            Frame::Welcome(welcome) if from.is_edge() => self.on_welcome(now, &welcome),
+            Frame::Assign(assign) if from.is_edge() => self.on_assign(now, assign),
+            Frame::Table(message) => self.on_table(now, from, &message),
+            Frame::Chunk(chunk) => self.on_chunk(now, from, chunk),
+            Frame::Have(rows) => self.on_have(now, from, rows),
+            Frame::Want { rows, .. } => self.on_want(from, rows),
+            Frame::Cancel(rows) => self.on_cancel(from, &rows),
+            Frame::Deny(rows) => self.on_deny(now, from, &rows),
+            Frame::Subscribe { set, from: first } => self.on_subscribe(from, &set, first),
+            Frame::Unsubscribe(set) => set.into_iter().for_each(|set| self.downstream.unsubscribe(from, set)),
+            Frame::Ask { from: first, count } => self.on_ask(from, first, count),
+            Frame::Ping { sent_us } => self.send(from, Frame::Pong { echo_us: sent_us, now_us: now.0 }),
+            Frame::Pong { echo_us, .. } => self.on_pong(now, from, echo_us),
+            Frame::Bye(why) => self.on_bye(now, from, why),
+            // Signals are the host's; the rest is not for a peer, or not from this sender.
+            _ => {}
+        }
+    }
+
+    fn on_welcome(&mut self, now: Instant, welcome: &Welcome) {
+        self.me = welcome.you;
+        self.timers.rejoin = None;
+        if self.stage == Stage::Joining {
+            self.stage = Stage::In;
+            self.timers.report = now + crate::limits::REPORT_EVERY;
+        }
+        self.playback.set_hold_back(Duration::from_micros(welcome.hold_back_us.into()));
+        self.out.push_back(Output::Event(Event::Admitted(welcome.you)));
+        self.send(PeerId::EDGE, Frame::Ping { sent_us: now.0 });
+    }
+
+    fn on_assign(&mut self, now: Instant, assign: Assign) {
+        self.plan = self.plan.max(assign.plan);
+        if assign.hold_back_us > 0 {
+            self.playback.set_hold_back(Duration::from_micros(assign.hold_back_us.into()));
+        }
+        self.next_layers = assign.layers.or(self.next_layers.take());
+        let changes: Vec<_> = assign.take.iter().flat_map(|take| self.upstream.assign(now, take)).collect();
+        self.follow(changes);
+        for give in &assign.give {
+            let before = self.downstream.served(give.child, give.set.of);
+            self.downstream.grant(give);
+            let new = self.downstream.served(give.child, give.set.of).mask & !before.mask;
+            self.push_held(give.child, Substreams { mask: new, ..give.set }, self.first_recent());
+        }
+        if let Some(mut neighbors) = assign.neighbors {
+            neighbors.truncate(NEIGHBORS_MAX);
+            let new: Vec<_> = neighbors.iter().copied().filter(|p| !self.neighbors.named().contains(p)).collect();
+            self.neighbors.set_gossiping(neighbors);
+            for peer in new {
+                if self.neighbors.is_up(peer) {
+                    self.introduce(peer);
+                }
+            }
+        }
+        let named: Vec<_> = self.upstream.peers().into_iter().chain(self.downstream.peers()).collect();
+        let gossiping = self.neighbors.named().to_vec();
+        named.into_iter().chain(gossiping).for_each(|peer| self.link_to(peer));
+        self.scan_soon(now);
+    }
+
+    fn on_table(&mut self, now: Instant, from: PeerId, message: &Bytes) {
+        if Descriptor::peek(message).is_some_and(|(run, part)| self.store.get(PartId { run, part }).is_some()) {
+            return;
+        }
+        match self.verifier.table(message) {
+            Ok(Verified::Catalogue(catalogue)) => self.on_catalogue(now, catalogue),
+            Ok(Verified::Descriptor(descriptor)) => self.on_descriptor(now, from, message.clone(), descriptor),
+            Ok(Verified::RunEnd(end)) => {
+                self.ends.insert(end.run, end.parts);
+                while self.ends.len() > RUNS_MAX {
+                    self.ends.pop_first();
+                }
+            }
+            Err(_) => self.cut_off(now, from, Fault::BadChunk),
+        }
+    }
+
+    fn on_catalogue(&mut self, now: Instant, catalogue: Arc<Catalogue>) {
+        if catalogue.mode == Mode::Vod {
+            self.playback.set_recorded();
+        }
+        self.catalogues.insert(catalogue.run, catalogue);
+        while self.catalogues.len() > RUNS_MAX {
+            self.catalogues.pop_first();
+        }
+        self.timers.tables = Some(now);
+    }
+
+    fn on_descriptor(&mut self, now: Instant, from: PeerId, signed: Bytes, descriptor: Arc<Descriptor>) {
+        let id = PartId { run: descriptor.run, part: descriptor.part };
+        let Some(catalogue) = self.catalogues.get(&descriptor.run) else {
+            return self.tables.shown(now, id, from);
+        };
+        let oldest = self.seeking.or(self.playback.cursor().map(|cursor| cursor.part));
+        let too_old = oldest.is_some_and(|oldest| id < oldest);
+        if !descriptor.fits(catalogue) || too_old {
+            return;
+        }
+        let forwarded = forwarding(catalogue, id.part);
+        self.on_pace(now, &descriptor);
+        if descriptor.independent
+            && let Some(layers) = self.next_layers.take()
+        {
+            self.change_layers(layers);
+        }
+        let newest = self.store.newest().filter(|_| !self.is_recorded());
+        self.store.know(id, descriptor.clone(), signed.clone(), now, &self.layers);
+        self.timers.tables = Some(now + SILENCE);
+        self.timers.play = self.timers.play.or(Some(now));
+        if let Some(newest) = newest.filter(|newest| newest.run == id.run && newest.part + 1 < id.part) {
+            let gap = (newest.part + 1..id.part).take(AHEAD_PARTS_MAX);
+            gap.for_each(|part| self.tables.shown(now, PartId { run: id.run, part }, from));
+        }
+        while self.store.len() > self.config.keep_parts + AHEAD_PARTS_MAX {
+            self.store.forget_oldest();
+        }
+        self.pass_on(from, &signed, &forwarded);
+        self.start_playing(now, id, &descriptor);
+        for (from, chunk) in self.tables.found(id) {
+            self.on_chunk(now, from, chunk);
+        }
+        self.scan_later(now, id);
+    }
+
+    /// Children hear of a part from whoever pushes them the substream whose turn it is.
+    fn pass_on(&mut self, from: PeerId, signed: &Bytes, substreams: &[Substream]) {
+        for substream in substreams {
+            let children: Vec<_> = self.downstream.children(*substream).iter().map(|served| served.child).collect();
+            for child in children.into_iter().filter(|child| *child != from && self.neighbors.is_up(*child)) {
+                self.out.push_back(Output::Send(child, Frame::Table(signed.clone())));
+            }
+        }
+    }
+
+    pub(super) fn on_chunk(&mut self, now: Instant, from: PeerId, chunk: Chunk<V::Payload>) {
+        let id = chunk.id;
+        let Some(held) = self.store.get(id.part) else {
+            let wanted = self.playback.cursor().is_none_or(|cursor| id.part >= cursor.part);
+            return if wanted {
+                self.tables.keep(now, from, chunk)
+            };
+        };
+        let (descriptor, arrived) = (held.descriptor.clone(), held.arrived);
+        let Some(layer) = self.store.layer(id.part, id.of) else { return };
+        if !layer.misses(id.index) {
+            return self.out.push_back(Output::Event(Event::Duplicate(id, from)));
+        }
+        let asked = layer.asked.iter().find(|asked| asked.index == id.index).map(|asked| asked.whom);
+        let bytes = chunk.payload.size();
+        let Some(verified) = check(&mut self.verifier, &descriptor, id, chunk.payload) else {
+            return self.cut_off(now, from, Fault::BadChunk);
+        };
+        if let Some(asked) = asked {
+            self.neighbors.on_answered(asked);
+            if asked != from {
+                self.send(asked, Frame::Cancel(alloc::vec![one_row(id)]));
+            }
+        }
+        let put = self.store.put(id, verified, chunk.hop);
+        self.neighbors.on_received(now, from, bytes);
+        self.gossip.on_chunk(id);
+        if let Some(substream) = self.substream_of(id)
+            && let Some(old) = self.upstream.on_chunk(substream, from, now.since(arrived))
+        {
+            self.send(old, Frame::Unsubscribe(alloc::vec![Substreams::one(substream)]));
+        }
+        self.push(id, from, bytes as u32);
+        if put == Some(Put::Completed) {
+            self.on_complete(now, id, descriptor);
+        }
+    }
+
+    fn on_complete(&mut self, now: Instant, id: ChunkId, descriptor: Arc<Descriptor>) {
+        let Some(held) = self.store.get(id.part) else { return };
+        if held.layers.iter().all(|layer| layer.is_complete()) && self.worst_delays.len() < DELAYS_MAX {
+            self.worst_delays.push(now.since(held.arrived).as_micros().min(u128::from(u32::MAX)) as u32);
+        }
+        self.on_progress(id);
+        if self.playback.cursor().is_some_and(|cursor| cursor.part == id.part && now >= cursor.at) {
+            self.timers.play = Some(now);
+        }
+        if let Some(chunks) = self.store.layer(id.part, id.of).and_then(|layer| layer.whole()) {
+            self.out.push_back(Output::Part(Part { descriptor, of: id.of, chunks }));
+        }
+    }
+
+    /// Is a recording all here?
+    fn on_progress(&mut self, id: ChunkId) {
+        let all = self.ends.get(&id.part.run).is_some_and(|parts| self.store.len() as u64 >= *parts);
+        if all && !self.completed && self.is_recorded() && self.store.open().next().is_none() {
+            self.completed = true;
+            self.out.push_back(Output::Event(Event::Completed));
+        }
+    }
+
+    fn on_have(&mut self, now: Instant, from: PeerId, rows: Vec<Row>) {
+        if from.is_edge() {
+            return;
+        }
+        if self.neighbors.named().len() < 2 * NEIGHBORS_MAX && !self.neighbors.named().contains(&from) {
+            self.neighbors.add_gossiping(from);
+            self.introduce(from);
+        }
+        self.gossip.on_have(from, rows, self.playback.cursor().map(|cursor| cursor.part));
+        if self.store.open().next().is_some() {
+            let soon = now + HAVE_SCAN;
+            self.timers.scan = Some(self.timers.scan.map_or(soon, |at| at.min(soon)));
+        }
+    }
+
+    fn on_deny(&mut self, now: Instant, from: PeerId, rows: &[Row]) {
+        if from.is_edge() {
+            self.edge_denied_until = now + EDGE_DENIED;
+        }
+        self.gossip.on_deny(from, rows);
+        for row in rows {
+            let Some(layer) = self.store.layer_mut(row.part, row.of) else { continue };
+            for asked in layer.asked.iter_mut().filter(|a| a.whom == from && row.chunks.contains(a.index.into())) {
+                // The ask ran out; who was asked stays noted, so that it is not asked again at once.
+                asked.until = now;
+                self.neighbors.on_answered(from);
+            }
+        }
+        self.scan_soon(now);
+    }
+
+    fn on_ask(&mut self, from: PeerId, first: PartId, count: u8) {
+        let held = self.store.from(first).filter(|(id, _)| id.run == first.run);
+        let signed: Vec<_> = held.take(usize::from(count.min(ASK_MANY))).map(|(_, h)| h.signed.clone()).collect();
+        signed.into_iter().for_each(|message| self.send(from, Frame::Table(message)));
+    }
+
+    fn on_pong(&mut self, now: Instant, from: PeerId, echo_us: u64) {
+        let round_trip = now.since(Instant(echo_us)).min(ROUND_TRIP_MAX);
+        if from.is_edge() {
+            self.edge_round_trip = round_trip;
+        } else {
+            self.neighbors.on_round_trip(from, round_trip);
+        }
+    }
+
+    fn on_bye(&mut self, now: Instant, from: PeerId, why: Bye) {
+        if from.is_edge() {
+            return self.close(why);
+        }
+        self.neighbors.on_lost(from);
+        self.forget_peer(now, from);
+        self.out.push_back(Output::Disconnect(from));
+    }
+
+    /// The other end did what nobody does by accident.
+    fn cut_off(&mut self, now: Instant, peer: PeerId, fault: Fault) {
+        self.out.push_back(Output::Event(Event::CutOff(peer)));
+        if peer.is_edge() {
+            // An edge that lies cannot be replaced from here; what it sent is dropped and asked for again.
+            return;
+        }
+        self.complain(now, peer, fault);
+        self.neighbors.on_lost(peer);
+        self.forget_peer(now, peer);
+        self.out.push_back(Output::Disconnect(peer));
+    }
+
+    /// Watches other layers from the next part on.
+    fn change_layers(&mut self, layers: Vec<trellis_proto::frame::LayerId>) {
+        let gone: Vec<_> = self.layers.iter().copied().filter(|of| !layers.contains(of)).collect();
+        for of in gone {
+            for (peer, set) in self.upstream.drop_layer(of) {
+                self.send(peer, Frame::Unsubscribe(alloc::vec![set]));
+            }
+        }
+        self.layers = layers;
+    }
+}
+
+/// The substreams whose pushers pass on this part's descriptor: one of each video rendition's base, or of each audio
+/// rendition's when there is no picture; another one in each part, so that no single pusher matters.
+pub(super) fn forwarding(catalogue: &Catalogue, part: u64) -> Vec<Substream> {
+    let video = |rendition: &trellis_proto::Rendition| matches!(rendition.media, Media::Video { .. });
+    let any_video = catalogue.renditions.iter().any(video);
+    let carries = catalogue.renditions.iter().enumerate().filter(|(_, r)| !any_video || video(r));
+    carries
+        .map(|(rendition, r)| Substream {
+            of: trellis_proto::frame::LayerId { rendition: rendition as u8, layer: 0 },
+            index: (part % u64::from(r.layers.first().map_or(1, |layer| layer.substreams.max(1)))) as u8,
+        })
+        .collect()
+}
+
+pub(super) fn one_row(id: ChunkId) -> Row {
+    Row { part: id.part, of: id.of, chunks: [usize::from(id.index)].into_iter().collect() }
+}
+
+const RUNS_MAX: usize = 4;
+/// News from a neighbor is acted upon after this, with what else came.
+const HAVE_SCAN: Duration = Duration::from_millis(50);
+const EDGE_DENIED: Duration = Duration::from_millis(150);
+const ROUND_TRIP_MAX: Duration = Duration::from_secs(2);
+const DELAYS_MAX: usize = 256;

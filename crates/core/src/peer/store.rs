@@ -1,0 +1,233 @@
+//! What do I have, and what is still missing of what I want?
+//!
+//! Only verified chunks lie here. A part is in one state: known (its descriptor is here) and, layer by layer, complete or
+//! with chunks missing. Invariant: `missing` is the number of empty places in `chunks`, and a finished layer stays whole
+//! until its part is forgotten.
+
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+use trellis_proto::Descriptor;
+use trellis_proto::frame::{Bits, ChunkId, LayerId, PartId, PeerId, Row};
+
+use crate::time::Instant;
+use crate::trust::VerifiedChunk;
+
+/// The parts this peer knows.
+#[derive(Debug)]
+pub struct Store<P> {
+    parts: BTreeMap<PartId, Held<P>>,
+    /// Parts with something missing, so that a scan looks at nothing else.
+    open: BTreeMap<PartId, ()>,
+    keep: usize,
+}
+
+/// One known part.
+#[derive(Debug)]
+pub struct Held<P> {
+    /// What it should be.
+    pub descriptor: Arc<Descriptor>,
+    /// The same as signed, to pass on.
+    pub signed: Bytes,
+    /// When the descriptor came, or would have come to one who was here.
+    pub arrived: Instant,
+    /// The layers wanted of it.
+    pub layers: Vec<HeldLayer<P>>,
+}
+
+/// One wanted layer of one part.
+#[derive(Debug)]
+pub struct HeldLayer<P> {
+    /// Which.
+    pub of: LayerId,
+    /// By number; None: missing.
+    chunks: Vec<Option<(VerifiedChunk<P>, u8)>>,
+    missing: usize,
+    /// Substreams whose pusher was found late in this part: counted once.
+    late: u16,
+    /// Who was asked for what, and until when an answer may take.
+    pub asked: Vec<Asked>,
+}
+
+/// A chunk somebody was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Asked {
+    /// The chunk's number.
+    pub index: u16,
+    /// Who should bring it.
+    pub whom: PeerId,
+    /// When to ask another.
+    pub until: Instant,
+}
+
+/// What became of a chunk that was put in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Put {
+    /// New; the layer still misses others.
+    New,
+    /// New, and the layer is whole now.
+    Completed,
+}
+
+impl<P: Clone> Store<P> {
+    /// An empty store that remembers so many parts.
+    pub fn new(keep: usize) -> Self {
+        Self { parts: BTreeMap::new(), open: BTreeMap::new(), keep }
+    }
+
+    /// A part becomes known, with the layers wanted of it. Layers without bytes are whole at once.
+    pub fn know(
+        &mut self,
+        id: PartId,
+        descriptor: Arc<Descriptor>,
+        signed: Bytes,
+        arrived: Instant,
+        wanted: &[LayerId],
+    ) {
+        let layers: Vec<_> = wanted.iter().filter_map(|of| HeldLayer::new(*of, &descriptor)).collect();
+        if layers.iter().any(|layer| layer.missing > 0) {
+            self.open.insert(id, ());
+        }
+        self.parts.insert(id, Held { descriptor, signed, arrived, layers });
+    }
+
+    /// The part, when its descriptor is here.
+    pub fn get(&self, id: PartId) -> Option<&Held<P>> {
+        self.parts.get(&id)
+    }
+
+    /// The layer, when it is wanted.
+    pub fn layer(&self, id: PartId, of: LayerId) -> Option<&HeldLayer<P>> {
+        self.parts.get(&id)?.layers.iter().find(|layer| layer.of == of)
+    }
+
+    /// The layer, to note who was asked.
+    pub fn layer_mut(&mut self, id: PartId, of: LayerId) -> Option<&mut HeldLayer<P>> {
+        self.parts.get_mut(&id)?.layers.iter_mut().find(|layer| layer.of == of)
+    }
+
+    /// Puts a chunk in. None: nobody wants it, or it is here.
+    pub fn put(&mut self, id: ChunkId, chunk: VerifiedChunk<P>, hop: u8) -> Option<Put> {
+        let held = self.parts.get_mut(&id.part)?;
+        let layer = held.layers.iter_mut().find(|layer| layer.of == id.of)?;
+        let place = layer.chunks.get_mut(usize::from(id.index)).filter(|place| place.is_none())?;
+        *place = Some((chunk, hop));
+        layer.missing -= 1;
+        layer.asked.retain(|asked| asked.index != id.index);
+        if layer.missing > 0 {
+            return Some(Put::New);
+        }
+        if held.layers.iter().all(|layer| layer.missing == 0) {
+            self.open.remove(&id.part);
+        }
+        Some(Put::Completed)
+    }
+
+    /// A chunk, and how many peers it had passed.
+    pub fn chunk(&self, id: ChunkId) -> Option<(&VerifiedChunk<P>, u8)> {
+        let layer = self.layer(id.part, id.of)?;
+        layer.chunks.get(usize::from(id.index))?.as_ref().map(|(chunk, hop)| (chunk, *hop))
+    }
+
+    /// Parts with something missing, oldest first.
+    pub fn open(&self) -> impl Iterator<Item = PartId> + '_ {
+        self.open.keys().copied()
+    }
+
+    /// Known parts from one on, oldest first.
+    pub fn from(&self, id: PartId) -> impl Iterator<Item = (PartId, &Held<P>)> {
+        self.parts.range(id..).map(|(id, held)| (*id, held))
+    }
+
+    /// The newest part known.
+    pub fn newest(&self) -> Option<PartId> {
+        self.parts.last_key_value().map(|(id, _)| *id)
+    }
+
+    /// The oldest part known.
+    pub fn oldest(&self) -> Option<PartId> {
+        self.parts.first_key_value().map(|(id, _)| *id)
+    }
+
+    /// How many parts are known.
+    pub fn len(&self) -> usize {
+        self.parts.len()
+    }
+
+    /// What is held, as rows, of at most so many newest parts.
+    pub fn rows(&self, parts_max: usize) -> Vec<Row> {
+        let newest = self.parts.iter().rev().take(parts_max);
+        newest.flat_map(|(id, held)| held.layers.iter().filter_map(|layer| layer.row(*id))).collect()
+    }
+
+    /// Forgets what lies more than was to be kept before `playing`. What was forgotten.
+    pub fn forget_before(&mut self, playing: PartId) -> Option<PartId> {
+        let behind = self.parts.range(..playing).count();
+        (behind > self.keep).then(|| self.forget_oldest()).flatten()
+    }
+
+    /// Forgets one part.
+    pub fn forget_oldest(&mut self) -> Option<PartId> {
+        let (id, _) = self.parts.pop_first()?;
+        self.open.remove(&id);
+        Some(id)
+    }
+
+    /// Gives up waiting for a part: it is no longer looked at.
+    pub fn close(&mut self, id: PartId) {
+        self.open.remove(&id);
+    }
+}
+
+impl<P: Clone> HeldLayer<P> {
+    fn new(of: LayerId, descriptor: &Descriptor) -> Option<Self> {
+        let part = descriptor.tracks.get(usize::from(of.rendition))?.layers.get(usize::from(of.layer))?;
+        let missing = part.hashes.len();
+        Some(Self { of, chunks: (0..missing).map(|_| None).collect(), missing, late: 0, asked: Vec::new() })
+    }
+
+    /// Is nothing missing?
+    pub fn is_complete(&self) -> bool {
+        self.missing == 0
+    }
+
+    /// The numbers of what is missing.
+    pub fn missing(&self) -> impl Iterator<Item = u16> + '_ {
+        self.chunks.iter().enumerate().filter(|(_, place)| place.is_none()).map(|(index, _)| index as u16)
+    }
+
+    /// The numbers of what is here.
+    pub fn present(&self) -> impl Iterator<Item = u16> + '_ {
+        self.chunks.iter().enumerate().filter(|(_, place)| place.is_some()).map(|(index, _)| index as u16)
+    }
+
+    /// Is this one missing?
+    pub fn misses(&self, index: u16) -> bool {
+        self.chunks.get(usize::from(index)).is_some_and(Option::is_none)
+    }
+
+    /// All chunks in order, when none is missing.
+    pub fn whole(&self) -> Option<Vec<VerifiedChunk<P>>> {
+        self.chunks.iter().map(|place| place.as_ref().map(|(chunk, _)| chunk.clone())).collect()
+    }
+
+    /// Notes that a substream's pusher is late in this part. True: for the first time.
+    pub fn mark_late(&mut self, substream: u8) -> bool {
+        let first = self.late >> substream & 1 == 0;
+        self.late |= 1 << substream;
+        first
+    }
+
+    /// Notes that somebody was asked; a chunk has one open ask at most.
+    pub fn ask(&mut self, asked: Asked) {
+        self.asked.retain(|before| before.index != asked.index);
+        self.asked.push(asked);
+    }
+
+    fn row(&self, part: PartId) -> Option<Row> {
+        let chunks: Bits = self.present().map(usize::from).collect();
+        (!chunks.is_empty()).then_some(Row { part, of: self.of, chunks })
+    }
+}

@@ -1,0 +1,396 @@
+//! Peers around an edge played by the test: real bytes, real signatures, links without delay.
+
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::vec;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use bytes::Bytes;
+use ed25519_dalek::{Signer, SigningKey};
+use trellis_proto::descriptor::{TrackPart, chunk_range};
+use trellis_proto::frame::*;
+use trellis_proto::{Catalogue, Descriptor, Layer, Media, Mode, Rendition, RunId};
+
+use super::*;
+use crate::trust::RealCrypto;
+use crate::trust::chunk::describe;
+use crate::trust::table::{Authority, sealed};
+
+const BASE: LayerId = LayerId { rendition: 0, layer: 0 };
+const RUN: RunId = RunId(1);
+const K: u8 = 4;
+const PART: u64 = 333_000;
+
+/// What the origin makes.
+struct Origin(SigningKey);
+
+impl Origin {
+    fn sign(&self, body: Vec<u8>) -> Bytes {
+        let signature = self.0.sign(&body).to_bytes();
+        sealed(body, &signature).into()
+    }
+
+    fn catalogue(&self) -> Bytes {
+        let video = Rendition {
+            media: Media::Video { width: 640, height: 360, frame_rate_millihertz: 30_000 },
+            codecs: "avc1.64001f".into(),
+            language: "".into(),
+            bandwidth: 500_000,
+            init_size: 600,
+            init_hash: [1; 32],
+            layers: vec![Layer { substreams: K }],
+        };
+        let catalogue = Catalogue {
+            stream: "demo".parse().unwrap(),
+            run: RUN,
+            key: self.0.verifying_key().to_bytes(),
+            mode: Mode::Live,
+            started_ms: 0,
+            first_msn: 0,
+            discontinuity: 0,
+            part_target_us: PART as u32,
+            segment_target_s: 2,
+            window_s: 120,
+            renditions: vec![video],
+        };
+        self.sign(catalogue.encode())
+    }
+
+    fn media(part: u64) -> Bytes {
+        (0..20_000u64).map(|i| (i * 31 + part) as u8).collect()
+    }
+
+    fn descriptor(&self, part: u64) -> Bytes {
+        let descriptor = Descriptor {
+            run: RUN,
+            part,
+            msn: part / 6,
+            index: (part % 6) as u16,
+            independent: part.is_multiple_of(6),
+            last_of_segment: part % 6 == 5,
+            discontinuity: false,
+            start_us: part * PART,
+            tracks: vec![TrackPart { duration_us: PART as u32, layers: vec![describe(&Self::media(part), K)] }],
+        };
+        self.sign(descriptor.encode())
+    }
+}
+
+fn chunk_id(part: u64, index: u16) -> ChunkId {
+    ChunkId { part: PartId { run: RUN, part }, of: BASE, index }
+}
+
+fn chunk(part: u64, index: u16) -> Frame {
+    let media = Origin::media(part);
+    let payload = media.slice(chunk_range(media.len(), usize::from(K), usize::from(index)));
+    Frame::Chunk(Chunk { id: chunk_id(part, index), hop: 0, payload })
+}
+
+/// Some peers, an edge that is the test, and a clock.
+struct Swarm {
+    origin: Origin,
+    now: Instant,
+    peers: BTreeMap<PeerId, Peer<RealCrypto>>,
+    /// What peers sent to the edge.
+    edge: Vec<(PeerId, Frame)>,
+    events: Vec<(PeerId, Event)>,
+    parts: Vec<(PeerId, u64)>,
+}
+
+impl Swarm {
+    fn new(count: u32) -> Self {
+        let origin = Origin(SigningKey::from_bytes(&[7; 32]));
+        let mut swarm = Self {
+            origin,
+            now: Instant(1_000_000_000),
+            peers: BTreeMap::new(),
+            edge: Vec::new(),
+            events: Vec::new(),
+            parts: Vec::new(),
+        };
+        (1..=count).for_each(|number| swarm.join(number));
+        swarm
+    }
+
+    fn join(&mut self, number: u32) {
+        let config = Config {
+            ticket: Bytes::new(),
+            layers: vec![BASE],
+            declared_bps: 5_000_000,
+            upload: UploadPolicy { cap_bps: None, receive_only: false },
+            nat: Nat::Open,
+            behind: Duration::ZERO,
+            support: Support::WhileWatching,
+            keep_parts: crate::limits::KEEP_PARTS,
+        };
+        let key = self.origin.0.verifying_key().to_bytes();
+        let crypto = RealCrypto(Authority::new(&key).unwrap());
+        let (id, catalogue) = (PeerId(number), self.origin.catalogue());
+        self.peers.insert(id, Peer::new(config, crypto, u64::from(number), self.now));
+        self.give(id, Input::Connected(PeerId::EDGE));
+        let welcome = Welcome { version: LINK_VERSION, you: id, hold_back_us: 1_000_000, now_us: 0, credit_bps: 0 };
+        self.edge_says(id, Frame::Welcome(welcome));
+        self.edge_says(id, Frame::Table(catalogue));
+    }
+
+    fn edge_says(&mut self, to: PeerId, frame: Frame) {
+        self.give(to, Input::Frame(PeerId::EDGE, frame));
+    }
+
+    /// Gives one input and carries out all that follows from it.
+    fn give(&mut self, to: PeerId, input: Input<Bytes>) {
+        let mut waiting = VecDeque::from([(to, input)]);
+        while let Some((to, input)) = waiting.pop_front() {
+            let Some(peer) = self.peers.get_mut(&to) else { continue };
+            peer.handle(self.now, input);
+            let mut sent = Vec::new();
+            while let Some(output) = peer.poll() {
+                match output {
+                    Output::Send(other, frame) if other.is_edge() => self.edge.push((to, frame)),
+                    Output::Send(other, frame) => {
+                        waiting.push_back((other, Input::Frame(to, frame)));
+                        sent.push(other);
+                    }
+                    Output::Connect(other) => {
+                        waiting.push_back((to, Input::Connected(other)));
+                        waiting.push_back((other, Input::Connected(to)));
+                    }
+                    Output::Disconnect(other) => waiting.push_back((other, Input::Lost(to))),
+                    Output::Part(part) => self.parts.push((to, part.descriptor.part)),
+                    Output::Event(event) => self.events.push((to, event)),
+                    Output::Closed(_) => {}
+                }
+            }
+            sent.dedup();
+            waiting.extend(sent.into_iter().map(|other| (to, Input::Unsent(other, 0))));
+        }
+    }
+
+    fn wait(&mut self, ms: u64) {
+        let end = self.now + Duration::from_millis(ms);
+        while let Some((at, id)) = self.peers.iter().filter_map(|(id, p)| Some((p.wake_at()?, *id))).min()
+            && at <= end
+        {
+            self.now = self.now.max(at);
+            self.give(id, Input::Wake);
+        }
+        self.now = end;
+    }
+
+    fn assign(&mut self, to: u32, take: Vec<(u16, u32, u32)>, give: Vec<(u16, u32)>, neighbors: Vec<u32>) {
+        let set = |mask| Substreams { of: BASE, mask };
+        let take = take.into_iter().map(|(mask, parent, backup)| Take {
+            set: set(mask),
+            parent: PeerId(parent),
+            backup: PeerId(backup),
+        });
+        let give = give.into_iter().map(|(mask, child)| trellis_proto::frame::Give {
+            set: set(mask),
+            child: PeerId(child),
+            reserved: true,
+            below: 0,
+        });
+        let assign = Assign {
+            plan: 1,
+            hold_back_us: 0,
+            take: take.collect(),
+            give: give.collect(),
+            neighbors: Some(neighbors.into_iter().map(PeerId).collect()),
+            layers: None,
+        };
+        self.edge_says(PeerId(to), Frame::Assign(assign));
+    }
+
+    /// The edge pushes a part's descriptor and these chunks to one peer.
+    fn push(&mut self, to: u32, part: u64, chunks: &[u16]) {
+        self.edge_says(PeerId(to), Frame::Table(self.origin.descriptor(part)));
+        chunks.iter().for_each(|index| self.edge_says(PeerId(to), chunk(part, *index)));
+    }
+
+    fn wanted_of_edge(&mut self, by: u32) -> Vec<(u64, Vec<usize>)> {
+        let frames = core::mem::take(&mut self.edge).into_iter().filter(|(from, _)| *from == PeerId(by));
+        let rows = frames.filter_map(|(_, frame)| match frame {
+            Frame::Want { rows, .. } => Some(rows),
+            _ => None,
+        });
+        rows.flatten().map(|row| (row.part.part, row.chunks.iter().collect())).collect()
+    }
+}
+
+#[test]
+fn what_is_pushed_is_passed_on_and_played_everywhere() {
+    let mut swarm = Swarm::new(3);
+    swarm.assign(1, vec![(0b1111, 0, 0)], vec![(0b1111, 2)], vec![]);
+    swarm.assign(2, vec![(0b1111, 1, 0)], vec![(0b1111, 3)], vec![]);
+    swarm.assign(3, vec![(0b1111, 2, 0)], vec![], vec![]);
+    for part in 0..6 {
+        swarm.push(1, part, &[0, 1, 2, 3]);
+        swarm.wait(333);
+    }
+    let parts_of = |n: u32| -> Vec<u64> { swarm.parts.iter().filter(|(p, _)| p.0 == n).map(|(_, n)| *n).collect() };
+    for peer in 1..=3 {
+        assert_eq!(parts_of(peer), [0, 1, 2, 3, 4, 5], "peer {peer}");
+    }
+    assert!(swarm.events.iter().all(|(_, event)| matches!(event, Event::Admitted(_) | Event::Due(_, true))));
+}
+
+#[test]
+fn what_a_parent_does_not_bring_comes_from_a_neighbor_and_costs_the_edge_nothing() {
+    let mut swarm = Swarm::new(2);
+    swarm.assign(1, vec![(0b1111, 0, 0)], vec![], vec![2]);
+    swarm.assign(2, vec![(0b1111, 0, 0)], vec![], vec![1]);
+    for part in 0..12 {
+        swarm.push(1, part, &[0, 1, 2, 3]);
+        swarm.push(2, part, &[0, 1, 2]);
+        swarm.wait(333);
+    }
+    swarm.wait(1_000);
+    assert_eq!(swarm.parts.iter().filter(|(peer, _)| peer.0 == 2).count(), 12);
+    assert_eq!(swarm.wanted_of_edge(2), []);
+    assert!(swarm.events.iter().any(|(_, event)| matches!(event, Event::Pull(id, PeerId(1)) if id.index == 3)));
+}
+
+#[test]
+fn what_nobody_has_is_taken_from_the_edge_before_it_is_due() {
+    let mut swarm = Swarm::new(1);
+    swarm.assign(1, vec![(0b1111, 0, 0)], vec![], vec![]);
+    swarm.push(1, 0, &[0, 2]);
+    swarm.wait(500);
+    assert_eq!(swarm.wanted_of_edge(1), []);
+    swarm.wait(200);
+    assert_eq!(swarm.wanted_of_edge(1), [(0, vec![1, 3])]);
+    swarm.edge_says(PeerId(1), chunk(0, 1));
+    swarm.edge_says(PeerId(1), chunk(0, 3));
+    swarm.push(1, 1, &[0, 1, 2, 3]);
+    swarm.wait(400);
+    assert!(swarm.events.contains(&(PeerId(1), Event::Due(chunk_id(0, 0).part, true))));
+}
+
+#[test]
+fn a_liar_is_cut_off_and_what_it_sent_is_not_passed_on() {
+    let mut swarm = Swarm::new(3);
+    swarm.assign(1, vec![(0b1111, 0, 0)], vec![(0b1111, 2)], vec![]);
+    swarm.assign(2, vec![(0b1111, 1, 0)], vec![(0b1111, 3)], vec![]);
+    swarm.assign(3, vec![(0b1111, 2, 0)], vec![], vec![]);
+    swarm.edge_says(PeerId(2), Frame::Table(swarm.origin.descriptor(0)));
+    let lie = Chunk { id: chunk_id(0, 0), hop: 0, payload: Bytes::from(vec![0; 5_000]) };
+    swarm.give(PeerId(2), Input::Frame(PeerId(1), Frame::Chunk(lie)));
+    assert!(swarm.events.contains(&(PeerId(2), Event::CutOff(PeerId(1)))));
+    swarm.wait(100);
+    let complaint = Complaint { peer: PeerId(1), fault: Fault::BadChunk };
+    let told = |frame: &Frame| matches!(frame, Frame::Report(report) if report.complaints == [complaint]);
+    assert!(swarm.edge.iter().any(|(from, frame)| *from == PeerId(2) && told(frame)));
+    assert_eq!(swarm.parts, []);
+}
+
+#[test]
+fn a_lost_parent_is_replaced_by_the_backup_at_once() {
+    let mut swarm = Swarm::new(3);
+    swarm.assign(1, vec![(0b1111, 0, 0)], vec![(0b1111, 3)], vec![]);
+    swarm.assign(2, vec![(0b1111, 0, 0)], vec![(0b1111, 3)], vec![]);
+    swarm.assign(3, vec![(0b1111, 1, 2)], vec![], vec![]);
+    for part in 0..3 {
+        swarm.push(1, part, &[0, 1, 2, 3]);
+        swarm.push(2, part, &[0, 1, 2, 3]);
+        swarm.wait(333);
+    }
+    swarm.peers.remove(&PeerId(1));
+    swarm.give(PeerId(3), Input::Lost(PeerId(1)));
+    for part in 3..6 {
+        swarm.push(2, part, &[0, 1, 2, 3]);
+        swarm.wait(333);
+    }
+    assert_eq!(swarm.parts.iter().filter(|(peer, _)| peer.0 == 3).count(), 6);
+    assert_eq!(swarm.wanted_of_edge(3), []);
+}
+
+#[test]
+fn a_leaver_serves_its_children_until_they_are_gone() {
+    let mut swarm = Swarm::new(2);
+    swarm.assign(1, vec![(0b1111, 0, 0)], vec![(0b1111, 2)], vec![]);
+    swarm.assign(2, vec![(0b1111, 1, 0)], vec![], vec![]);
+    swarm.push(1, 0, &[0, 1, 2, 3]);
+    swarm.give(PeerId(1), Input::Leave);
+    swarm.push(1, 1, &[0, 1, 2, 3]);
+    assert_eq!(swarm.parts.iter().filter(|(peer, _)| peer.0 == 2).count(), 2);
+    swarm.assign(2, vec![(0b1111, 0, 0)], vec![], vec![]);
+    swarm.push(2, 2, &[0, 1, 2, 3]);
+    swarm.wait(10);
+    assert_eq!(swarm.peers[&PeerId(1)].wake_at(), None, "its only child has another parent: it is gone");
+}
+
+/// Frames with every field anywhere, from anyone, in any order, with time passing in jumps.
+mod anything {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn part_id() -> impl Strategy<Value = PartId> {
+        (prop_oneof![Just(1u64), any::<u64>()], prop_oneof![0u64..20, any::<u64>()])
+            .prop_map(|(run, part)| PartId { run: RunId(run), part: part >> 24 })
+    }
+
+    fn rows() -> impl Strategy<Value = Vec<Row>> {
+        let row = (part_id(), 0u8..3, proptest::collection::vec(0usize..1024, 0..5)).prop_map(|(part, layer, list)| {
+            Row { part, of: LayerId { rendition: layer, layer: 0 }, chunks: list.into_iter().collect() }
+        });
+        proptest::collection::vec(row, 0..4)
+    }
+
+    fn set() -> impl Strategy<Value = Substreams> {
+        (0u8..16, 0u8..4, any::<u16>())
+            .prop_map(|(rendition, layer, mask)| Substreams { of: LayerId { rendition, layer }, mask })
+    }
+
+    fn some_frame() -> impl Strategy<Value = Frame> {
+        let peer = (0u32..6).prop_map(PeerId);
+        prop_oneof![
+            rows().prop_map(Frame::Have),
+            (rows(), any::<bool>()).prop_map(|(rows, urgent)| Frame::Want { rows, urgent }),
+            rows().prop_map(Frame::Cancel),
+            rows().prop_map(Frame::Deny),
+            (proptest::collection::vec(set(), 0..3), part_id()).prop_map(|(set, from)| Frame::Subscribe { set, from }),
+            proptest::collection::vec(set(), 0..3).prop_map(Frame::Unsubscribe),
+            (part_id(), any::<u8>()).prop_map(|(from, count)| Frame::Ask { from, count }),
+            any::<u64>().prop_map(|sent_us| Frame::Ping { sent_us }),
+            any::<u64>().prop_map(|echo_us| Frame::Pong { echo_us, now_us: 0 }),
+            (part_id(), 0u16..1024, any::<u8>(), 0usize..30).prop_map(|(part, index, hop, len)| {
+                Frame::Chunk(Chunk { id: ChunkId { part, of: BASE, index }, hop, payload: vec![1; len].into() })
+            }),
+            (0u64..20, 0u16..4).prop_map(|(part, index)| chunk(part, index)),
+            (0u64..20).prop_map(|part| Frame::Table(Origin(SigningKey::from_bytes(&[7; 32])).descriptor(part))),
+            proptest::collection::vec(any::<u8>(), 0..80).prop_map(|bytes| Frame::Table(bytes.into())),
+            (proptest::collection::vec((set(), peer.clone(), peer.clone()), 0..4), any::<u32>()).prop_map(
+                |(take, hold_back_us)| {
+                    let take = take.into_iter().map(|(set, parent, backup)| Take { set, parent, backup }).collect();
+                    Frame::Assign(Assign { hold_back_us, take, ..Assign::default() })
+                }
+            ),
+            (set(), peer.clone(), any::<u16>(), proptest::collection::vec(peer, 0..12)).prop_map(
+                |(set, child, below, neighbors)| {
+                    let give = vec![trellis_proto::frame::Give { set, child, reserved: below % 2 == 0, below }];
+                    Frame::Assign(Assign { give, neighbors: Some(neighbors), ..Assign::default() })
+                }
+            ),
+            Just(Frame::Bye(Bye::Leaving)),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(96))]
+        #[test]
+        fn never_panics_or_grows(inputs in proptest::collection::vec((0u32..6, some_frame(), 0u64..700), 1..120)) {
+            let mut swarm = Swarm::new(1);
+            for (from, frame, ms) in inputs {
+                if from > 1 {
+                    swarm.give(PeerId(1), Input::Connected(PeerId(from)));
+                }
+                swarm.give(PeerId(1), Input::Frame(PeerId(from), frame));
+                swarm.wait(ms);
+                let (parts, links) = swarm.peers[&PeerId(1)].load();
+                prop_assert!(parts <= crate::limits::KEEP_PARTS + crate::limits::AHEAD_PARTS_MAX);
+                prop_assert!(links <= crate::limits::LINKS_MAX);
+            }
+        }
+    }
+}

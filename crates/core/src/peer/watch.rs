@@ -1,0 +1,129 @@
+//! What plays next, and when: the cursor meets the store.
+
+use core::time::Duration;
+
+use trellis_proto::Descriptor;
+use trellis_proto::frame::{Frame, PartId, PeerId};
+
+use super::event::{Event, Output, Seek};
+use super::playback::{Cursor, PartTime, Step};
+use super::{ASK_MANY, Pace, Peer, duration_us};
+use crate::time::Instant;
+use crate::trust::Verifier;
+
+impl<V: Verifier> Peer<V> {
+    /// The cursor moves on as parts are played.
+    pub(super) fn play(&mut self, now: Instant) {
+        while let Some(cursor) = self.playback.cursor() {
+            let Some(held) = self.store.get(cursor.part) else { break };
+            let whole = held.layers.iter().filter(|layer| layer.of.layer == 0).all(|layer| layer.is_complete());
+            let duration = Duration::from_micros(duration_us(&held.descriptor));
+            let next = self.next_part(now, cursor).and_then(|id| Some((id, self.store.get(id)?)));
+            let next = next.map(|(id, held)| self.part_time(id, &held.descriptor));
+            let step = self.playback.step(now, whole, next, duration);
+            // A stalled part says so itself when it is whole, and a descriptor when it comes; only a gap needs a timer.
+            let gap = (whole && self.store.newest() > Some(cursor.part)).then(|| cursor.at + GAP_PATIENCE + TICK);
+            self.timers.play = match step {
+                Step::Wait(at) => Some(at),
+                _ => gap.filter(|at| *at > now),
+            };
+            match step {
+                Step::Played(part) => self.on_played(part),
+                Step::Stalled(part) => {
+                    self.out.push_back(Output::Event(Event::Due(part, false)));
+                    return self.scan_soon(now);
+                }
+                Step::Wait(_) | Step::Idle => return,
+            }
+        }
+    }
+
+    /// What plays after the cursor's part: the next number. A descriptor that cannot be had is passed over after a while;
+    /// a new run begins wherever the one before ended.
+    pub(super) fn next_part(&self, now: Instant, cursor: Cursor) -> Option<PartId> {
+        let (id, _) = self.store.from(cursor.part).nth(1)?;
+        let follows = id.run != cursor.part.run || id.part == cursor.part.part + 1;
+        (follows || now > cursor.at + GAP_PATIENCE).then_some(id)
+    }
+
+    pub(super) fn on_played(&mut self, part: PartId) {
+        self.out.push_back(Output::Event(Event::Due(part, true)));
+        while let Some(oldest) = self.store.forget_before(part) {
+            self.gossip.forget_before(oldest);
+            self.tables.forget_before(oldest);
+        }
+    }
+
+    /// When a part's descriptor came, as if it had come as fast as the fastest.
+    pub(super) fn part_time(&self, part: PartId, descriptor: &Descriptor) -> PartTime {
+        let pace = self.pace.filter(|pace| pace.run == part.run && !self.is_recorded());
+        let zero_us = pace.map_or(i64::MIN, |pace| pace.zero_us);
+        let arrived = zero_us.saturating_add(descriptor.start_us as i64).max(0) as u64;
+        PartTime {
+            part,
+            start_us: descriptor.start_us,
+            duration_us: duration_us(descriptor),
+            arrived: Instant(arrived),
+        }
+    }
+
+    pub(super) fn on_seek(&mut self, now: Instant, seek: Seek) {
+        let target = match seek {
+            Seek::To(part) => self.store.get(part).map(|held| (part, held.descriptor.clone())),
+            Seek::Live => {
+                let parts = self.store.oldest().into_iter().flat_map(|oldest| self.store.from(oldest));
+                parts.filter(|(_, held)| held.descriptor.independent).last().map(|(id, h)| (id, h.descriptor.clone()))
+            }
+        };
+        match (target, seek) {
+            (Some((part, descriptor)), _) => {
+                let time = self.part_time(part, &descriptor);
+                self.playback.start(now, time);
+                self.timers.play = self.playback.cursor().map(|cursor| cursor.at);
+                self.scan_soon(now);
+            }
+            (None, Seek::To(part)) => {
+                self.seeking = Some(part);
+                self.send(PeerId::EDGE, Frame::Ask { from: part, count: ASK_MANY });
+            }
+            (None, Seek::Live) => {}
+        }
+    }
+
+    /// Playback starts with the first part that came, unless it plays already.
+    pub(super) fn start_playing(&mut self, now: Instant, id: PartId, descriptor: &Descriptor) {
+        let since = self.pace.map_or(Instant(0), |pace| pace.first_seen);
+        if self.seeking == Some(id) {
+            self.seeking = None;
+            let time = self.part_time(id, descriptor);
+            self.playback.start(now, time);
+            self.timers.play = self.playback.cursor().map(|cursor| cursor.at);
+            return;
+        }
+        let first = match self.playback.cursor() {
+            None => (id, self.part_time(id, descriptor)),
+            // The first part may have been an old one: later ones of the same moment tell how old.
+            Some(cursor) if self.store.oldest() == Some(cursor.part) && !self.playback.is_stalled() => {
+                let Some(held) = self.store.get(cursor.part) else { return };
+                (cursor.part, self.part_time(cursor.part, &held.descriptor))
+            }
+            Some(_) => return,
+        };
+        self.playback.start(since, first.1);
+        self.timers.play = self.playback.cursor().map(|cursor| cursor.at);
+    }
+
+    /// The earliest arrivals tell the pace; it may rise by a part in three hundred, for clocks drift.
+    pub(super) fn on_pace(&mut self, now: Instant, descriptor: &Descriptor) {
+        let zero_us = now.0 as i64 - descriptor.start_us as i64;
+        let rise = duration_us(descriptor) as i64 / 300;
+        self.pace = Some(match self.pace.filter(|pace| pace.run == descriptor.run) {
+            Some(pace) => Pace { zero_us: zero_us.min(pace.zero_us + rise), ..pace },
+            None => Pace { run: descriptor.run, zero_us, first_seen: now },
+        });
+    }
+}
+
+const TICK: Duration = Duration::from_millis(1);
+/// A descriptor that did not come so long after its part should have played is passed over.
+const GAP_PATIENCE: Duration = Duration::from_millis(2_500);
