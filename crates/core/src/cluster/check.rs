@@ -56,7 +56,7 @@ impl<P: Payload> Cluster<P> {
             credit_bps: overlay.ledger.credit_bps(),
             depth: overlay.trees.iter().map(|tree| tree.depth()).max().unwrap_or(0),
             orphans: overlay.orphans.len() as u32,
-            hold_back: self.hold_back,
+            hold_back: self.hold.hold_back(),
             sent: self.feed.sent(),
         }
     }

@@ -11,6 +11,8 @@ use super::roster::{EDGE, Slot};
 /// What a giver can give and has promised.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Account {
+    /// What its uplink is believed to carry.
+    pub alpha_bps: u64,
     /// What it may promise.
     pub capacity_bps: u64,
     /// What others hold of it.
@@ -128,7 +130,7 @@ impl Ledger {
         let capacity_bps = alpha_bps / 100 * PROMISED_PERCENT;
         self.capacity_bps = self.capacity_bps + capacity_bps - account.capacity_bps;
         self.credit_bps = self.credit_bps + credit_bps - account.credit_bps;
-        (account.capacity_bps, account.credit_bps) = (capacity_bps, credit_bps);
+        *account = Account { alpha_bps, capacity_bps, credit_bps, ..*account };
     }
 
     /// A slot is held of a giver.
