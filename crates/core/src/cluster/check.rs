@@ -56,7 +56,7 @@ impl<P: Payload> Cluster<P> {
             credit_bps: overlay.ledger.credit_bps(),
             depth: overlay.trees.iter().map(|tree| tree.depth()).max().unwrap_or(0),
             orphans: overlay.orphans.len() as u32,
-            hold_back: self.hold_back,
+            hold_back: self.hold.hold_back(),
             sent: self.feed.sent(),
         }
     }
@@ -104,7 +104,8 @@ impl Overlay {
     fn check_account(&self, slot: Slot) -> Result<(), Violation> {
         let account = self.ledger.account(slot);
         let mut held = 0;
-        let seats = if slot == EDGE { (0..self.trees.len() as u16).map(|l| (l, 0)).collect() } else { self.seats(slot) };
+        let seats =
+            if slot == EDGE { (0..self.trees.len() as u16).map(|l| (l, 0)).collect() } else { self.seats(slot) };
         for (lane, node) in seats {
             held += u64::from(self.trees[usize::from(lane)].node(node).children) * self.lanes.slot_bps(lane);
         }

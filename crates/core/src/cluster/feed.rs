@@ -154,7 +154,8 @@ impl<P: Payload> Feed<P> {
     /// The messages of the parts from one on, at most `count`.
     pub fn messages(&self, from: PartId, count: u8) -> Vec<Bytes> {
         let asked = self.parts.iter().skip_while(|p| p.id < from).take(usize::from(count));
-        asked.take_while(|p| p.id.run == from.run && p.id.part < from.part.saturating_add(u64::from(count)))
+        asked
+            .take_while(|p| p.id.run == from.run && p.id.part < from.part.saturating_add(u64::from(count)))
             .map(|p| p.message.clone())
             .collect()
     }
@@ -248,7 +249,8 @@ impl<P: Payload> Feed<P> {
             let older = self.parts.front().is_some_and(|p| row.part < p.id);
             for index in row.chunks.iter() {
                 let id = ChunkId { part: row.part, of: row.of, index: index as u16 };
-                let found = at.ok().and_then(|at| Some((at, chunks_of(&self.parts[at].chunks, row.of).get(index)?.clone())));
+                let found =
+                    at.ok().and_then(|at| Some((at, chunks_of(&self.parts[at].chunks, row.of).get(index)?.clone())));
                 let taken = match found {
                     Some((at, payload)) => self.give(to, id, payload, urgent, self.parts[at].arrived < joined, at),
                     None if older && self.fetching.len() < FETCHING_MAX => {

@@ -86,9 +86,8 @@ impl Lanes {
 
     /// The lanes of some layers: base layers first, for they are reserved first.
     pub fn of(&self, mask: LayerMask) -> impl Iterator<Item = Lane> + '_ {
-        let layers = move |base: bool| {
-            self.layers.iter().filter(move |l| (l.of.layer == 0) == base && mask & bit(l.of) != 0)
-        };
+        let layers =
+            move |base: bool| self.layers.iter().filter(move |l| (l.of.layer == 0) == base && mask & bit(l.of) != 0);
         layers(true).chain(layers(false)).flat_map(|l| l.first..l.first + Lane::from(l.substreams))
     }
 

@@ -11,6 +11,8 @@ use super::roster::{EDGE, Slot};
 /// What a giver can give and has promised.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Account {
+    /// What its uplink is believed to carry.
+    pub alpha_bps: u64,
     /// What it may promise.
     pub capacity_bps: u64,
     /// What others hold of it.
@@ -56,8 +58,14 @@ pub struct Ledger {
 impl Ledger {
     /// An edge with so much bandwidth.
     pub fn new(budget_bps: u64, shares: Shares) -> Self {
-        let mut ledger =
-            Self { accounts: vec![Account::default()], shares, budget_bps, credit_bps: 0, capacity_bps: 0, held_bps: 0 };
+        let mut ledger = Self {
+            accounts: vec![Account::default()],
+            shares,
+            budget_bps,
+            credit_bps: 0,
+            capacity_bps: 0,
+            held_bps: 0,
+        };
         ledger.set_budget(budget_bps);
         ledger
     }
@@ -66,11 +74,6 @@ impl Ledger {
     pub fn set_budget(&mut self, budget_bps: u64) {
         self.budget_bps = budget_bps;
         self.accounts[EDGE as usize].capacity_bps = self.share(self.shares.serving);
-    }
-
-    /// What the edge may send.
-    pub fn budget_bps(&self) -> u64 {
-        self.budget_bps
     }
 
     /// What fills the buffers of who just came.
@@ -127,7 +130,7 @@ impl Ledger {
         let capacity_bps = alpha_bps / 100 * PROMISED_PERCENT;
         self.capacity_bps = self.capacity_bps + capacity_bps - account.capacity_bps;
         self.credit_bps = self.credit_bps + credit_bps - account.credit_bps;
-        (account.capacity_bps, account.credit_bps) = (capacity_bps, credit_bps);
+        *account = Account { alpha_bps, capacity_bps, credit_bps, ..*account };
     }
 
     /// A slot is held of a giver.

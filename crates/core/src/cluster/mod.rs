@@ -8,11 +8,14 @@ mod admission;
 mod check;
 pub mod event;
 mod feed;
+mod hold;
+mod improve;
 mod lanes;
 mod ledger;
 mod neighbors;
 mod overlay;
 mod plan;
+mod proof;
 mod reports;
 mod roster;
 mod seeding;
@@ -28,7 +31,7 @@ use bytes::Bytes;
 use trellis_proto::frame::{Bye, Frame, Hello, LINK_VERSION, LayerId, Nat, PartId, PeerId, Substreams, Welcome};
 use trellis_proto::{Catalogue, SessionId};
 
-use crate::limits::{HOLD_BACK_MAX, HOLD_BACK_MIN, SILENT_PEER};
+use crate::limits::{HOLD_BACK_MAX, SILENT_PEER};
 use crate::time::Instant;
 use crate::trust::Payload;
 use admission::Verdict;
@@ -36,7 +39,8 @@ pub use check::{Stats, Violation};
 pub use event::{Chunks, Event, Input, LinkId, Locality, Output};
 pub use feed::Sent;
 use feed::{Feed, Standing};
-use lanes::{Lane, LayerMask, Lanes};
+use hold::Hold;
+use lanes::{Lane, Lanes, LayerMask};
 use ledger::Ledger;
 pub use ledger::Shares;
 use overlay::Overlay;
@@ -79,7 +83,9 @@ pub struct Cluster<P> {
     catalogue: Option<(Arc<Catalogue>, Bytes)>,
     waiting: BTreeMap<LinkId, Waiting>,
     out: VecDeque<Output<P>>,
-    hold_back: Duration,
+    hold: Hold,
+    growth_bps2: u64,
+    before_bps: u64,
     draining: bool,
     next_tick: Instant,
     now: Instant,
@@ -117,7 +123,9 @@ impl<P: Payload> Cluster<P> {
             catalogue: None,
             waiting: BTreeMap::new(),
             out: VecDeque::new(),
-            hold_back: HOLD_BACK_MIN,
+            hold: Hold::new(config.hold_back_max, now),
+            growth_bps2: 0,
+            before_bps: 0,
             draining: false,
             next_tick: now + TICK,
             now,
@@ -174,7 +182,7 @@ impl<P: Payload> Cluster<P> {
         if let Some(output) = self.out.pop_front() {
             return Some(output);
         }
-        if let Some((slot, assign)) = self.overlay.next_plan(micros(self.hold_back)) {
+        if let Some((slot, assign)) = self.overlay.next_plan(micros(self.hold.hold_back())) {
             let link = self.overlay.roster.get(slot)?.link;
             return Some(Output::Send(link, Frame::Assign(assign)));
         }
@@ -259,13 +267,17 @@ impl<P: Payload> Cluster<P> {
         let now = self.now;
         let make = |id| Peer {
             nat: hello.nat,
+            receive_only: hello.receive_only,
             max_rate_bps: waiting.max_rate_bps,
             ..Peer::new(id, link, waiting.session, waiting.locality, now)
         };
         let slot = self.overlay.join(make, layers, credit_bps, credit_bps);
         let you = self.overlay.roster.id(slot);
-        let hold_back_us = micros(self.hold_back);
-        self.send(link, Frame::Welcome(Welcome { version: LINK_VERSION, you, hold_back_us, now_us: now.0, credit_bps }));
+        let hold_back_us = micros(self.hold.hold_back());
+        self.send(
+            link,
+            Frame::Welcome(Welcome { version: LINK_VERSION, you, hold_back_us, now_us: now.0, credit_bps }),
+        );
         self.send(link, Frame::Table(message));
         if let Some(assign) = self.overlay.plan(slot, hold_back_us) {
             self.send(link, Frame::Assign(assign));
@@ -299,7 +311,8 @@ impl<P: Payload> Cluster<P> {
         let (now, nat) = (peer.layers, peer.nat);
         let layers = self.allowed(layers, peer.max_rate_bps);
         let numbers = self.numbers(layers & !now, 0, nat, Duration::ZERO);
-        let granted = layers != 0 && (layers & !now == 0 || !matches!(admission::decide(numbers), Verdict::Elsewhere(_)));
+        let granted =
+            layers != 0 && (layers & !now == 0 || !matches!(admission::decide(numbers), Verdict::Elsewhere(_)));
         self.overlay.set_layers(slot, if granted { layers } else { now });
     }
 
@@ -357,6 +370,14 @@ impl<P: Payload> Cluster<P> {
             }
         }
         self.overlay.adopt_orphans();
+        self.overlay.improve();
+        if self.hold.tick(now) {
+            self.overlay.tell_all();
+        }
+        // What peers can give grows by so much per second, smoothed over a few: a refusal's retry time.
+        let (all, _) = self.overlay.ledger.peers_bps();
+        let grown = all.saturating_sub(self.before_bps) * 1_000 / TICK.as_millis() as u64;
+        (self.growth_bps2, self.before_bps) = ((self.growth_bps2 * 7 + grown) / 8, all);
     }
 
     /// A viewer is gone, whatever the way: its slots are free.

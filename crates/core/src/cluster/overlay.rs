@@ -3,11 +3,12 @@
 //!
 //! Invariant ([`Overlay::check`]): whoever has a parent holds exactly one slot of it, in each lane it watches.
 
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use trellis_proto::frame::PeerId;
 
-use super::lanes::{Lane, LayerMask, Lanes};
+use super::lanes::{Lane, Lanes, LayerMask};
 use super::ledger::Ledger;
 use super::neighbors;
 use super::roster::{EDGE, Peer, Roster, Slot};
@@ -26,7 +27,7 @@ pub struct Overlay {
     pub ledger: Ledger,
     pub(super) trees: Vec<Tree>,
     pub(super) seeded: Seeded,
-    pub(super) orphans: Vec<(Lane, PeerId)>,
+    pub(super) orphans: BTreeSet<(Lane, PeerId)>,
     pub(super) untold: Vec<Slot>,
     cursor: usize,
 }
@@ -45,7 +46,7 @@ impl Overlay {
             ledger,
             trees: Vec::new(),
             seeded: Seeded::new(seed),
-            orphans: Vec::new(),
+            orphans: BTreeSet::new(),
             untold: Vec::new(),
             cursor: 0,
         }
@@ -68,7 +69,13 @@ impl Overlay {
     }
 
     /// A viewer comes in and is placed. Its account was opened.
-    pub fn join(&mut self, make: impl FnOnce(PeerId) -> Peer, layers: LayerMask, alpha_bps: u64, credit_bps: u64) -> Slot {
+    pub fn join(
+        &mut self,
+        make: impl FnOnce(PeerId) -> Peer,
+        layers: LayerMask,
+        alpha_bps: u64,
+        credit_bps: u64,
+    ) -> Slot {
         let slot = self.roster.insert(make);
         self.ledger.believe(slot, alpha_bps, credit_bps);
         self.seat_all(slot, layers);
@@ -272,12 +279,8 @@ impl Overlay {
         let tree = &self.trees[usize::from(lane)];
         let open = tree.pick_open(node, &mut self.seeded, giver);
         if quota > 0 && ledger.free_bps(slot) >= bps {
-            let under = |leaf: Slot| {
-                let above = roster.get(leaf)?.seat(lane).and_then(|leaf| tree.parent(leaf))?;
-                distance(roster, child, tree.node(above).peer)?;
-                distance(roster, child, leaf)
-            };
-            let leaf = tree.pick_leaf(node, &mut self.seeded, under);
+            let leaf = self.leaf_for(lane, node);
+            let tree = &self.trees[usize::from(lane)];
             let depth = |of: NodeId| tree.node(of).depth;
             if let Some(leaf) = leaf.filter(|leaf| open.is_none_or(|open| depth(*leaf) <= depth(open))) {
                 return self.displace(lane, node, leaf);
@@ -286,13 +289,39 @@ impl Overlay {
         match open.or_else(|| self.fallback(lane, node)) {
             Some(parent) => self.attach(lane, node, parent),
             None if self.ledger.edge_last_bps() >= bps => self.attach(lane, node, ROOT),
-            None => self.orphan(lane, node),
+            None => self.oust(lane, node),
         }
+    }
+
+    /// Nobody has room. Who has others below it takes the place of one who has not: fewer wait.
+    fn oust(&mut self, lane: Lane, node: NodeId) {
+        let needed = self.trees[usize::from(lane)].node(node).below > 0;
+        let ousted = if needed { self.leaf_for(lane, node) } else { None };
+        let Some((leaf, parent)) = ousted.and_then(|leaf| Some((leaf, self.trees[usize::from(lane)].parent(leaf)?)))
+        else {
+            return self.orphan(lane, node);
+        };
+        self.detach(lane, leaf);
+        self.attach(lane, node, parent);
+        self.place(lane, leaf);
+    }
+
+    /// The shallowest that gives nothing, whose parent can be the node's, and whose parent the node can be.
+    pub(super) fn leaf_for(&mut self, lane: Lane, node: NodeId) -> Option<NodeId> {
+        let tree = &self.trees[usize::from(lane)];
+        let (roster, slot) = (&self.roster, tree.node(node).peer);
+        let child = roster.get(slot)?;
+        let under = |leaf: Slot| {
+            let above = roster.get(leaf)?.seat(lane).and_then(|leaf| tree.parent(leaf))?;
+            distance(roster, child, tree.node(above).peer)?;
+            distance(roster, child, leaf)
+        };
+        tree.pick_leaf(node, &mut self.seeded, under)
     }
 
     fn orphan(&mut self, lane: Lane, node: NodeId) {
         let id = self.roster.id(self.of(lane, node).0);
-        self.orphans.push((lane, id));
+        self.orphans.insert((lane, id));
     }
 
     /// A giver takes the place of one who gives nothing, and serves it.
@@ -458,5 +487,5 @@ pub(super) fn distance(roster: &Roster, child: &Peer, giver: Slot) -> Option<u32
         return Some(4);
     }
     let giver = roster.get(giver)?;
-    if giver.leaving.is_some() { None } else { child.distance(giver) }
+    if giver.leaving.is_some() || giver.proof.banned { None } else { child.distance(giver) }
 }

@@ -20,6 +20,16 @@ impl Overlay {
         }
     }
 
+    /// H is another: everybody must know.
+    pub fn tell_all(&mut self) {
+        for slot in self.roster.present().to_vec() {
+            if let Some(peer) = self.roster.get_mut(slot) {
+                peer.news.hold_back = true;
+            }
+            self.tell(slot);
+        }
+    }
+
     /// A child has, or no longer has, a parent or a backup.
     pub(super) fn news(&mut self, lane: Lane, node: NodeId, giver: NodeId, gone: bool) {
         let tree = &self.trees[usize::from(lane)];
@@ -89,7 +99,7 @@ impl Overlay {
         if news.layers {
             assign.layers = Some(self.lanes.layers(peer.layers).collect());
         }
-        let nothing = assign.take.is_empty() && assign.give.is_empty();
+        let nothing = !news.hold_back && assign.take.is_empty() && assign.give.is_empty();
         if nothing && assign.neighbors.is_none() && assign.layers.is_none() {
             return None;
         }

@@ -3,24 +3,69 @@
 
 use core::time::Duration;
 
-use trellis_proto::frame::{Complaint, Nat, Report};
+use trellis_proto::frame::{Complaint, Fault, Nat, Report};
 
 use super::admission::Numbers;
 use super::lanes::LayerMask;
 use super::overlay::Overlay;
 use super::roster::{EDGE, Slot};
-use super::{Cluster, Payload};
+use super::proof::Case;
+use super::trees::{NONE, NodeId};
+use super::{Cluster, Event, Output, Payload};
 
 impl<P: Payload> Cluster<P> {
     pub(super) fn handle_report(&mut self, slot: Slot, report: Report) {
-        if report.alpha_bps > 0 && !self.config.after_completion {
-            let believed = self.overlay.ledger.account(slot).capacity_bps.max(50_000);
-            let alpha = report.alpha_bps.min(believed * 2);
-            self.overlay.set_alpha(slot, alpha, 0);
+        self.hold.report(report.delay_us);
+        self.overlay.receive(slot, &report);
+        if let Some(peer) = self.overlay.roster.get_mut(slot) {
+            peer.complete |= report.buffer_us == u32::MAX;
         }
+        self.judge(slot, report.alpha_bps);
         for complaint in report.complaints {
-            self.overlay.complain(slot, complaint);
+            if self.overlay.complain(slot, complaint)
+                && let Some(giver) = self.overlay.roster.by_id(complaint.peer)
+                && let Some(session) = self.overlay.roster.get(giver).map(|peer| peer.session)
+            {
+                self.overlay.set_alpha(giver, 0, 0);
+                self.out.push_back(Output::Event(Event::Banned(complaint.peer, session)));
+            }
         }
+    }
+
+    /// What is believed of a giver after its report.
+    fn judge(&mut self, slot: Slot, claim_bps: u64) {
+        let account = self.overlay.ledger.account(slot);
+        let room = self.overlay.ledger.credit_room_bps();
+        let chunk_bytes = self.chunk_bytes();
+        let Some(peer) = self.overlay.roster.get_mut(slot) else { return };
+        if peer.receive_only || peer.nat == Nat::Blocked || (self.config.after_completion && !peer.complete) {
+            return;
+        }
+        let rate = self.overlay.lanes.rate_bps(peer.layers);
+        let case = Case {
+            alpha_bps: account.alpha_bps,
+            claim_bps,
+            held_bps: account.held_bps,
+            near_bps: rate,
+            chunk_bytes,
+        };
+        let Some(mut belief) = peer.proof.judge(self.now, case) else { return };
+        if belief.alpha_bps == 0 && !peer.proof.banned {
+            // It came when credit was spent, or has only now become a supporting peer.
+            belief.alpha_bps = claim_bps.min(rate).min(room);
+            belief.credit_bps = belief.alpha_bps;
+        }
+        let id = peer.id;
+        self.overlay.set_alpha(slot, belief.alpha_bps, belief.credit_bps);
+        if belief.parole {
+            self.out.push_back(Output::Event(Event::Parole(id, Fault::Silent)));
+        }
+    }
+
+    /// A usual chunk of the first layer.
+    fn chunk_bytes(&self) -> u64 {
+        let part_us = self.catalogue.as_ref().map_or(0, |(catalogue, _)| u64::from(catalogue.part_target_us));
+        if self.overlay.lanes.len() == 0 { 0 } else { self.overlay.lanes.slot_bps(0) * part_us / 8_000_000 }
     }
 
     pub(super) fn numbers(&self, layers: LayerMask, credit_bps: u64, nat: Nat, fill: Duration) -> Numbers {
@@ -40,21 +85,22 @@ impl<P: Payload> Cluster<P> {
             fill_bits: wanted_bps / 1000 * fill.as_millis() as u64 / (1 + viewers.min(7)),
             start_up_bits: self.feed.favor_bits() + ledger.free_bps(EDGE),
             start_up_bps: ledger.start_up_bps(),
-            growth_bps2: ledger.credit_bps() / 4,
+            growth_bps2: self.growth_bps2,
         }
     }
 }
 
 /// What a newcomer itself brings: it can take a leaf's place and serve it, where there is a leaf.
 fn own_bps(overlay: &Overlay, credit_bps: u64) -> u64 {
-    if overlay.roster.len() == 0 { 0 } else { credit_bps / 100 * 95 }
+    if overlay.roster.len() == 0 || !overlay.orphans.is_empty() { 0 } else { credit_bps / 100 * 95 }
 }
 
 impl Overlay {
     /// What peers may still be given as children, bit/s.
     pub(super) fn open_bps(&self) -> u64 {
         let open = |lane: usize| self.trees[lane].open_slots() * self.lanes.slot_bps(lane as u16);
-        (0..self.trees.len()).map(open).sum()
+        let waiting: u64 = self.orphans.iter().map(|(lane, _)| self.lanes.slot_bps(*lane)).sum();
+        (0..self.trees.len()).map(open).sum::<u64>().saturating_sub(waiting)
     }
 
     /// A giver's uplink is believed to carry something else now.
@@ -70,21 +116,66 @@ impl Overlay {
         }
     }
 
-    /// A peer says that another did wrong.
-    pub(super) fn complain(&mut self, slot: Slot, complaint: Complaint) {
-        if complaint.peer.is_edge() {
-            return;
+    /// Counts what a taker got from those the cluster chose for it; what others sent proves nothing.
+    pub(super) fn receive(&mut self, slot: Slot, report: &Report) {
+        let Some(taker) = self.roster.get(slot) else { return };
+        let locality = taker.locality;
+        let mut chosen = taker.neighbors.clone();
+        for (lane, node) in &taker.seats {
+            let tree = &self.trees[usize::from(*lane)];
+            let n = tree.node(*node);
+            let givers = [n.parent, n.backup].into_iter().filter(|node| *node != NONE);
+            chosen.extend(givers.map(|node| tree.node(node).peer));
         }
-        if let Some(peer) = self.roster.get_mut(slot) {
-            peer.shun(complaint.peer);
+        for receipt in &report.receipts {
+            let giver = self.roster.by_id(receipt.from).filter(|giver| chosen.contains(giver));
+            if let Some(giver) = giver.and_then(|giver| self.roster.get_mut(giver)) {
+                let place = &giver.locality;
+                let near = (place.lan != 0 && place.lan == locality.lan)
+                    || (place.prefix != 0 && place.prefix == locality.prefix);
+                giver.proof.receive(receipt, near);
+            }
         }
-        let Some(giver) = self.roster.by_id(complaint.peer) else { return };
+    }
+
+    /// A peer says that another did wrong: it need not take from it any more. True: enough say so to ban it.
+    pub(super) fn complain(&mut self, slot: Slot, complaint: Complaint) -> bool {
+        let (Some(giver), false) = (self.roster.by_id(complaint.peer), complaint.peer.is_edge()) else { return false };
+        let Some(peer) = self.roster.get_mut(slot) else { return false };
+        peer.shun(complaint.peer);
+        let network = match peer.locality.prefix {
+            0 => u64::from(peer.id.0),
+            prefix => prefix,
+        };
+        let linked = self.takes_from(slot, giver);
+        self.turn_away(slot, giver);
+        let accused = self.roster.get_mut(giver).filter(|_| linked && complaint.fault == Fault::BadChunk);
+        accused.is_some_and(|giver| giver.proof.accuse(network))
+    }
+
+    /// Did the cluster choose this giver for this taker?
+    fn takes_from(&self, slot: Slot, giver: Slot) -> bool {
+        let Some(taker) = self.roster.get(slot) else { return false };
+        taker.neighbors.contains(&giver)
+            || taker.seats.iter().any(|(lane, node)| {
+                let tree = &self.trees[usize::from(*lane)];
+                let n = tree.node(*node);
+                [n.parent, n.backup].into_iter().any(|from| from != NONE && tree.node(from).peer == giver)
+            })
+    }
+
+    /// Whatever a peer has from another, it gets from somebody else.
+    fn turn_away(&mut self, slot: Slot, giver: Slot) {
         for (lane, node) in self.seats(slot) {
             let tree = &self.trees[usize::from(lane)];
-            let from = |node: u32| tree.parent(node).map(|parent| tree.node(parent).peer);
-            if from(node) == Some(giver) {
+            let n = tree.node(node);
+            let is_giver = |from: NodeId| from != NONE && tree.node(from).peer == giver;
+            let (parent, backup) = (is_giver(n.parent), is_giver(n.backup));
+            if parent {
                 self.detach(lane, node);
                 self.place(lane, node);
+            } else if backup {
+                self.choose_backup(lane, node);
             }
         }
     }

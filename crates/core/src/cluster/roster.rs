@@ -11,6 +11,7 @@ use trellis_proto::frame::{Nat, PeerId};
 
 use super::event::{LinkId, Locality};
 use super::lanes::{Lane, LayerMask};
+use super::proof::Proof;
 use super::trees::NodeId;
 use crate::time::Instant;
 
@@ -55,6 +56,12 @@ pub struct Peer {
     pub homed_at: u32,
     /// Signals it may still have relayed.
     pub signals: u16,
+    /// What it was seen to give.
+    pub proof: Proof,
+    /// It has everything (on demand).
+    pub complete: bool,
+    /// It was let in to give nothing.
+    pub receive_only: bool,
     /// What it must be told next.
     pub news: News,
 }
@@ -64,6 +71,8 @@ pub struct Peer {
 pub struct News {
     /// It stands in the list of those who must be told.
     pub listed: bool,
+    /// H.
+    pub hold_back: bool,
     /// Its neighbors.
     pub neighbors: bool,
     /// Its layers.
@@ -94,6 +103,9 @@ impl Peer {
             plan: 0,
             homed_at: 0,
             signals: SIGNALS_BURST,
+            proof: Proof::new(now),
+            complete: false,
+            receive_only: false,
             news: News::default(),
         }
     }

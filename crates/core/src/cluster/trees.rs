@@ -174,9 +174,10 @@ impl Tree {
         last(&self.open).max(last(&self.leaves)) as u16
     }
 
-    /// Is there somebody who gives nothing, whose place a giver could take?
-    pub fn has_leaf(&self) -> bool {
-        self.leaves.iter().any(|b| !b.is_empty())
+    /// One of the deepest that give nothing.
+    pub fn deepest_leaf(&self, seeded: &mut Seeded) -> Option<NodeId> {
+        let bucket = self.leaves.iter().rfind(|b| !b.is_empty())?;
+        Some(bucket[seeded.below(bucket.len() as u64) as usize])
     }
 
     /// A place for a peer, not attached yet.
@@ -333,11 +334,7 @@ impl Tree {
         pick(range(skip), seeded, &mut other).or_else(|| pick(range(1), seeded, &mut other))
     }
 
-    fn coster(
-        &self,
-        node: NodeId,
-        mut cost: impl FnMut(Slot) -> Option<u32>,
-    ) -> impl FnMut(NodeId) -> Option<u32> {
+    fn coster(&self, node: NodeId, mut cost: impl FnMut(Slot) -> Option<u32>) -> impl FnMut(NodeId) -> Option<u32> {
         move |candidate| {
             let allowed = candidate != node && self.may_hang(node, candidate);
             if allowed { cost(self.node(candidate).peer) } else { None }
@@ -458,11 +455,7 @@ impl Tree {
 }
 
 /// The cheapest of a few in the first bucket where anybody will do.
-fn pick(
-    buckets: &[Vec<NodeId>],
-    seeded: &mut Seeded,
-    mut cost: impl FnMut(NodeId) -> Option<u32>,
-) -> Option<NodeId> {
+fn pick(buckets: &[Vec<NodeId>], seeded: &mut Seeded, mut cost: impl FnMut(NodeId) -> Option<u32>) -> Option<NodeId> {
     let mut tries = TRIES;
     for bucket in buckets.iter().filter(|b| !b.is_empty()) {
         let from = seeded.below(bucket.len() as u64) as usize;

@@ -1,0 +1,93 @@
+//! Could the trees be better than they are? A few moves at a time, each of them worth a parent's change: shallower
+//! trees, and what the edge serves beyond its roots given to peers once they have room to spare.
+
+use super::lanes::Lane;
+use super::overlay::{Overlay, distance};
+use super::trees::{NodeId, ROOT};
+
+/// Moves per tree and round.
+const MOVES: usize = 4;
+/// Peers take over from the edge when more than this (per cent) of a tree's slots is free …
+const HEADROOM_PERCENT: u64 = 5;
+
+impl Overlay {
+    /// One round over all trees.
+    pub fn improve(&mut self) {
+        for lane in 0..self.trees.len() as Lane {
+            if self.trees[usize::from(lane)].members() > 0 {
+                self.seed(lane);
+                (0..MOVES).all(|_| self.relieve_edge(lane));
+                (0..MOVES).all(|_| self.flatten(lane));
+            }
+        }
+    }
+
+    /// A child of the edge that gives nothing goes to a peer.
+    fn relieve_edge(&mut self, lane: Lane) -> bool {
+        let tree = &self.trees[usize::from(lane)];
+        let root = tree.node(ROOT);
+        let spare = tree.open_slots() * 100 > u64::from(tree.members()) * HEADROOM_PERCENT;
+        if root.children <= root.quota || !spare {
+            return false;
+        }
+        let Some(leaf) = tree.children(ROOT).take(64).min_by_key(|child| tree.node(*child).below) else { return false };
+        self.rehang(lane, leaf, u16::MAX)
+    }
+
+    /// The deepest leaf goes up to where there is room, or its parent changes places with a shallower leaf.
+    fn flatten(&mut self, lane: Lane) -> bool {
+        let tree = &self.trees[usize::from(lane)];
+        let Some(deepest) = tree.deepest_leaf(&mut self.seeded) else { return false };
+        let depth = tree.node(deepest).depth;
+        if self.rehang(lane, deepest, depth.saturating_sub(1)) {
+            return true;
+        }
+        let tree = &self.trees[usize::from(lane)];
+        let Some(giver) = tree.parent(deepest).filter(|giver| *giver != ROOT) else { return false };
+        let Some(leaf) = self.leaf_for(lane, giver) else { return false };
+        let tree = &self.trees[usize::from(lane)];
+        let shallower = tree.node(leaf).depth < tree.node(giver).depth;
+        shallower && self.swap(lane, giver, leaf)
+    }
+
+    /// Moves a node under the shallowest peer with room, if that is less deep than `depth`.
+    fn rehang(&mut self, lane: Lane, node: NodeId, depth: u16) -> bool {
+        let tree = &self.trees[usize::from(lane)];
+        let (roster, ledger, bps) = (&self.roster, &self.ledger, self.lanes.slot_bps(lane));
+        let Some(child) = roster.get(tree.node(node).peer) else { return false };
+        let giver = |giver| {
+            if giver == super::roster::EDGE || ledger.free_bps(giver) < bps {
+                None
+            } else {
+                distance(roster, child, giver)
+            }
+        };
+        let found = tree.pick_open(node, &mut self.seeded, giver);
+        let Some(parent) = found.filter(|parent| tree.node(*parent).depth < depth) else { return false };
+        self.detach(lane, node);
+        self.attach(lane, node, parent);
+        true
+    }
+
+    /// Two nodes change places; what hangs below each stays below it.
+    fn swap(&mut self, lane: Lane, a: NodeId, b: NodeId) -> bool {
+        let tree = &self.trees[usize::from(lane)];
+        let (Some(above_a), Some(above_b)) = (tree.parent(a), tree.parent(b)) else { return false };
+        let roster = &self.roster;
+        let near = |node: NodeId, parent: NodeId| {
+            let child = roster.get(tree.node(node).peer)?;
+            distance(roster, child, tree.node(parent).peer)
+        };
+        if above_a == b || above_b == a || near(a, above_b).is_none() || near(b, above_a).is_none() {
+            return false;
+        }
+        self.detach(lane, a);
+        self.detach(lane, b);
+        self.attach(lane, a, above_b);
+        match self.may_take(lane, b, above_a) {
+            true => self.attach(lane, b, above_a),
+            false => self.place(lane, b),
+        }
+        true
+    }
+}
