@@ -12,6 +12,7 @@ use core::time::Duration;
 
 use bytes::Bytes;
 use trellis_proto::Descriptor;
+use trellis_proto::RunId;
 use trellis_proto::frame::{Bits, Chunk, ChunkId, Frame, PartId, Row};
 
 use super::event::Chunks;
@@ -218,6 +219,10 @@ impl<P: Payload> Feed<P> {
     /// A peer subscribes; what is in the window already follows at once.
     pub fn subscribe(&mut self, to: Slot, lane: Lane, from: PartId, lanes: &Lanes, standing: impl Fn(u64) -> Standing) {
         let Some(subscriptions) = self.subscriptions.get_mut(usize::from(lane)) else { return };
+        // `from` is about the past: what comes next is pushed to whoever subscribed, also to one who knows no part yet.
+        let first = PartId { run: RunId(0), part: 0 };
+        let next = self.parts.back().map_or(first, |newest| PartId { part: newest.id.part + 1, ..newest.id });
+        let from = from.min(next);
         let subscription = Subscription { to, from, guest_until: None };
         match subscriptions.iter_mut().find(|s| s.to == to) {
             // What follows is pushed anyway; the past was pushed at the first time.

@@ -8,8 +8,8 @@ use trellis_proto::frame::{Complaint, Fault, Nat, Report};
 use super::admission::Numbers;
 use super::lanes::LayerMask;
 use super::overlay::Overlay;
-use super::roster::{EDGE, Slot};
 use super::proof::Case;
+use super::roster::{EDGE, Slot};
 use super::trees::{NONE, NodeId};
 use super::{Cluster, Event, Output, Payload};
 
@@ -42,13 +42,8 @@ impl<P: Payload> Cluster<P> {
             return;
         }
         let rate = self.overlay.lanes.rate_bps(peer.layers);
-        let case = Case {
-            alpha_bps: account.alpha_bps,
-            claim_bps,
-            held_bps: account.held_bps,
-            near_bps: rate,
-            chunk_bytes,
-        };
+        let case =
+            Case { alpha_bps: account.alpha_bps, claim_bps, held_bps: account.held_bps, near_bps: rate, chunk_bytes };
         let Some(mut belief) = peer.proof.judge(self.now, case) else { return };
         if belief.alpha_bps == 0 && !peer.proof.banned {
             // It came when credit was spent, or has only now become a supporting peer.
