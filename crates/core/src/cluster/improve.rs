@@ -34,16 +34,20 @@ impl Overlay {
         self.rehang(lane, leaf, u16::MAX)
     }
 
-    /// The deepest leaf goes up to where there is room, or its parent changes places with a shallower leaf.
+    /// One of the deepest goes up to where there is room; or it, or its parent, if it can give, changes places with a
+    /// shallower one that cannot.
     fn flatten(&mut self, lane: Lane) -> bool {
         let tree = &self.trees[usize::from(lane)];
-        let Some(deepest) = tree.deepest_leaf(&mut self.seeded) else { return false };
-        let depth = tree.node(deepest).depth;
+        let Some(deepest) = tree.deepest(&mut self.seeded).filter(|node| *node != ROOT) else { return false };
+        let n = tree.node(deepest);
+        let (depth, quota, parent) = (n.depth, n.quota, n.parent);
         if self.rehang(lane, deepest, depth.saturating_sub(1)) {
             return true;
         }
-        let tree = &self.trees[usize::from(lane)];
-        let Some(giver) = tree.parent(deepest).filter(|giver| *giver != ROOT) else { return false };
+        let giver = if quota > 0 { deepest } else { parent };
+        if giver == ROOT {
+            return false;
+        }
         let Some(leaf) = self.leaf_for(lane, giver) else { return false };
         let tree = &self.trees[usize::from(lane)];
         let shallower = tree.node(leaf).depth < tree.node(giver).depth;

@@ -253,13 +253,18 @@ impl Overlay {
         let widest = seats.iter().map(|(lane, _)| self.lanes.slot_bps(*lane)).max().unwrap_or(1);
         let fan = FAN_OUT.min(self.roster.len() as u64 - 1).max(1);
         let slots = capacity / widest;
-        let each = slots.div_ceil(slots.div_ceil(fan).clamp(1, wanted.len().max(1) as u64)).max(1);
+        let homes = slots.div_ceil(fan).clamp(1, wanted.len().max(1) as u64);
+        let each = slots.div_ceil(homes).max(1);
         let mut left = capacity.saturating_sub(self.ledger.account(slot).held_bps);
+        let mut chosen = 0;
         for (_, lane, node) in wanted {
             let bps = self.lanes.slot_bps(lane);
             let tree = &mut self.trees[usize::from(lane)];
             let children = tree.node(node).children;
-            let more = each.saturating_sub(u64::from(children)).min(left / bps);
+            // What does not fill a home is given where it is needed ([`Self::fallback`]): a tree of many givers of one
+            // child each would be deep.
+            let more = if chosen < homes { each.saturating_sub(u64::from(children)).min(left / bps) } else { 0 };
+            chosen += u64::from(more > 0);
             left -= more * bps;
             tree.set_quota(node, children.saturating_add(more.min(u64::from(u16::MAX)) as u16));
         }
