@@ -140,8 +140,7 @@ mod tests {
     use super::*;
     use trellis_proto::frame::PeerId;
 
-    const CASE: Case =
-        Case { alpha_bps: 1_000_000, claim_bps: 0, held_bps: 900_000, near_bps: 0, chunk_bytes: 6_500 };
+    const CASE: Case = Case { alpha_bps: 1_000_000, claim_bps: 0, held_bps: 900_000, near_bps: 0, chunk_bytes: 6_500 };
 
     fn receipt(bytes: u32, late: u16) -> Receipt {
         Receipt { from: PeerId(1), bytes, late, busy_us: 4_000_000 }

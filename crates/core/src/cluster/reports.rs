@@ -8,8 +8,8 @@ use trellis_proto::frame::{Complaint, Fault, Nat, Report};
 use super::admission::Numbers;
 use super::lanes::LayerMask;
 use super::overlay::Overlay;
-use super::roster::{EDGE, Slot};
 use super::proof::Case;
+use super::roster::{EDGE, Slot};
 use super::trees::{NONE, NodeId};
 use super::{Cluster, Event, Output, Payload};
 
@@ -17,8 +17,8 @@ impl<P: Payload> Cluster<P> {
     pub(super) fn handle_report(&mut self, slot: Slot, report: Report) {
         self.hold.report(report.delay_us);
         self.overlay.receive(slot, &report);
-        if let Some(peer) = self.overlay.roster.get_mut(slot) {
-            peer.complete |= report.buffer_us == u32::MAX;
+        if report.buffer_us == u32::MAX && self.is_recorded() {
+            self.overlay.complete(slot);
         }
         self.judge(slot, report.alpha_bps);
         for complaint in report.complaints {
@@ -42,13 +42,8 @@ impl<P: Payload> Cluster<P> {
             return;
         }
         let rate = self.overlay.lanes.rate_bps(peer.layers);
-        let case = Case {
-            alpha_bps: account.alpha_bps,
-            claim_bps,
-            held_bps: account.held_bps,
-            near_bps: rate,
-            chunk_bytes,
-        };
+        let case =
+            Case { alpha_bps: account.alpha_bps, claim_bps, held_bps: account.held_bps, near_bps: rate, chunk_bytes };
         let Some(mut belief) = peer.proof.judge(self.now, case) else { return };
         if belief.alpha_bps == 0 && !peer.proof.banned {
             // It came when credit was spent, or has only now become a supporting peer.
