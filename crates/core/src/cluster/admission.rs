@@ -58,3 +58,56 @@ fn retry(missing: u64, per_second: u64) -> u16 {
     let seconds = if per_second == 0 { *RETRY_S.end() } else { missing.div_ceil(per_second) };
     seconds.clamp(*RETRY_S.start(), *RETRY_S.end()) as u16
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 17 substreams of 2.6 Mbit/s, plenty of everything.
+    const PLENTY: Numbers = Numbers {
+        wanted: 17,
+        from_peers: 17,
+        rest_bps: 0,
+        edge_free_bps: 100_000_000,
+        fill_bits: 2_600_000,
+        start_up_bits: 50_000_000,
+        start_up_bps: 20_000_000,
+        growth_bps2: 1_000_000,
+    };
+
+    #[test]
+    fn steps_1_and_2_a_new_peer_asked_the_manager_and_was_sent_here_so_its_first_fill_is_charged_here() {
+        let late = Numbers { fill_bits: 90_000_000, ..PLENTY };
+        assert_eq!(decide(late), Verdict::Elsewhere(2), "40 Mbit are missing, 20 Mbit/s come");
+    }
+
+    #[test]
+    fn step_3_if_the_available_bandwidth_from_supporting_peers_outweighs_the_requesting_bandwidth() {
+        assert_eq!(decide(Numbers { edge_free_bps: 0, ..PLENTY }), Verdict::Peers);
+    }
+
+    #[test]
+    fn step_4_else_if_available_bandwidth_of_the_server_outweighs_the_requesting_bandwidth() {
+        let some = Numbers { from_peers: 9, rest_bps: 1_200_000, ..PLENTY };
+        assert_eq!(decide(some), Verdict::Edge);
+        assert_eq!(
+            decide(Numbers { from_peers: 0, rest_bps: 2_600_000, edge_free_bps: 2_600_000, ..PLENTY }),
+            Verdict::Edge
+        );
+    }
+
+    #[test]
+    fn step_5_who_became_a_supporting_peer_since_lets_the_same_viewer_in() {
+        let before = Numbers { from_peers: 16, rest_bps: 156_250, edge_free_bps: 0, ..PLENTY };
+        assert!(matches!(decide(before), Verdict::Elsewhere(_)));
+        assert_eq!(decide(Numbers { from_peers: 17, rest_bps: 0, ..before }), Verdict::Peers);
+    }
+
+    #[test]
+    fn steps_6_and_7_otherwise_search_elsewhere_and_if_nothing_is_found_reject_until_the_cluster_has_grown() {
+        let none = Numbers { from_peers: 0, rest_bps: 2_600_000, edge_free_bps: 100_000, ..PLENTY };
+        assert_eq!(decide(none), Verdict::Elsewhere(3), "2.5 Mbit/s are missing, 1 Mbit/s comes per second");
+        assert_eq!(decide(Numbers { growth_bps2: 0, ..none }), Verdict::Elsewhere(30), "nothing grows");
+        assert_eq!(decide(Numbers { growth_bps2: 90_000_000, ..none }), Verdict::Elsewhere(1));
+    }
+}

@@ -107,7 +107,7 @@ impl Overlay {
         let seats =
             if slot == EDGE { (0..self.trees.len() as u16).map(|l| (l, 0)).collect() } else { self.seats(slot) };
         for (lane, node) in seats {
-            held += u64::from(self.trees[usize::from(lane)].node(node).children) * self.lanes.slot_bps(lane);
+            held += self.trees[usize::from(lane)].children(node).map(|child| self.cost(lane, child)).sum::<u64>();
         }
         if held != account.held_bps {
             return Err(Violation("slots held are not slots given"));

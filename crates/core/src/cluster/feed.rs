@@ -82,6 +82,15 @@ enum Item<P> {
     Chunk { id: ChunkId, payload: P, purpose: Purpose, number: u64 },
 }
 
+/// What tells why a peer wants something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Since {
+    /// When it came: what is older fills its buffer.
+    pub joined: Instant,
+    /// On demand a want is the usual way.
+    pub recorded: bool,
+}
+
 /// Who is served in a lane, as the plan has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Standing {
@@ -245,7 +254,7 @@ impl<P: Payload> Feed<P> {
     }
 
     /// A peer wants chunks. What the host must fetch, and what cannot be had.
-    pub fn want(&mut self, to: Slot, rows: Vec<Row>, urgent: bool, joined: Instant) -> (Vec<ChunkId>, Vec<Row>) {
+    pub fn want(&mut self, to: Slot, rows: Vec<Row>, urgent: bool, since: Since) -> (Vec<ChunkId>, Vec<Row>) {
         self.cancel(to, &rows);
         let (mut fetch, mut denied) = (Vec::new(), Vec::new());
         for row in rows {
@@ -257,7 +266,7 @@ impl<P: Payload> Feed<P> {
                 let found =
                     at.ok().and_then(|at| Some((at, chunks_of(&self.parts[at].chunks, row.of).get(index)?.clone())));
                 let taken = match found {
-                    Some((at, payload)) => self.give(to, id, payload, urgent, self.parts[at].arrived < joined, at),
+                    Some((at, payload)) => self.give(to, id, payload, urgent, since, at),
                     None if older && self.fetching.len() < FETCHING_MAX => {
                         if self.fetching.insert((to, id)) {
                             fetch.push(id);
@@ -277,9 +286,13 @@ impl<P: Payload> Feed<P> {
         (fetch, denied)
     }
 
-    fn give(&mut self, to: Slot, id: ChunkId, payload: P, urgent: bool, past: bool, at: usize) -> bool {
-        let purpose = if past { Purpose::StartUp } else { Purpose::Rescue };
-        let number = self.parts[at].number;
+    fn give(&mut self, to: Slot, id: ChunkId, payload: P, urgent: bool, since: Since, at: usize) -> bool {
+        let (number, past) = (self.parts[at].number, self.parts[at].arrived < since.joined && !since.recorded);
+        let purpose = match (past, since.recorded && !urgent) {
+            (true, _) => Purpose::StartUp,
+            (_, true) => Purpose::Seeding,
+            _ => Purpose::Rescue,
+        };
         let bytes = payload.size() as u32;
         let favored = (urgent || past) && self.favor.take(u64::from(bytes));
         let rank = Rank { class: if favored { 0 } else { 2 }, part: number, tie: 0 };

@@ -1,18 +1,26 @@
 //! Could the trees be better than they are? A few moves at a time, each of them worth a parent's change: shallower
 //! trees, and what the edge serves beyond its roots given to peers once they have room to spare.
 
+use alloc::vec::Vec;
+
 use super::lanes::Lane;
-use super::overlay::{Overlay, distance};
+use super::overlay::{FAN_OUT, Overlay, distance};
+use super::roster::{EDGE, Slot};
 use super::trees::{NodeId, ROOT};
 
 /// Moves per tree and round.
 const MOVES: usize = 4;
 /// Peers take over from the edge when more than this (per cent) of a tree's slots is free …
 const HEADROOM_PERCENT: u64 = 5;
+/// Peers looked at for new homes per round.
+const REHOMED: usize = 64;
+/// Homes are chosen anew when there are this many times the viewers (per cent).
+const GROWN_PERCENT: u64 = 150;
 
 impl Overlay {
     /// One round over all trees.
     pub fn improve(&mut self) {
+        self.rehome();
         for lane in 0..self.trees.len() as Lane {
             if self.trees[usize::from(lane)].members() > 0 {
                 self.seed(lane);
@@ -20,6 +28,41 @@ impl Overlay {
                 (0..MOVES).all(|_| self.flatten(lane));
             }
         }
+    }
+
+    /// Givers whose homes were chosen when there were far fewer viewers give up the smallest of them: more children in
+    /// fewer trees make these shallower.
+    fn rehome(&mut self) {
+        let viewers = self.roster.len();
+        for _ in 0..REHOMED.min(viewers) {
+            self.cursor = (self.cursor + 1) % viewers;
+            let slot = self.roster.present()[self.cursor];
+            let due = |homed_at: u32| u64::from(homed_at) * GROWN_PERCENT < viewers as u64 * 100;
+            if self.roster.get(slot).is_some_and(|peer| due(peer.homed_at) && peer.leaving.is_none()) {
+                self.leave_small_homes(slot);
+                self.choose_homes(slot);
+            }
+        }
+    }
+
+    fn leave_small_homes(&mut self, slot: Slot) {
+        let mut homes: Vec<_> = self.seats(slot).into_iter().filter(|(l, n)| self.quota(*l, *n) > 0).collect();
+        homes.sort_unstable_by_key(|(lane, node)| (core::cmp::Reverse(self.quota(*lane, *node)), *lane));
+        let fan = FAN_OUT.min(self.roster.len() as u64 - 1).max(1);
+        let all: u64 = homes.iter().map(|(lane, node)| u64::from(self.quota(*lane, *node))).sum();
+        for (lane, node) in homes.into_iter().skip(all.div_ceil(fan).max(1) as usize) {
+            let tree = &mut self.trees[usize::from(lane)];
+            let n = tree.node(node);
+            let (children, unused) = (u64::from(n.children), u64::from(n.quota - n.children.min(n.quota)));
+            if tree.open_slots() >= children + unused {
+                tree.set_quota(node, 0);
+                self.scatter(lane, node, false);
+            }
+        }
+    }
+
+    fn quota(&self, lane: Lane, node: NodeId) -> u16 {
+        self.trees[usize::from(lane)].node(node).quota
     }
 
     /// A child of the edge that gives nothing goes to a peer.
@@ -34,16 +77,20 @@ impl Overlay {
         self.rehang(lane, leaf, u16::MAX)
     }
 
-    /// The deepest leaf goes up to where there is room, or its parent changes places with a shallower leaf.
+    /// One of the deepest goes up to where there is room; or it, or its parent, if it can give, changes places with a
+    /// shallower one that cannot.
     fn flatten(&mut self, lane: Lane) -> bool {
         let tree = &self.trees[usize::from(lane)];
-        let Some(deepest) = tree.deepest_leaf(&mut self.seeded) else { return false };
-        let depth = tree.node(deepest).depth;
+        let Some(deepest) = tree.deepest(&mut self.seeded).filter(|node| *node != ROOT) else { return false };
+        let n = tree.node(deepest);
+        let (depth, quota, parent) = (n.depth, n.quota, n.parent);
         if self.rehang(lane, deepest, depth.saturating_sub(1)) {
             return true;
         }
-        let tree = &self.trees[usize::from(lane)];
-        let Some(giver) = tree.parent(deepest).filter(|giver| *giver != ROOT) else { return false };
+        let giver = if quota > 0 { deepest } else { parent };
+        if giver == ROOT {
+            return false;
+        }
         let Some(leaf) = self.leaf_for(lane, giver) else { return false };
         let tree = &self.trees[usize::from(lane)];
         let shallower = tree.node(leaf).depth < tree.node(giver).depth;
@@ -56,11 +103,7 @@ impl Overlay {
         let (roster, ledger, bps) = (&self.roster, &self.ledger, self.lanes.slot_bps(lane));
         let Some(child) = roster.get(tree.node(node).peer) else { return false };
         let giver = |giver| {
-            if giver == super::roster::EDGE || ledger.free_bps(giver) < bps {
-                None
-            } else {
-                distance(roster, child, giver)
-            }
+            if giver == EDGE || ledger.free_bps(giver) < bps { None } else { distance(roster, child, giver) }
         };
         let found = tree.pick_open(node, &mut self.seeded, giver);
         let Some(parent) = found.filter(|parent| tree.node(*parent).depth < depth) else { return false };

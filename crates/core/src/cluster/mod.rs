@@ -29,7 +29,7 @@ use core::time::Duration;
 
 use bytes::Bytes;
 use trellis_proto::frame::{Bye, Frame, Hello, LINK_VERSION, LayerId, Nat, PartId, PeerId, Substreams, Welcome};
-use trellis_proto::{Catalogue, SessionId};
+use trellis_proto::{Catalogue, Mode, SessionId};
 
 use crate::limits::{HOLD_BACK_MAX, SILENT_PEER};
 use crate::time::Instant;
@@ -38,7 +38,7 @@ use admission::Verdict;
 pub use check::{Stats, Violation};
 pub use event::{Chunks, Event, Input, LinkId, Locality, Output};
 pub use feed::Sent;
-use feed::{Feed, Standing};
+use feed::{Feed, Since, Standing};
 use hold::Hold;
 use lanes::{Lane, Lanes, LayerMask};
 use ledger::Ledger;
@@ -106,6 +106,8 @@ const TICK: Duration = Duration::from_millis(500);
 const HELLO_WITHIN: Duration = Duration::from_secs(5);
 /// Who leaves goes on serving for so long at most.
 const HAND_OVER: Duration = Duration::from_secs(2);
+/// A twentieth of those who are left goes per tick while draining, at least one.
+const DRAIN_ROUNDS: usize = 20;
 /// When there is nothing to join yet.
 const RETRY_EMPTY_S: u16 = 2;
 /// Signals a peer may have relayed per tick, in the long run.
@@ -214,8 +216,8 @@ impl<P: Payload> Cluster<P> {
                 lanes_of(&self.overlay.lanes, *set).for_each(|lane| self.feed.unsubscribe(slot, lane));
             }),
             Frame::Want { rows, urgent } => {
-                let joined = peer.joined;
-                let (fetch, denied) = self.feed.want(slot, rows, urgent, joined);
+                let since = Since { joined: peer.joined, recorded: self.is_recorded() };
+                let (fetch, denied) = self.feed.want(slot, rows, urgent, since);
                 self.out.extend(fetch.into_iter().map(|id| Output::Fetch(link, id)));
                 if !denied.is_empty() {
                     self.send(link, Frame::Deny(denied));
@@ -231,10 +233,7 @@ impl<P: Payload> Cluster<P> {
             Frame::Ping { sent_us } => self.send(link, Frame::Pong { echo_us: sent_us, now_us: now.0 }),
             Frame::Report(report) => self.handle_report(slot, report),
             Frame::Switch { layers } => self.switch(slot, &layers),
-            Frame::Bye(_) => {
-                peer.leaving = Some(now + HAND_OVER);
-                self.overlay.hand_over(slot);
-            }
+            Frame::Bye(_) => self.let_go(slot),
             // Renewed tickets were checked by the host; the rest is not for an edge.
             _ => {}
         }
@@ -316,6 +315,11 @@ impl<P: Payload> Cluster<P> {
         self.overlay.set_layers(slot, if granted { layers } else { now });
     }
 
+    /// On demand: everything stays, and is pulled.
+    fn is_recorded(&self) -> bool {
+        self.catalogue.as_ref().is_some_and(|(catalogue, _)| catalogue.mode == Mode::Vod)
+    }
+
     fn subscribe(&mut self, slot: Slot, set: Substreams, from: PartId) {
         let overlay = &self.overlay;
         for lane in lanes_of(&overlay.lanes, set) {
@@ -369,6 +373,9 @@ impl<P: Payload> Cluster<P> {
                 self.out.push_back(Output::Close(link, why));
             }
         }
+        if self.draining {
+            self.drain();
+        }
         self.overlay.adopt_orphans();
         self.overlay.improve();
         if self.hold.tick(now) {
@@ -378,6 +385,28 @@ impl<P: Payload> Cluster<P> {
         let (all, _) = self.overlay.ledger.peers_bps();
         let grown = all.saturating_sub(self.before_bps) * 1_000 / TICK.as_millis() as u64;
         (self.growth_bps2, self.before_bps) = ((self.growth_bps2 * 7 + grown) / 8, all);
+    }
+
+    /// Some viewers go elsewhere, those first on whom fewest depend: a few at a time, so that the rest is served on.
+    fn drain(&mut self) {
+        let (roster, ledger) = (&self.overlay.roster, &self.overlay.ledger);
+        let stays = |slot: &Slot| roster.get(*slot).is_some_and(|peer| peer.leaving.is_none());
+        let mut slots: alloc::vec::Vec<_> = roster.present().iter().copied().filter(stays).collect();
+        slots.sort_by_key(|slot| ledger.account(*slot).held_bps);
+        for slot in slots.iter().take(roster.len().div_ceil(DRAIN_ROUNDS)) {
+            self.let_go(*slot);
+            let link = self.overlay.roster.get(*slot).map(|peer| peer.link);
+            self.out.extend(link.map(|link| Output::Close(link, Bye::Moved)));
+        }
+    }
+
+    /// A viewer goes: its children are handed over while it still serves them.
+    fn let_go(&mut self, slot: Slot) {
+        let until = self.now + HAND_OVER;
+        if let Some(peer) = self.overlay.roster.get_mut(slot) {
+            peer.leaving = Some(until);
+            self.overlay.hand_over(slot);
+        }
     }
 
     /// A viewer is gone, whatever the way: its slots are free.

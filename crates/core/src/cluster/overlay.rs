@@ -29,7 +29,8 @@ pub struct Overlay {
     pub(super) seeded: Seeded,
     pub(super) orphans: BTreeSet<(Lane, PeerId)>,
     pub(super) untold: Vec<Slot>,
-    cursor: usize,
+    pub(super) completed: u64,
+    pub(super) cursor: usize,
 }
 
 /// More children of one giver in one tree than this make it wide, not shallow.
@@ -48,6 +49,7 @@ impl Overlay {
             seeded: Seeded::new(seed),
             orphans: BTreeSet::new(),
             untold: Vec::new(),
+            completed: 0,
             cursor: 0,
         }
     }
@@ -88,6 +90,7 @@ impl Overlay {
         self.ledger.believe(slot, 0, 0);
         self.unseat_all(slot);
         let peer = self.roster.remove(slot)?;
+        self.completed -= u64::from(peer.complete);
         for neighbor in &peer.neighbors {
             if let Some(other) = self.roster.get_mut(*neighbor) {
                 other.neighbors.retain(|n| *n != slot);
@@ -225,7 +228,7 @@ impl Overlay {
         let slots = self.ledger.account(EDGE).capacity_bps / self.busy_bps().max(1);
         let tree = &mut self.trees[usize::from(lane)];
         let known = seeding::Tree { members: u64::from(tree.members()), quota: tree.quota() };
-        let roots = seeding::roots(known, slots).min(u64::from(u16::MAX)) as u16;
+        let roots = (seeding::roots(known, slots) + self.completed).min(u64::from(u16::MAX)) as u16;
         if tree.node(ROOT).quota != roots {
             tree.set_quota(ROOT, roots);
         }
@@ -253,13 +256,18 @@ impl Overlay {
         let widest = seats.iter().map(|(lane, _)| self.lanes.slot_bps(*lane)).max().unwrap_or(1);
         let fan = FAN_OUT.min(self.roster.len() as u64 - 1).max(1);
         let slots = capacity / widest;
-        let each = slots.div_ceil(slots.div_ceil(fan).clamp(1, wanted.len().max(1) as u64)).max(1);
+        let homes = slots.div_ceil(fan).clamp(1, wanted.len().max(1) as u64);
+        let each = slots.div_ceil(homes).max(1);
         let mut left = capacity.saturating_sub(self.ledger.account(slot).held_bps);
+        let mut chosen = 0;
         for (_, lane, node) in wanted {
             let bps = self.lanes.slot_bps(lane);
             let tree = &mut self.trees[usize::from(lane)];
             let children = tree.node(node).children;
-            let more = each.saturating_sub(u64::from(children)).min(left / bps);
+            // What does not fill a home is given where it is needed ([`Self::fallback`]): a tree of many givers of one
+            // child each would be deep.
+            let more = if chosen < homes { each.saturating_sub(u64::from(children)).min(left / bps) } else { 0 };
+            chosen += u64::from(more > 0);
             left -= more * bps;
             tree.set_quota(node, children.saturating_add(more.min(u64::from(u16::MAX)) as u16));
         }
@@ -273,6 +281,9 @@ impl Overlay {
     pub(super) fn place(&mut self, lane: Lane, node: NodeId) {
         let (slot, quota) = self.of(lane, node);
         let Some(child) = self.roster.get(slot) else { return };
+        if child.complete {
+            return self.attach(lane, node, ROOT);
+        }
         let bps = self.lanes.slot_bps(lane);
         let (roster, ledger) = (&self.roster, &self.ledger);
         let giver = |giver: Slot| if ledger.free_bps(giver) < bps { None } else { distance(roster, child, giver) };
@@ -378,7 +389,7 @@ impl Overlay {
     }
 
     /// Finds new parents for all children of a node; the best giver among them takes its place if it goes itself.
-    fn scatter(&mut self, lane: Lane, node: NodeId, goes: bool) {
+    pub(super) fn scatter(&mut self, lane: Lane, node: NodeId, goes: bool) {
         let tree = &self.trees[usize::from(lane)];
         let above = tree.parent(node);
         let mut children: Vec<_> = tree.children(node).collect();
@@ -422,7 +433,7 @@ impl Overlay {
         let tree = &mut self.trees[usize::from(lane)];
         tree.attach(node, parent);
         let giver = tree.node(parent).peer;
-        self.ledger.hold(giver, self.lanes.slot_bps(lane));
+        self.ledger.hold(giver, self.cost(lane, node));
         self.news(lane, node, parent, false);
         self.below_changed(lane, parent);
         self.choose_backup(lane, node);
@@ -433,8 +444,31 @@ impl Overlay {
         let Some(parent) = tree.parent(node) else { return };
         tree.detach(node);
         let giver = tree.node(parent).peer;
-        self.ledger.release(giver, self.lanes.slot_bps(lane));
+        self.ledger.release(giver, self.cost(lane, node));
         self.news(lane, node, parent, true);
+    }
+
+    /// What serving a node costs its giver: nothing, when it has everything.
+    pub(super) fn cost(&self, lane: Lane, node: NodeId) -> u64 {
+        let peer = self.roster.get(self.trees[usize::from(lane)].node(node).peer);
+        if peer.is_some_and(|peer| peer.complete) { 0 } else { self.lanes.slot_bps(lane) }
+    }
+
+    /// A viewer has everything: it needs no slots any more and stands directly below the edge.
+    pub fn complete(&mut self, slot: Slot) {
+        if self.roster.get(slot).is_none_or(|peer| peer.complete) {
+            return;
+        }
+        let seats = self.seats(slot);
+        seats.iter().for_each(|(lane, node)| self.detach(*lane, *node));
+        if let Some(peer) = self.roster.get_mut(slot) {
+            peer.complete = true;
+        }
+        self.completed += 1;
+        for (lane, node) in seats {
+            self.seed(lane);
+            self.attach(lane, node, ROOT);
+        }
     }
 
     /// A backup is near the root, is not the parent, and has room; else the parent's parent; else the edge.

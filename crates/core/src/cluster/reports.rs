@@ -17,8 +17,8 @@ impl<P: Payload> Cluster<P> {
     pub(super) fn handle_report(&mut self, slot: Slot, report: Report) {
         self.hold.report(report.delay_us);
         self.overlay.receive(slot, &report);
-        if let Some(peer) = self.overlay.roster.get_mut(slot) {
-            peer.complete |= report.buffer_us == u32::MAX;
+        if report.buffer_us == u32::MAX && self.is_recorded() {
+            self.overlay.complete(slot);
         }
         self.judge(slot, report.alpha_bps);
         for complaint in report.complaints {

@@ -1,5 +1,6 @@
 //! A cluster as its host sees it: inputs in, outputs out, and the invariants after every step.
 
+extern crate std;
 use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -233,6 +234,9 @@ fn a_crowd_comes_and_goes_and_nothing_is_lost_or_promised_twice() {
         bench.done.clear();
     }
     let stats = bench.cluster.stats();
+    for lane in [0, 7, 16] {
+        std::println!("{:?}", bench.cluster.overlay.trees[lane].profile());
+    }
     assert!(stats.viewers > 250 && stats.depth <= 12 && stats.orphans < stats.viewers / 5, "{stats:?}");
     for link in links {
         bench.input(Input::Closed(link));

@@ -174,10 +174,31 @@ impl Tree {
         last(&self.open).max(last(&self.leaves)) as u16
     }
 
-    /// One of the deepest that give nothing.
-    pub fn deepest_leaf(&self, seeded: &mut Seeded) -> Option<NodeId> {
-        let bucket = self.leaves.iter().rfind(|b| !b.is_empty())?;
+    /// One of the deepest that have nobody below them, or have room.
+    pub fn deepest(&self, seeded: &mut Seeded) -> Option<NodeId> {
+        let last = |buckets: &[Vec<NodeId>]| buckets.iter().rposition(|b| !b.is_empty());
+        let bucket = match (last(&self.open), last(&self.leaves)) {
+            (Some(open), leaf) if leaf.is_none_or(|leaf| leaf < open) => &self.open[open],
+            (_, leaf) => &self.leaves[leaf?],
+        };
         Some(bucket[seeded.below(bucket.len() as u64) as usize])
+    }
+
+    /// How many givers with room, and how many that give nothing, at each depth.
+    #[cfg(test)]
+    pub fn profile(&self) -> Vec<(usize, usize, usize)> {
+        let mut counts = Vec::new();
+        for node in self.nodes.iter().filter(|n| n.peer != NONE && n.parent != NONE) {
+            let depth = usize::from(node.depth);
+            if counts.len() <= depth {
+                counts.resize(depth + 1, (0, 0, 0));
+            }
+            let (all, givers, quota) = &mut counts[depth];
+            *all += 1;
+            *givers += usize::from(node.quota > 0);
+            *quota += usize::from(node.quota);
+        }
+        counts
     }
 
     /// A place for a peer, not attached yet.
