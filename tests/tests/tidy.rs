@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 /// Which of our crates each crate may depend on (ARCHITECTURE.md, "Crates and directions").
 const DIRECTIONS: [(&str, &[&str]); 7] = [
     ("proto", &[]),
+    ("model", &[]),
     ("core", &["trellis-proto"]),
     ("sim", &["trellis-proto", "trellis-core"]),
     ("media", &["trellis-proto"]),
@@ -15,12 +16,17 @@ const DIRECTIONS: [(&str, &[&str]); 7] = [
 ];
 
 /// Words that may not stand in the code of a folder, and why.
-const FORBIDDEN: [(&str, &[&str], &str); 6] = [
+const FORBIDDEN: [(&str, &[&str], &str); 7] = [
     ("crates/proto/src", &["std::", "HashMap"], "proto is no_std and deterministic"),
     (
         "crates/core/src",
         &["std::", "HashMap", "async ", "tokio", "rand::"],
         "core sees no clock, socket, thread, async, RNG or HashMap",
+    ),
+    (
+        "crates/model/src",
+        &["std::time", "std::fs", "std::net", "rand::"],
+        "the model is arithmetic: numbers in, numbers out",
     ),
     ("crates/media/src", &["tokio", "reqwest", "std::fs", "std::net"], "media is pure: it also runs in the browser"),
     (

@@ -20,10 +20,18 @@ pub struct Downstream {
 
 #[derive(Debug, Clone, Default)]
 struct Child {
-    granted: u16,
-    reserved: bool,
+    /// Holds slots for these ...
+    reserved: u16,
+    /// ... and may turn to us for these when its parent is late.
+    backup: u16,
     below: u16,
     asked: u16,
+}
+
+impl Child {
+    fn granted(&self) -> u16 {
+        self.reserved | self.backup
+    }
 }
 
 /// One child in one substream.
@@ -45,7 +53,11 @@ impl Downstream {
             return;
         }
         let child = self.children.entry(key).or_default();
-        (child.granted, child.below, child.reserved) = (give.set.mask, give.below, give.reserved);
+        if give.reserved {
+            (child.reserved, child.below) = (give.set.mask, give.below);
+        } else {
+            child.backup = give.set.mask;
+        }
         self.settle(key);
     }
 
@@ -57,7 +69,7 @@ impl Downstream {
         }
         let entry = self.children.entry(key).or_default();
         entry.asked |= set.mask;
-        let mask = entry.granted & set.mask;
+        let mask = entry.granted() & set.mask;
         self.settle(key);
         Substreams { mask, ..set }
     }
@@ -72,7 +84,7 @@ impl Downstream {
 
     /// What a child asked for and is allowed.
     pub fn served(&self, child: PeerId, of: LayerId) -> Substreams {
-        let mask = self.children.get(&(child, of)).map_or(0, |child| child.granted & child.asked);
+        let mask = self.children.get(&(child, of)).map_or(0, |child| child.granted() & child.asked);
         Substreams { of, mask }
     }
 
@@ -118,17 +130,18 @@ impl Downstream {
     /// Makes `serving` say what `children` says about one child and layer.
     fn settle(&mut self, key: (PeerId, LayerId)) {
         let Some(child) = self.children.get(&key) else { return };
-        let (mask, served) =
-            (child.granted & child.asked, Served { child: key.0, below: child.below, reserved: child.reserved });
+        let mask = child.granted() & child.asked;
         let layer = self.serving.entry(key.1).or_insert_with(|| (0..16).map(|_| Vec::new()).collect());
         for (k, list) in layer.iter_mut().enumerate() {
             list.retain(|s| s.child != key.0);
+            let reserved = child.reserved >> k & 1 != 0;
+            let served = Served { child: key.0, below: if reserved { child.below } else { 0 }, reserved };
             if mask >> k & 1 != 0 {
                 let at = list.partition_point(|s| (s.reserved, s.below) >= (served.reserved, served.below));
                 list.insert(at, served);
             }
         }
-        if child.granted == 0 && child.asked == 0 {
+        if child.granted() == 0 && child.asked == 0 {
             self.children.remove(&key);
         }
     }

@@ -143,4 +143,4 @@ const RESCUE_SLACK: Duration = Duration::from_millis(150);
 /// More than this waits: asks are turned down at once, so that the asker turns elsewhere.
 const BUSY: Duration = Duration::from_millis(400);
 /// Older parts than this many are not pushed to a new child: it has them, or asks.
-const RECENT_PARTS: u64 = 6;
+const RECENT_PARTS: u64 = 12;

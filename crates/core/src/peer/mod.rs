@@ -59,6 +59,7 @@ pub struct Peer<V: Verifier> {
     /// Where playback is to go on as soon as its descriptor is here.
     seeking: Option<PartId>,
     completed: bool,
+    begun: bool,
     /// Granted, and taken up with the next part that starts with a key frame.
     next_layers: Option<Vec<LayerId>>,
     plan: u32,
@@ -119,6 +120,8 @@ struct Timers {
     play: Option<Instant>,
     /// Descriptors may have to be asked for.
     tables: Option<Instant>,
+    /// The first descriptors are here: pushers are told then where to begin.
+    begin: Option<Instant>,
     /// The edge is gone: another link is made then.
     rejoin: Option<Instant>,
 }
@@ -136,6 +139,7 @@ impl<V: Verifier> Peer<V> {
             ping: now + PING_EVERY,
             play: None,
             tables: None,
+            begin: None,
             rejoin: None,
         };
         let keep = config.keep_parts;
@@ -152,6 +156,7 @@ impl<V: Verifier> Peer<V> {
             ends: BTreeMap::new(),
             seeking: None,
             completed: false,
+            begun: false,
             next_layers: None,
             plan: 0,
             pace: None,
@@ -211,8 +216,8 @@ impl<V: Verifier> Peer<V> {
             _ => None,
         };
         let regular = self.timers.have.min(self.timers.report).min(self.timers.ping);
-        let Timers { scan, play, tables, rejoin, .. } = self.timers;
-        let others = [scan, play, tables, rejoin, leaving, self.tables.wake_at()];
+        let Timers { scan, play, tables, begin, rejoin, .. } = self.timers;
+        let others = [scan, play, tables, begin, rejoin, leaving, self.tables.wake_at()];
         Some(others.into_iter().flatten().fold(regular, Instant::min))
     }
 
@@ -225,6 +230,9 @@ impl<V: Verifier> Peer<V> {
     fn on_time(&mut self, now: Instant) {
         if self.stage == Stage::Joining {
             return;
+        }
+        if self.timers.begin.is_some_and(|at| now >= at) {
+            self.begin(now);
         }
         if self.timers.play.is_some_and(|at| now >= at) {
             self.play(now);
@@ -267,11 +275,7 @@ impl<V: Verifier> Peer<V> {
             return self.out.push_back(Output::Disconnect(peer));
         }
         self.send(peer, Frame::Greet { version: LINK_VERSION, from: self.me });
-        let set = self.upstream.pushed_by(peer);
-        if !set.is_empty() && !self.is_recorded() {
-            let from = self.first_missing();
-            self.send(peer, Frame::Subscribe { set, from });
-        }
+        self.subscribe_to(now, peer);
         if self.neighbors.named().contains(&peer) {
             self.introduce(peer);
         }
@@ -320,12 +324,12 @@ impl<V: Verifier> Peer<V> {
         self.downstream.lose(peer);
         self.gossip.lose(peer);
         let changes = self.upstream.lose(now, peer);
-        self.follow(changes);
+        self.follow(now, changes);
         self.scan_soon(now);
     }
 
     /// Tells the new pushers to push; links that are not there yet are made.
-    fn follow(&mut self, changes: Vec<Change>) {
+    fn follow(&mut self, now: Instant, changes: Vec<Change>) {
         let mut by_peer: BTreeMap<PeerId, BTreeMap<LayerId, u16>> = BTreeMap::new();
         for change in changes {
             if let Some(to) = change.to {
@@ -335,9 +339,9 @@ impl<V: Verifier> Peer<V> {
                 self.out.push_back(Output::Event(Event::Switched { from, to }));
             }
         }
-        let from = self.first_missing();
+        let from = self.push_from(now);
         for (peer, masks) in by_peer {
-            if self.is_recorded() {
+            if !self.pushes_begun() {
                 self.link_to(peer);
             } else if self.neighbors.is_up(peer) {
                 let set = masks.into_iter().map(|(of, mask)| trellis_proto::frame::Substreams { of, mask }).collect();
@@ -354,13 +358,37 @@ impl<V: Verifier> Peer<V> {
         }
     }
 
-    /// Where a new pusher should begin: with the oldest part that still can be played and is not whole, else with what
-    /// comes next.
-    fn first_missing(&self) -> PartId {
-        let cursor = self.playback.cursor().map(|cursor| cursor.part);
-        let open = self.store.open().find(|part| cursor.is_none_or(|cursor| *part >= cursor));
+    /// Is it known what is played, so that pushers can be told where to begin? Of a recording nothing is pushed.
+    fn pushes_begun(&self) -> bool {
+        self.begun && !self.is_recorded()
+    }
+
+    /// What is played is known: everyone who is to push hears where to begin.
+    fn begin(&mut self, now: Instant) {
+        self.timers.begin = None;
+        self.begun = true;
+        for peer in self.upstream.peers() {
+            self.subscribe_to(now, peer);
+        }
+    }
+
+    fn subscribe_to(&mut self, now: Instant, peer: PeerId) {
+        let set = self.upstream.pushed_by(peer);
+        if !set.is_empty() && self.pushes_begun() && self.neighbors.is_up(peer) {
+            let from = self.push_from(now);
+            self.send(peer, Frame::Subscribe { set, from });
+        }
+    }
+
+    /// Where a new pusher should begin: with the oldest part that is not whole and leaves it the time to come, else with
+    /// what comes next.
+    fn push_from(&self, now: Instant) -> PartId {
+        let in_time = |part: &PartId| {
+            let time = self.store.get(*part).map(|held| self.part_time(*part, &held.descriptor));
+            time.is_some_and(|time| self.playback.deadline(&time) >= now + PUSH_TIME)
+        };
         let next = self.store.newest().map(|newest| PartId { part: newest.part + 1, ..newest });
-        open.or(next).unwrap_or(PartId { run: RunId(u64::MAX), part: 0 })
+        self.store.open().find(in_time).or(next).unwrap_or(PartId { run: RunId(0), part: 0 })
     }
 
     /// Is what plays a recording? Then nothing is pushed.
@@ -483,5 +511,11 @@ const REJOIN_ROOTS: Duration = Duration::from_millis(300);
 /// ... and the others within this.
 const REJOIN_OTHERS: Duration = Duration::from_secs(20);
 const REJOIN_AGAIN: Duration = Duration::from_secs(2);
+/// What is due sooner is the edge's to bring, not a new pusher's.
+const PUSH_TIME: Duration = Duration::from_millis(700);
+/// The descriptors of the start come together; this long after the first all are here.
+const BEGIN: Duration = Duration::from_millis(10);
+/// When none comes, the stream just begins: pushers begin with what comes next.
+const BEGIN_WITHOUT: Duration = Duration::from_millis(50);
 const COMPLAINTS_MAX: usize = 32;
 const COMPLAIN_DELAY: Duration = Duration::from_millis(30);

@@ -124,7 +124,7 @@ impl<V: Verifier> Peer<V> {
                 changes.extend(self.upstream.switch(now, *substream));
             }
         }
-        self.follow(changes);
+        self.follow(now, changes);
     }
 
     fn ask(&mut self, now: Instant, asks: Vec<(ChunkId, PeerId)>) {

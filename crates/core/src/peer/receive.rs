@@ -13,7 +13,7 @@ use trellis_proto::{Catalogue, Descriptor, Media, Mode};
 
 use super::event::{Event, Output, Part};
 use super::store::Put;
-use super::{ASK_MANY, Peer, SILENCE, Stage};
+use super::{ASK_MANY, BEGIN, BEGIN_WITHOUT, Peer, SILENCE, Stage};
 use crate::limits::{AHEAD_PARTS_MAX, NEIGHBORS_MAX};
 use crate::time::Instant;
 use crate::trust::verifier::check;
@@ -59,8 +59,11 @@ impl<V: Verifier> Peer<V> {
             self.playback.set_hold_back(Duration::from_micros(assign.hold_back_us.into()));
         }
         self.next_layers = assign.layers.or(self.next_layers.take());
+        if !self.begun {
+            self.timers.begin = self.timers.begin.or(Some(now + BEGIN_WITHOUT));
+        }
         let changes: Vec<_> = assign.take.iter().flat_map(|take| self.upstream.assign(now, take)).collect();
-        self.follow(changes);
+        self.follow(now, changes);
         for give in &assign.give {
             let before = self.downstream.served(give.child, give.set.of);
             self.downstream.grant(give);
@@ -129,6 +132,9 @@ impl<V: Verifier> Peer<V> {
             self.change_layers(layers);
         }
         let newest = self.store.newest().filter(|_| !self.is_recorded());
+        if !self.begun && self.store.newest().is_none() {
+            self.timers.begin = Some(now + BEGIN);
+        }
         self.store.know(id, descriptor.clone(), signed.clone(), now, &self.layers);
         self.timers.tables = Some(now + SILENCE);
         self.timers.play = self.timers.play.or(Some(now));

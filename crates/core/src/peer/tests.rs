@@ -199,6 +199,7 @@ impl Swarm {
             layers: None,
         };
         self.edge_says(PeerId(to), Frame::Assign(assign));
+        self.wait(60);
     }
 
     /// The edge pushes a part's descriptor and these chunks to one peer.

@@ -165,10 +165,9 @@ impl Upstream {
 impl Source {
     /// How long after the descriptor its chunks may come before they count as late.
     pub fn patience(&self) -> Duration {
-        let usual = match self.next {
-            0 => FIRST_DELAY,
-            _ => Duration::from_millis(u64::from(self.delays.iter().copied().max().unwrap_or(0))),
-        };
+        let worst = self.delays.iter().copied().max().map_or(0, u64::from);
+        let floor = if self.next < DELAYS { FIRST_DELAY } else { Duration::ZERO };
+        let usual = Duration::from_millis(worst).max(floor);
         usual + LATE_MARGIN
     }
 
@@ -191,8 +190,8 @@ impl Source {
 
 /// Parts whose delay is remembered: two segments, so that a key frame is among them.
 const DELAYS: usize = 12;
-/// What is expected of a pusher nothing is known of.
-const FIRST_DELAY: Duration = Duration::from_millis(400);
+/// What is expected of a pusher that was not seen to send a key frame yet.
+const FIRST_DELAY: Duration = Duration::from_millis(600);
 /// How much beyond the worst of late is late.
 const LATE_MARGIN: Duration = Duration::from_millis(100);
 /// So many late parts in a row and the pusher is given up.

@@ -1,0 +1,236 @@
+//! When is everybody served? The closed forms of a cluster whose viewers support it once they have seen all.
+//!
+//! A request that finds no bandwidth is refused; a session lasts one interval and then supports for ever. So capacity
+//! grows like compound interest, by g = 1 + α/β in each interval, until it meets demand; from then on it grows by what
+//! comes in. Exact in the fluid limit when an interval is taken as a whole; what happens inside is in
+//! [`crate::Fluid`].
+//!
+//! Conventions: B ≥ D means the server alone suffices (t_0 = ∞, t_g = 0). B < D with B = 0 or α = 0 never grows enough
+//! (t_g = ∞).
+
+use crate::{Bps, InputError, PerSecond, Seconds};
+
+/// A statement about the cluster of the example above that holds.
+macro_rules! example {
+    ($statement:literal) => {
+        concat!(
+            "```\n# use trellis_model::*;\n# let growth = Growth::new(Offer { server: Bps::new(125e6)?,\n",
+            "#     session: Bps::new(1e6)?, support: Bps::new(1e6)?, arrivals: PerSecond::new(0.5)?,\n",
+            "#     length: Seconds::new(2000.0)? })?;\nassert!(",
+            $statement,
+            ");\n# Ok::<(), InputError>(())\n```"
+        )
+    };
+}
+
+/// What there is and what is asked for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Offer {
+    /// B: what the server can send.
+    pub server: Bps,
+    /// β: what a session takes.
+    pub session: Bps,
+    /// α: what a supporting peer gives.
+    pub support: Bps,
+    /// λ: requests.
+    pub arrivals: PerSecond,
+    /// L: how long a session lasts; the interval.
+    pub length: Seconds,
+}
+
+/// The closed forms for one cluster.
+/// ```
+/// use trellis_model::{Bps, Growth, Offer, PerSecond, Seconds};
+/// let growth = Growth::new(Offer {
+///     server: Bps::new(125e6)?, session: Bps::new(1e6)?, support: Bps::new(1e6)?,
+///     arrivals: PerSecond::new(0.5)?, length: Seconds::new(2000.0)?,
+/// })?;
+/// assert_eq!((growth.saturation_s(), growth.first_full_interval()), (250.0, Some(3)));
+/// # Ok::<(), trellis_model::InputError>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Growth {
+    server_bps: f64,
+    session_bps: f64,
+    support_bps: f64,
+    arrivals_per_s: f64,
+    interval_s: f64,
+}
+
+impl Growth {
+    /// Checks that there are requests, of some length and bandwidth.
+    /// ```
+    /// use trellis_model::{Bps, Growth, InputError, Offer, PerSecond, Seconds};
+    /// let (some, none) = (Bps::new(1e6)?, Bps::new(0.0)?);
+    /// let (arrivals, length) = (PerSecond::new(1.0)?, Seconds::new(60.0)?);
+    /// let nothing = Offer { server: some, session: none, support: some, arrivals, length };
+    /// assert_eq!(Growth::new(nothing), Err(InputError::Zero("a bandwidth")));
+    /// # Ok::<(), InputError>(())
+    /// ```
+    pub fn new(offer: Offer) -> Result<Self, InputError> {
+        Ok(Self {
+            server_bps: offer.server.get(),
+            session_bps: offer.session.positive()?,
+            support_bps: offer.support.get(),
+            arrivals_per_s: offer.arrivals.positive()?,
+            interval_s: offer.length.positive()?,
+        })
+    }
+
+    /// a = λL: sessions offered per interval, which is also how many would run at once (Little).
+    #[doc = example!("growth.offered_sessions() == 1000.0")]
+    pub fn offered_sessions(&self) -> f64 {
+        self.arrivals_per_s * self.interval_s
+    }
+
+    /// D = λLβ: what all of them take, bit/s.
+    #[doc = example!("growth.demand_bps() == 1e9")]
+    pub fn demand_bps(&self) -> f64 {
+        self.offered_sessions() * self.session_bps
+    }
+
+    /// g = 1 + α/β: what capacity is multiplied by in an interval.
+    #[doc = example!("growth.factor() == 2.0")]
+    pub fn factor(&self) -> f64 {
+        1.0 + self.support_bps / self.session_bps
+    }
+
+    /// t_0 = B/D: when the server is full, in intervals; ∞ if never.
+    #[doc = example!("growth.saturation_intervals() == 0.125")]
+    pub fn saturation_intervals(&self) -> f64 {
+        if self.server_suffices() { f64::INFINITY } else { self.server_bps / self.demand_bps() }
+    }
+
+    /// t_0 in seconds: B/(λβ).
+    #[doc = example!("growth.saturation_s().round() == 250.0")]
+    pub fn saturation_s(&self) -> f64 {
+        self.saturation_intervals() * self.interval_s
+    }
+
+    /// (9) t_g = (lg D − lg B) / lg g: when capacity meets demand, in intervals; ∞ if never.
+    #[doc = example!("(growth.guarantee_intervals() - 3.0).abs() < 1e-9")]
+    pub fn guarantee_intervals(&self) -> f64 {
+        if self.server_suffices() {
+            0.0
+        } else {
+            -self.saturation_intervals().ln() / (self.support_bps / self.session_bps).ln_1p()
+        }
+    }
+
+    /// (9) in seconds. The last refusal comes later, at [`Self::first_full_interval`].
+    #[doc = example!("(growth.guarantee_s() - 6000.0).abs() < 1e-5")]
+    pub fn guarantee_s(&self) -> f64 {
+        self.guarantee_intervals() * self.interval_s
+    }
+
+    /// K = ⌈t_g⌉: the first interval in which nobody is refused; None if there is none (or none within 2^32).
+    #[doc = example!("growth.first_full_interval() == Some(3)")]
+    pub fn first_full_interval(&self) -> Option<u32> {
+        whole(self.guarantee_intervals())
+    }
+
+    /// (6) S(t) = (B/α)(g^t − 1): supporting peers in interval t; with α = 0 its limit Bt/β. From K on demand is the
+    /// limit, and S grows by a per interval. `intervals` below 0 counts as 0.
+    #[doc = example!("growth.supporters(2.0).round() == 375.0 && growth.supporters(4.0).round() == 1875.0")]
+    pub fn supporters(&self, intervals: f64) -> f64 {
+        let t = intervals.max(0.0);
+        let full = self.first_full_interval().map_or(f64::INFINITY, f64::from);
+        self.compound(t.min(full)) + self.offered_sessions() * (t - full).max(0.0)
+    }
+
+    /// C(t) = B + αS(t), which is B·g^t until K: what server and supporters can send together, bit/s.
+    #[doc = example!("growth.capacity_bps(2.0).round() == 500e6")]
+    pub fn capacity_bps(&self, intervals: f64) -> f64 {
+        self.capacity_beside(self.supporters(intervals))
+    }
+
+    /// (13) R(t) = 1 − (B/D)g^t between t_0 and t_g, else 0: which share of an interval's requests is refused.
+    #[doc = example!("growth.rejection(0.1) == 0.0 && (growth.rejection(1.0) - 0.75).abs() < 1e-9 && growth.rejection(3.0) == 0.0")]
+    pub fn rejection(&self, intervals: f64) -> f64 {
+        if intervals < self.saturation_intervals() || intervals >= self.guarantee_intervals() {
+            return 0.0;
+        }
+        (1.0 - self.saturation_intervals() * self.factor().powf(intervals)).max(0.0)
+    }
+
+    /// (10) S(t_g) = (D − B)/α: supporting peers when capacity meets demand; 0 if the server suffices, ∞ if it never does.
+    #[doc = example!("growth.supporters_at_guarantee() == 875.0")]
+    pub fn supporters_at_guarantee(&self) -> f64 {
+        match self.guarantee_intervals() {
+            0.0 => 0.0,
+            never if never.is_infinite() => f64::INFINITY,
+            _ => (self.demand_bps() - self.server_bps) / self.support_bps,
+        }
+    }
+
+    /// (10) N(t_g) = S(t_g) + λL: supporting peers and viewers together at that time.
+    #[doc = example!("growth.peers_at_guarantee() == 1875.0")]
+    pub fn peers_at_guarantee(&self) -> f64 {
+        self.supporters_at_guarantee() + self.offered_sessions()
+    }
+
+    /// T_cap = K + (β/α)(1 − c_{K−1}): when B + αS reaches D on the clock, in intervals; 0 if the server suffices.
+    #[doc = example!("growth.capacity_reached_intervals() == 3.5")]
+    pub fn capacity_reached_intervals(&self) -> f64 {
+        match self.first_full_interval() {
+            Some(0) => 0.0,
+            Some(full) => {
+                let refused = 1.0 - self.saturation_intervals() * self.factor().powf(f64::from(full) - 1.0);
+                f64::from(full) + self.session_bps / self.support_bps * refused
+            }
+            None => f64::INFINITY,
+        }
+    }
+
+    /// K_h: the first interval in which the supporters alone, αS ≥ D, could serve all, whether the server could or not;
+    /// None if there is none.
+    #[doc = example!("growth.handoff_interval() == Some(4)")]
+    pub fn handoff_interval(&self) -> Option<u32> {
+        let full = self.first_full_interval()?;
+        let needed = self.demand_bps() / self.support_bps;
+        let compound = whole((self.demand_bps() / self.server_bps).ln_1p() / self.factor().ln());
+        match compound.filter(|interval| *interval <= full) {
+            Some(interval) => Some(interval),
+            None => {
+                let missing = whole((needed - self.compound(full.into())).max(0.0) / self.offered_sessions())?;
+                full.checked_add(missing)
+            }
+        }
+    }
+
+    /// aK − S(K): how many are refused until everybody is served; ∞ if that never comes.
+    #[doc = example!("growth.rejected_total().round() == 2125.0")]
+    pub fn rejected_total(&self) -> f64 {
+        let full = |full: u32| self.offered_sessions() * f64::from(full) - self.compound(full.into());
+        self.first_full_interval().map_or(f64::INFINITY, full)
+    }
+
+    /// c = min(1, (B + αS)/D): which share of an interval's requests finds room beside S supporters.
+    pub(crate) fn served(&self, supporters: f64) -> f64 {
+        (self.capacity_beside(supporters) / self.demand_bps()).min(1.0)
+    }
+
+    /// B + αS.
+    pub(crate) fn capacity_beside(&self, supporters: f64) -> f64 {
+        self.server_bps + self.support_bps * supporters
+    }
+
+    fn server_suffices(&self) -> bool {
+        self.server_bps >= self.demand_bps()
+    }
+
+    /// (6) as it stands.
+    fn compound(&self, t: f64) -> f64 {
+        if self.support_bps == 0.0 {
+            self.server_bps * t / self.session_bps
+        } else {
+            self.server_bps / self.support_bps * (t * (self.support_bps / self.session_bps).ln_1p()).exp_m1()
+        }
+    }
+}
+
+/// The next whole number, but a hair's breadth above one is that one.
+fn whole(intervals: f64) -> Option<u32> {
+    let whole = (intervals - 1e-9).ceil().max(0.0);
+    (whole <= f64::from(u32::MAX)).then_some(whole as u32)
+}
