@@ -12,6 +12,8 @@ use super::trees::{NodeId, ROOT};
 const MOVES: usize = 4;
 /// Peers take over from the edge when more than this (per cent) of a tree's slots is free …
 const HEADROOM_PERCENT: u64 = 5;
+/// Children of the edge that are compared.
+const CHOSEN_FROM: usize = 64;
 /// Peers looked at for new homes per round.
 const REHOMED: usize = 64;
 /// Homes are chosen anew when there are this many times the viewers (per cent).
@@ -73,7 +75,8 @@ impl Overlay {
         if root.children <= root.quota || !spare {
             return false;
         }
-        let Some(leaf) = tree.children(ROOT).take(64).min_by_key(|child| tree.node(*child).below) else { return false };
+        let served = tree.children(ROOT).filter(|child| self.cost(lane, *child) > 0).take(CHOSEN_FROM);
+        let Some(leaf) = served.min_by_key(|child| tree.node(*child).below) else { return false };
         self.rehang(lane, leaf, u16::MAX)
     }
 
@@ -121,7 +124,8 @@ impl Overlay {
             let child = roster.get(tree.node(node).peer)?;
             distance(roster, child, tree.node(parent).peer)
         };
-        if above_a == b || above_b == a || near(a, above_b).is_none() || near(b, above_a).is_none() {
+        let alike = self.cost(lane, a) == self.cost(lane, b);
+        if !alike || above_a == b || above_b == a || near(a, above_b).is_none() || near(b, above_a).is_none() {
             return false;
         }
         self.detach(lane, a);

@@ -215,6 +215,8 @@ impl Overlay {
 
     /// Takes a viewer out of one tree.
     pub(super) fn unseat(&mut self, lane: Lane, node: NodeId) {
+        let id = self.roster.id(self.of(lane, node).0);
+        self.orphans.remove(&(lane, id));
         self.trees[usize::from(lane)].set_quota(node, 0);
         self.scatter(lane, node, true);
         self.unback(lane, node);
@@ -323,7 +325,8 @@ impl Overlay {
         let (roster, slot) = (&self.roster, tree.node(node).peer);
         let child = roster.get(slot)?;
         let under = |leaf: Slot| {
-            let above = roster.get(leaf)?.seat(lane).and_then(|leaf| tree.parent(leaf))?;
+            let above =
+                roster.get(leaf).filter(|leaf| !leaf.complete)?.seat(lane).and_then(|leaf| tree.parent(leaf))?;
             distance(roster, child, tree.node(above).peer)?;
             distance(roster, child, leaf)
         };
@@ -434,6 +437,10 @@ impl Overlay {
         tree.attach(node, parent);
         let giver = tree.node(parent).peer;
         self.ledger.hold(giver, self.cost(lane, node));
+        if !self.orphans.is_empty() {
+            let id = self.roster.id(self.of(lane, node).0);
+            self.orphans.remove(&(lane, id));
+        }
         self.news(lane, node, parent, false);
         self.below_changed(lane, parent);
         self.choose_backup(lane, node);
@@ -521,5 +528,5 @@ pub(super) fn distance(roster: &Roster, child: &Peer, giver: Slot) -> Option<u32
         return Some(4);
     }
     let giver = roster.get(giver)?;
-    if giver.leaving.is_some() || giver.proof.banned { None } else { child.distance(giver) }
+    if giver.may_give() { child.distance(giver) } else { None }
 }

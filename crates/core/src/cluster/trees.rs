@@ -184,23 +184,6 @@ impl Tree {
         Some(bucket[seeded.below(bucket.len() as u64) as usize])
     }
 
-    /// How many givers with room, and how many that give nothing, at each depth.
-    #[cfg(test)]
-    pub fn profile(&self) -> Vec<(usize, usize, usize)> {
-        let mut counts = Vec::new();
-        for node in self.nodes.iter().filter(|n| n.peer != NONE && n.parent != NONE) {
-            let depth = usize::from(node.depth);
-            if counts.len() <= depth {
-                counts.resize(depth + 1, (0, 0, 0));
-            }
-            let (all, givers, quota) = &mut counts[depth];
-            *all += 1;
-            *givers += usize::from(node.quota > 0);
-            *quota += usize::from(node.quota);
-        }
-        counts
-    }
-
     /// A place for a peer, not attached yet.
     pub fn insert(&mut self, peer: Slot) -> NodeId {
         self.members += 1;
@@ -512,4 +495,101 @@ fn chain(first: NodeId, next: impl Fn(NodeId) -> NodeId) -> impl Iterator<Item =
             this
         })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The same, without links, counts and buckets: who is whose child.
+    #[derive(Default)]
+    struct Model(BTreeMap<NodeId, (NodeId, u16)>);
+
+    impl Model {
+        fn depth(&self, node: NodeId) -> Option<u16> {
+            match self.0.get(&node) {
+                _ if node == ROOT => Some(0),
+                Some((parent, _)) if *parent != NONE => Some(self.depth(*parent)? + 1),
+                _ => None,
+            }
+        }
+
+        fn children(&self, node: NodeId) -> usize {
+            self.0.values().filter(|(parent, _)| *parent == node).count()
+        }
+
+        fn any(&self, number: u16) -> Option<NodeId> {
+            self.0.keys().nth(usize::from(number) % self.0.len().max(1)).copied()
+        }
+    }
+
+    fn step(tree: &mut Tree, model: &mut Model, (kind, a, b): (u8, u16, u16)) {
+        let (one, other) = (model.any(a), model.any(b));
+        match (kind, one, other) {
+            (0 | 1, ..) => {
+                let node = tree.insert(Slot::from(a) + 1);
+                tree.set_quota(node, b % 5);
+                model.0.insert(node, (NONE, b % 5));
+            }
+            (2..=5, Some(node), Some(parent)) => {
+                let parent = if b % 7 == 0 { ROOT } else { parent };
+                let may = tree.may_hang(node, parent);
+                let below_itself =
+                    core::iter::successors(Some(parent), |up| Some(model.0.get(up)?.0)).any(|up| up == node);
+                assert_eq!(may, model.depth(parent).is_some() && !below_itself);
+                if may {
+                    tree.detach(node);
+                    tree.attach(node, parent);
+                    model.0.insert(node, (parent, model.0[&node].1));
+                }
+            }
+            (6, Some(node), _) => {
+                tree.detach(node);
+                model.0.insert(node, (NONE, model.0[&node].1));
+            }
+            (7, Some(node), Some(backup)) => tree.set_backup(node, backup),
+            (8, Some(node), _) => {
+                tree.set_quota(node, b % 5);
+                model.0.insert(node, (model.0[&node].0, b % 5));
+            }
+            (_, Some(node), _) => {
+                for child in tree.children(node).collect::<Vec<_>>() {
+                    tree.detach(child);
+                    model.0.insert(child, (NONE, model.0[&child].1));
+                }
+                tree.detach(node);
+                tree.remove(node);
+                model.0.remove(&node);
+            }
+            _ => {}
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_tree_is_what_a_simple_map_of_parents_is(
+            steps in proptest::collection::vec((0u8..10, any::<u16>(), any::<u16>()), 1..200)
+        ) {
+            let (mut tree, mut model) = (Tree::new(0), Model::default());
+            for one in steps {
+                step(&mut tree, &mut model, one);
+                prop_assert_eq!(tree.check(), Ok(()));
+                for (node, (parent, quota)) in &model.0 {
+                    let n = tree.node(*node);
+                    prop_assert_eq!((n.parent, n.quota, usize::from(n.children)), (*parent, *quota, model.children(*node)));
+                    if let Some(depth) = model.depth(*node) {
+                        prop_assert_eq!(n.depth, depth);
+                    }
+                }
+                let open = tree.pick_open(NONE, &mut Seeded::new(1), |_| Some(0));
+                let shallowest = model.0.iter().filter(|(node, (_, quota))| model.children(**node) < usize::from(*quota));
+                let least = shallowest.filter_map(|(node, _)| model.depth(*node)).min();
+                prop_assert_eq!(open.map(|node| tree.node(node).depth), least);
+            }
+        }
+    }
 }
