@@ -113,10 +113,14 @@ pub struct Report {
     pub violations: Vec<String>,
     /// Events simulated; from the beginning.
     pub events: u64,
-    /// Seconds of this machine.
+    /// By the wall's clock, s.
     pub wall_s: f64,
-    /// Events a second on one core.
+    /// Seconds of one core.
+    pub core_s: f64,
+    /// Events per second of one core.
     pub events_per_s: f64,
+    /// Simulated viewer-seconds per second of one core.
+    pub viewers_in_real_time: f64,
     /// Counters of the window, bytes and µs.
     pub window: serde_json::Value,
     /// Counters from the beginning, bytes and µs.
@@ -149,8 +153,8 @@ fn seconds(times: &Times, at: f64) -> Option<f64> {
 }
 
 impl Report {
-    /// Of a run that took so long.
-    pub fn new(scenario: &Scenario, seed: u64, outcome: &Outcome, wall_s: f64) -> Self {
+    /// Of a run that took so long, by the wall's clock and of one core.
+    pub fn new(scenario: &Scenario, seed: u64, outcome: &Outcome, [wall_s, core_s]: [f64; 2]) -> Self {
         let (figures, window, whole) = (&outcome.figures, &outcome.window, &outcome.whole);
         let server = |bytes: u64| share(bytes as f64, window.delivered_bytes as f64);
         let sessions = &figures.sessions;
@@ -216,7 +220,9 @@ impl Report {
             violations: figures.violations.clone(),
             events: whole.events,
             wall_s,
-            events_per_s: whole.events as f64 / wall_s.max(1e-9),
+            core_s,
+            events_per_s: whole.events as f64 / core_s.max(1e-9),
+            viewers_in_real_time: watched * 60.0 / core_s.max(1e-9),
             window: counters(window),
             whole: counters(whole),
             samples: outcome.samples.iter().map(|it| serde_json::to_value(it).expect("numbers serialise")).collect(),
@@ -335,10 +341,11 @@ impl Report {
             (
                 "speed",
                 format!(
-                    "{} events in {:.1} s: {:.2} M/s ({})",
+                    "{} events in {:.1} s of a core: {:.2} M/s, {:.0} viewers in real time ({})",
                     self.events,
-                    self.wall_s,
+                    self.core_s,
                     self.events_per_s / 1e6,
+                    self.viewers_in_real_time,
                     self.payload
                 ),
             ),

@@ -71,6 +71,11 @@ impl Trace {
         self.hash
     }
 
+    /// Was nothing asked for?
+    pub fn is_silent(&self) -> bool {
+        self.filter.chunk.is_none() && self.filter.viewer.is_none()
+    }
+
     /// Is it worth putting into words?
     pub fn wants(&self, chunk: Option<ChunkId>, viewers: [Option<u32>; 2]) -> bool {
         let chunk_fits = self.filter.chunk.is_some_and(|wanted| chunk == Some(wanted));

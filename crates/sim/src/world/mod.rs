@@ -330,6 +330,9 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
 
     /// Puts a frame into words if it was asked about.
     fn tell_frame(&mut self, verb: &str, from: u32, to: u32, frame: &Frame<C::Payload>) {
+        if self.trace.is_silent() {
+            return;
+        }
         let (chunk, text) = match frame {
             Frame::Chunk(chunk) => (Some(chunk.id), format_args_chunk(chunk)),
             Frame::Want { rows, urgent } => {
