@@ -74,3 +74,16 @@ fn a_small_live_swarm_carries_itself_and_nobody_stalls() {
     assert_eq!(report.violations, Vec::<String>::new());
     assert_eq!((report.viewers_admitted, report.never_started, report.stalls), (40, 0, 0));
 }
+
+#[test]
+fn every_scenario_that_ships_can_be_read_and_says_what_it_shows() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scenarios");
+    let mut count = 0;
+    for file in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+        let scenario = Scenario::load(&file).unwrap_or_else(|why| panic!("{}: {why}", file.display()));
+        let text = std::fs::read_to_string(&file).unwrap();
+        assert!(text.starts_with('#') && text.contains("Shows: ") && !scenario.about.is_empty(), "{}", file.display());
+        count += 1;
+    }
+    assert!(count >= 12, "{count} scenarios");
+}

@@ -110,8 +110,6 @@ const HAND_OVER: Duration = Duration::from_secs(2);
 const DRAIN_ROUNDS: usize = 20;
 /// When there is nothing to join yet.
 const RETRY_EMPTY_S: u16 = 2;
-/// Signals a peer may have relayed per tick, in the long run.
-const SIGNALS_PER_TICK: u16 = 16;
 
 impl<P: Payload> Cluster<P> {
     /// Nobody there yet.
@@ -365,7 +363,7 @@ impl<P: Payload> Cluster<P> {
         }
         for slot in self.overlay.roster.present().to_vec() {
             let Some(peer) = self.overlay.roster.get_mut(slot) else { continue };
-            peer.signals = (peer.signals + SIGNALS_PER_TICK).min(roster::SIGNALS_BURST);
+            peer.tick(now);
             let (left, silent) = (peer.leaving.is_some_and(|at| now >= at), now.since(peer.heard) > SILENT_PEER);
             if left || silent {
                 let (link, why) = (peer.link, if left { Bye::Leaving } else { Bye::Idle });

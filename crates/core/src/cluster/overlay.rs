@@ -541,5 +541,5 @@ pub(super) fn distance(roster: &Roster, child: &Peer, giver: Slot) -> Option<u32
         return Some(4);
     }
     let giver = roster.get(giver)?;
-    if giver.leaving.is_some() || giver.proof.banned { None } else { child.distance(giver) }
+    if giver.may_give() { child.distance(giver) } else { None }
 }

@@ -12,6 +12,7 @@ use super::proof::Case;
 use super::roster::{EDGE, Slot};
 use super::trees::{NONE, NodeId};
 use super::{Cluster, Event, Output, Payload};
+use crate::time::Instant;
 
 impl<P: Payload> Cluster<P> {
     pub(super) fn handle_report(&mut self, slot: Slot, report: Report) {
@@ -22,12 +23,18 @@ impl<P: Payload> Cluster<P> {
         }
         self.judge(slot, report.alpha_bps);
         for complaint in report.complaints {
-            if self.overlay.complain(slot, complaint)
-                && let Some(giver) = self.overlay.roster.by_id(complaint.peer)
-                && let Some(session) = self.overlay.roster.get(giver).map(|peer| peer.session)
-            {
-                self.overlay.set_alpha(giver, 0, 0);
-                self.out.push_back(Output::Event(Event::Banned(complaint.peer, session)));
+            let blame = self.overlay.complain(self.now, slot, complaint);
+            let giver = self.overlay.roster.by_id(complaint.peer);
+            let session = giver.and_then(|giver| self.overlay.roster.get(giver)).map(|peer| peer.session);
+            match (blame, giver.zip(session)) {
+                (Some(Blame::Ban), Some((giver, session))) => {
+                    self.overlay.set_alpha(giver, 0, 0);
+                    self.out.push_back(Output::Event(Event::Banned(complaint.peer, session)));
+                }
+                (Some(Blame::Rest), Some(_)) => {
+                    self.out.push_back(Output::Event(Event::Parole(complaint.peer, complaint.fault)));
+                }
+                _ => {}
             }
         }
     }
@@ -85,6 +92,20 @@ impl<P: Payload> Cluster<P> {
     }
 }
 
+/// What enough complaints lead to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Blame {
+    /// It gives to nobody any more.
+    Ban,
+    /// It gets no new children for a while.
+    Rest,
+}
+
+/// Two peers that cannot link, or one of whom cheats, are not planned together for so long.
+const SHUNNED_LONG: Duration = Duration::from_secs(600);
+/// And two of whom one was late.
+const SHUNNED_SHORT: Duration = Duration::from_secs(20);
+
 /// What a newcomer itself brings: it can take a leaf's place and serve it, where there is a leaf.
 fn own_bps(overlay: &Overlay, credit_bps: u64) -> u64 {
     if overlay.roster.len() == 0 || !overlay.orphans.is_empty() { 0 } else { credit_bps / 100 * 95 }
@@ -133,19 +154,24 @@ impl Overlay {
         }
     }
 
-    /// A peer says that another did wrong: it need not take from it any more. True: enough say so to ban it.
-    pub(super) fn complain(&mut self, slot: Slot, complaint: Complaint) -> bool {
-        let (Some(giver), false) = (self.roster.by_id(complaint.peer), complaint.peer.is_edge()) else { return false };
-        let Some(peer) = self.roster.get_mut(slot) else { return false };
-        peer.shun(complaint.peer);
+    /// A peer says that another did wrong: it need not take from it any more.
+    pub(super) fn complain(&mut self, now: Instant, slot: Slot, complaint: Complaint) -> Option<Blame> {
+        let giver = self.roster.by_id(complaint.peer).filter(|giver| *giver != slot)?;
+        let linked = self.takes_from(slot, giver);
+        let peer = self.roster.get_mut(slot)?;
+        let lasting = matches!(complaint.fault, Fault::BadChunk | Fault::Protocol | Fault::Unreachable);
+        peer.shun(complaint.peer, now + if lasting { SHUNNED_LONG } else { SHUNNED_SHORT });
         let network = match peer.locality.prefix {
             0 => u64::from(peer.id.0),
             prefix => prefix,
         };
-        let linked = self.takes_from(slot, giver);
         self.turn_away(slot, giver);
-        let accused = self.roster.get_mut(giver).filter(|_| linked && complaint.fault == Fault::BadChunk);
-        accused.is_some_and(|giver| giver.proof.accuse(network))
+        let giver = self.roster.get_mut(giver).filter(|_| linked)?;
+        match complaint.fault {
+            Fault::BadChunk => giver.proof.accuse(network).then_some(Blame::Ban),
+            Fault::Gone | Fault::Silent => giver.blame().then_some(Blame::Rest),
+            Fault::Unreachable | Fault::Protocol => None,
+        }
     }
 
     /// Did the cluster choose this giver for this taker?

@@ -42,8 +42,10 @@ pub struct Peer {
     pub seats: Vec<(Lane, NodeId)>,
     /// With whom it gossips.
     pub neighbors: Vec<Slot>,
-    /// With whom no link could be made lately.
-    pub shunned: Vec<PeerId>,
+    /// From whom it gets nothing for now, and until when: no link could be made, or it was late.
+    pub shunned: Vec<(PeerId, Instant)>,
+    /// How many takers were left waiting lately; falls with time.
+    pub blame: u8,
     /// Let in.
     pub joined: Instant,
     /// Last heard of.
@@ -97,6 +99,7 @@ impl Peer {
             seats: Vec::new(),
             neighbors: Vec::new(),
             shunned: Vec::new(),
+            blame: 0,
             joined: now,
             heard: now,
             leaving: None,
@@ -117,7 +120,8 @@ impl Peer {
 
     /// How far apart: 0 same LAN … 4 another region. None: they cannot link.
     pub fn distance(&self, other: &Self) -> Option<u32> {
-        if !can_link(self.nat, other.nat) || self.shunned.contains(&other.id) || other.shunned.contains(&self.id) {
+        let shuns = |a: &Self, b: &Self| a.shunned.iter().any(|(id, _)| *id == b.id);
+        if !can_link(self.nat, other.nat) || shuns(self, other) || shuns(other, self) {
             return None;
         }
         let (a, b) = (&self.locality, &other.locality);
@@ -130,12 +134,32 @@ impl Peer {
         Some(near.iter().position(|same| *same).unwrap_or(4) as u32)
     }
 
-    /// Notes that no link could be made.
-    pub fn shun(&mut self, other: PeerId) {
+    /// Gets nothing from another until then.
+    pub fn shun(&mut self, other: PeerId, until: Instant) {
+        self.shunned.retain(|(id, _)| *id != other);
         if self.shunned.len() == SHUNNED_MAX {
             self.shunned.remove(0);
         }
-        self.shunned.push(other);
+        self.shunned.push((other, until));
+    }
+
+    /// May it be given children? Not while it leaves, is banned, or leaves takers waiting.
+    pub fn may_give(&self) -> bool {
+        self.leaving.is_none() && !self.proof.banned && self.blame < RESTING
+    }
+
+    /// A taker was left waiting. True: enough for it to rest from now on.
+    pub fn blame(&mut self) -> bool {
+        let before = self.blame;
+        self.blame = self.blame.saturating_add(BLAME);
+        before < RESTING && self.blame >= RESTING
+    }
+
+    /// Half a second passed.
+    pub fn tick(&mut self, now: Instant) {
+        self.shunned.retain(|(_, until)| now < *until);
+        self.blame = self.blame.saturating_sub(1);
+        self.signals = (self.signals + SIGNALS_PER_TICK).min(SIGNALS_BURST);
     }
 }
 
@@ -146,8 +170,14 @@ fn can_link(a: Nat, b: Nat) -> bool {
 
 /// Failed links a peer remembers.
 const SHUNNED_MAX: usize = 16;
+/// What one complaint weighs; it is forgotten in two seconds.
+const BLAME: u8 = 4;
+/// Who has so much gets no children: two takers within a second or so agree.
+const RESTING: u8 = 6;
+/// Signals a peer may have relayed per tick, in the long run.
+const SIGNALS_PER_TICK: u16 = 16;
 /// Signals a peer may have relayed in one go.
-pub const SIGNALS_BURST: u16 = 256;
+const SIGNALS_BURST: u16 = 256;
 
 /// All of them.
 #[derive(Debug, Clone)]

@@ -360,7 +360,7 @@ fn draining_lets_nobody_in_and_everybody_go() {
 #[test]
 fn whatever_happens_in_whatever_order_slots_and_trees_tell_the_same() {
     let enhanced = LayerId { rendition: 0, layer: 1 };
-    for seed in 0..12 {
+    for seed in 0..40 {
         let mut seeded = Seeded::new(seed);
         let mut any = |below: u64| seeded.below(below);
         let mut bench = Bench::new(20 * RATE);
@@ -404,4 +404,36 @@ fn whatever_happens_in_whatever_order_slots_and_trees_tell_the_same() {
             (0, 0, 0, 0, 0)
         );
     }
+}
+
+#[test]
+fn a_giver_that_leaves_two_takers_waiting_loses_them_and_gets_no_others_for_a_while() {
+    let mut bench = Bench::new(20 * RATE);
+    let links: Vec<_> = (0..24).map(|_| bench.hello(RATE * 2, Nat::Open).0).collect();
+    let overlay = &bench.cluster.overlay;
+    let children = |overlay: &Overlay, slot| {
+        let below = |(lane, node): (u16, u32)| {
+            let tree = &overlay.trees[usize::from(lane)];
+            tree.children(node).map(|child| tree.node(child).peer).collect::<Vec<_>>()
+        };
+        let mut all: Vec<_> = overlay.seats(slot).into_iter().flat_map(below).collect();
+        all.sort_unstable();
+        all.dedup();
+        all
+    };
+    let slots = overlay.roster.present().to_vec();
+    let giver = slots.into_iter().max_by_key(|slot| children(overlay, *slot).len()).unwrap();
+    let (before, id) = (children(overlay, giver), overlay.roster.id(giver));
+    assert!(before.len() > 2, "{before:?}");
+    for child in &before[..2] {
+        let link = bench.cluster.overlay.roster.get(*child).unwrap().link;
+        let complaints = vec![Complaint { peer: id, fault: Fault::Silent }];
+        bench.input(Input::Frame(link, Frame::Report(Report { complaints, ..Report::default() })));
+    }
+    assert_eq!(children(&bench.cluster.overlay, giver), before[2..]);
+    assert!(bench.done.iter().any(|o| matches!(o, Output::Event(Event::Parole(peer, _)) if *peer == id)));
+    let plain = |bench: &Bench| bench.cluster.overlay.roster.get(giver).unwrap().may_give();
+    assert!(!plain(&bench) && links.len() == 24);
+    (0..6).for_each(|_| bench.pass(Duration::from_millis(500)));
+    assert!(plain(&bench));
 }

@@ -247,7 +247,14 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
             Frame::Chunk(chunk) => it.on_chunk(chunk),
             Frame::Welcome(welcome) => {
                 it.player.set_hold_back(u64::from(welcome.hold_back_us));
+                let first = it.admitted.is_none();
                 self.admitted(viewer);
+                self.to_peer(viewer, Input::Frame(from, frame));
+                if first && self.scenario.stream.on_demand {
+                    let part = self.viewers[viewer as usize].person.begins_us / u64::from(self.scenario.stream.part_us);
+                    self.seek_to(viewer, part);
+                }
+                return;
             }
             Frame::Assign(assign) => it.player.set_hold_back(u64::from(assign.hold_back_us)),
             _ => {}
@@ -427,18 +434,21 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
             self.figures.delay_by_depth[depth].add(delay);
         }
         self.trace.note(self.now, 103, u64::from(viewer), number);
-        if self.scenario.stream.on_demand && number + 1 == self.arrivals.len() as u64 {
-            self.has_seen_it(viewer);
+        let cursor = self.viewers[viewer as usize].player.waits_for(None);
+        if let Some((next, at)) = cursor.filter(|_| self.scenario.stream.on_demand)
+            && next == self.arrivals.len() as u64
+        {
+            self.has_it_all(viewer, at);
         }
     }
 
-    /// On demand: the last part is there; it is watched, and then the viewer lingers.
-    fn has_seen_it(&mut self, viewer: ViewerIx) {
-        let plays = self.scenario.stream.part_us;
-        let ahead = self.viewers[viewer as usize].player.waits_for(None).map_or(self.now.0, |(_, at)| at);
-        let linger = (self.scenario.viewers.linger_s * 1e6) as u64;
-        self.viewers[viewer as usize].ended = Some(ahead);
-        self.queue.push(Instant(ahead + u64::from(plays) + linger), Event::Goes(viewer));
+    /// On demand: everything up to the end is there; it is watched until then, and after that the viewer lingers.
+    fn has_it_all(&mut self, viewer: ViewerIx, ends: u64) {
+        let it = &mut self.viewers[viewer as usize];
+        if it.ended.replace(ends).is_none() {
+            let linger = (self.scenario.viewers.linger_s * 1e6) as u64;
+            self.queue.push(Instant(ends + linger), Event::Goes(viewer));
+        }
     }
 
     fn on_peer_event(&mut self, viewer: ViewerIx, event: peer::Event) {
@@ -594,15 +604,22 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
         if self.viewers[viewer as usize].stage != Stage::In || self.viewers[viewer as usize].ended.is_some() {
             return;
         }
-        // To a place that starts with a key frame, as players' seek bars have it.
-        let drawn = self.chance.below(self.arrivals.len() as u64);
-        let part = (0..=drawn).rev().find(|part| self.origin.parts()[*part as usize].descriptor.independent);
-        let run = self.origin.catalogue.run;
-        self.viewers[viewer as usize].player.seek();
-        self.viewers[viewer as usize].recent = [Recent { part: u64::MAX, ..Recent::default() }; RECENT];
-        self.to_peer(viewer, Input::Seek(Seek::To(PartId { run, part: part.unwrap_or(0) })));
+        let part = self.chance.below(self.arrivals.len() as u64);
+        self.seek_to(viewer, part);
         let after = self.chance.exponential(self.scenario.viewers.seek_every_s);
         self.queue.push(self.now + Duration::from_secs_f64(after), Event::Seeks(viewer));
+    }
+
+    /// To the key frame at or before a part, as players' seek bars have it.
+    fn seek_to(&mut self, viewer: ViewerIx, part: u64) {
+        let parts = self.origin.parts();
+        let part = part.min(parts.len() as u64 - 1);
+        let part = (0..=part).rev().find(|part| parts[*part as usize].descriptor.independent).unwrap_or(0);
+        let run = self.origin.catalogue.run;
+        let it = &mut self.viewers[viewer as usize];
+        it.player.seek();
+        it.recent = [Recent { part: u64::MAX, ..Recent::default() }; RECENT];
+        self.to_peer(viewer, Input::Seek(Seek::To(PartId { run, part })));
     }
 }
 
