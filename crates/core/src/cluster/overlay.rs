@@ -35,6 +35,8 @@ pub struct Overlay {
 
 /// More children of one giver in one tree than this make it wide, not shallow.
 pub(super) const FAN_OUT: u64 = 24;
+/// Givers together offer this much of what is wanted.
+const OPEN_PERCENT: u64 = 115;
 /// So many are asked for spare slots when a tree has none.
 const FALLBACK_TRIES: usize = 128;
 
@@ -242,6 +244,17 @@ impl Overlay {
         (0..self.trees.len()).filter(busy).map(|lane| self.lanes.slot_bps(lane as Lane)).sum()
     }
 
+    /// How many of its slots a giver should offer: as much of them as all givers must, and some, so that none is full while
+    /// others idle. A full uplink is a late one: what waits in it for a key frame's part to pass is the mesh's delay.
+    fn share_to_open(&self, slots: u64) -> u64 {
+        let wanted: u64 = (0..self.trees.len())
+            .map(|lane| u64::from(self.trees[lane].members()) * self.lanes.slot_bps(lane as Lane))
+            .sum();
+        let (capacity, _) = self.ledger.peers_bps();
+        let percent = (wanted.saturating_mul(OPEN_PERCENT) / capacity.max(1)).min(100);
+        (slots * percent).div_ceil(100)
+    }
+
     /// Chooses the trees in which a giver is an inner node: few, and those that lack givers most.
     pub(super) fn choose_homes(&mut self, slot: Slot) {
         let seats = self.seats(slot);
@@ -257,7 +270,7 @@ impl Overlay {
         wanted.sort_by_key(|(lack, ..)| *lack);
         let widest = seats.iter().map(|(lane, _)| self.lanes.slot_bps(*lane)).max().unwrap_or(1);
         let fan = FAN_OUT.min(self.roster.len() as u64 - 1).max(1);
-        let slots = capacity / widest;
+        let slots = self.share_to_open(capacity / widest);
         let homes = slots.div_ceil(fan).clamp(1, wanted.len().max(1) as u64);
         let each = slots.div_ceil(homes).max(1);
         let mut left = capacity.saturating_sub(self.ledger.account(slot).held_bps);

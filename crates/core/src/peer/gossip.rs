@@ -8,15 +8,16 @@ use alloc::vec::Vec;
 
 use trellis_proto::frame::{Bits, ChunkId, LayerId, PartId, PeerId, Row};
 
-use crate::limits::{KEEP_PARTS, ROWS_MAX};
+use crate::limits::{KEEP_PARTS, LINKS_MAX, ROWS_MAX};
 
-/// Rows a neighbor may fill: as many as it has parts worth telling, in a few layers.
+/// Layers of parts that neighbors may speak of: as many as are worth knowing, in a few layers.
 const ROWS_KNOWN_MAX: usize = KEEP_PARTS * 8;
 
 /// Who has what.
 #[derive(Debug, Clone, Default)]
 pub struct Gossip {
-    known: BTreeMap<PeerId, BTreeMap<(PartId, LayerId), Bits>>,
+    /// By layer of a part, who has what of it: most questions are about one chunk and all neighbors.
+    known: BTreeMap<(PartId, LayerId), Vec<(PeerId, Bits)>>,
     fresh: BTreeMap<(PartId, LayerId), Bits>,
 }
 
@@ -32,25 +33,28 @@ impl Gossip {
         rows.chunks(ROWS_MAX).map(<[Row]>::to_vec).collect()
     }
 
-    /// A neighbor told.
+    /// A neighbor told. Parts before `oldest` are of no interest.
     pub fn on_have(&mut self, from: PeerId, rows: Vec<Row>, oldest: Option<PartId>) {
-        let known = self.known.entry(from).or_default();
         for row in rows.into_iter().filter(|row| oldest.is_none_or(|oldest| row.part >= oldest)) {
-            if known.len() >= ROWS_KNOWN_MAX {
-                known.pop_first();
+            if self.known.len() >= ROWS_KNOWN_MAX {
+                self.known.pop_first();
             }
-            let bits = known.entry((row.part, row.of)).or_default();
-            row.chunks.iter().for_each(|index| {
-                bits.insert(index);
-            });
+            let holders = self.known.entry((row.part, row.of)).or_default();
+            if let Some((_, bits)) = holders.iter_mut().find(|(peer, _)| *peer == from) {
+                row.chunks.iter().for_each(|index| {
+                    bits.insert(index);
+                });
+            } else if holders.len() < LINKS_MAX {
+                holders.push((from, row.chunks));
+            }
         }
     }
 
     /// A neighbor said it cannot give these.
     pub fn on_deny(&mut self, from: PeerId, rows: &[Row]) {
-        let Some(known) = self.known.get_mut(&from) else { return };
         for row in rows {
-            if let Some(bits) = known.get_mut(&(row.part, row.of)) {
+            let holders = self.known.get_mut(&(row.part, row.of));
+            if let Some((_, bits)) = holders.and_then(|holders| holders.iter_mut().find(|(peer, _)| *peer == from)) {
                 row.chunks.iter().for_each(|index| {
                     bits.remove(index);
                 });
@@ -60,27 +64,24 @@ impl Gossip {
 
     /// Does this neighbor have the chunk, by what it said?
     pub fn has(&self, peer: PeerId, id: ChunkId) -> bool {
-        let bits = self.known.get(&peer).and_then(|known| known.get(&(id.part, id.of)));
-        bits.is_some_and(|bits| bits.contains(usize::from(id.index)))
+        self.holders(id).any(|holder| holder == peer)
     }
 
     /// Who has the chunk, by what they said.
     pub fn holders(&self, id: ChunkId) -> impl Iterator<Item = PeerId> + '_ {
-        self.known.keys().copied().filter(move |peer| self.has(*peer, id))
+        let holders = self.known.get(&(id.part, id.of)).into_iter().flatten();
+        holders.filter(move |(_, bits)| bits.contains(usize::from(id.index))).map(|(peer, _)| *peer)
     }
 
     /// A neighbor is none any more.
     pub fn lose(&mut self, peer: PeerId) {
-        self.known.remove(&peer);
+        self.known.values_mut().for_each(|holders| holders.retain(|(holder, _)| *holder != peer));
     }
 
     /// What is older is of no interest.
     pub fn forget_before(&mut self, oldest: PartId) {
-        let first = (oldest, LayerId { rendition: 0, layer: 0 });
-        for known in self.known.values_mut() {
-            while known.first_key_value().is_some_and(|(key, _)| *key < first) {
-                known.pop_first();
-            }
+        while self.known.first_key_value().is_some_and(|((part, _), _)| *part < oldest) {
+            self.known.pop_first();
         }
     }
 }

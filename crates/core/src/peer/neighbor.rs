@@ -29,6 +29,8 @@ struct Link {
     /// Chunks asked of it and neither come nor given up.
     asked: usize,
     round_trip: Duration,
+    /// When the last chunk came.
+    heard: Option<Instant>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -146,12 +148,21 @@ impl Neighbors {
 
     /// A verified chunk came from this giver.
     pub fn on_received(&mut self, now: Instant, from: PeerId, bytes: usize) {
+        if let Some(link) = self.links.get_mut(&from) {
+            link.heard = Some(now);
+        }
         let account = self.receipts.entry(from).or_default();
         // What comes in a row measures the giver's rate; a pause is the giver's to make.
         let gap = account.last.map_or(IN_A_ROW, |last| now.since(last));
         account.busy += gap.min(IN_A_ROW);
         account.last = Some(now);
         account.bytes += bytes as u64;
+    }
+
+    /// Has nothing come from this giver for two parts?
+    pub fn is_quiet(&self, now: Instant, from: PeerId) -> bool {
+        let last = self.links.get(&from).and_then(|link| link.heard);
+        last.is_none_or(|last| now.since(last) > QUIET)
     }
 
     /// A chunk this giver should have brought did not come in time.
@@ -179,11 +190,13 @@ impl Neighbors {
 
 impl Link {
     fn new(state: State) -> Self {
-        Self { state, idle_since: None, asked: 0, round_trip: Duration::from_millis(100) }
+        Self { state, idle_since: None, asked: 0, round_trip: Duration::from_millis(100), heard: None }
     }
 }
 
 /// A link nothing needs lives this long: plans come back.
 const IDLE_LINK: Duration = Duration::from_secs(10);
+/// Two parts.
+const QUIET: Duration = Duration::from_millis(700);
 /// Chunks that come within this time of each other come in a row.
 const IN_A_ROW: Duration = Duration::from_millis(50);

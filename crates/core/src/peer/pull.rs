@@ -110,7 +110,7 @@ impl<V: Verifier> Peer<V> {
         able.min().map(|(_, peer)| peer)
     }
 
-    /// Pushers that were late in two parts in a row lose the substream to its backup.
+    /// Pushers of whom nothing was heard for two parts, or who were late too often, lose the substream to its backup.
     fn turn_from_late(&mut self, now: Instant, late: &[(PartId, Substream, PeerId)]) {
         let mut changes = Vec::new();
         for (part, substream, pusher) in late {
@@ -119,7 +119,8 @@ impl<V: Verifier> Peer<V> {
                 continue;
             }
             self.neighbors.on_late(*pusher);
-            if self.upstream.on_late(now, *substream) {
+            let quiet = self.neighbors.is_quiet(now, *pusher);
+            if self.upstream.on_late(now, *substream, quiet) {
                 self.complain(now, *pusher, Fault::Silent);
                 changes.extend(self.upstream.switch(now, *substream));
             }

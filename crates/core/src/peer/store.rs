@@ -164,8 +164,8 @@ impl<P: Clone> Store<P> {
 
     /// Forgets what lies more than was to be kept before `playing`. What was forgotten.
     pub fn forget_before(&mut self, playing: PartId) -> Option<PartId> {
-        let behind = self.parts.range(..playing).count();
-        (behind > self.keep).then(|| self.forget_oldest()).flatten()
+        let behind = self.parts.len() > self.keep && self.parts.range(..playing).count() > self.keep;
+        behind.then(|| self.forget_oldest()).flatten()
     }
 
     /// Forgets one part.

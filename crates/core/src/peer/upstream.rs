@@ -88,14 +88,15 @@ impl Upstream {
         source.old.take().filter(|old| *old != from)
     }
 
-    /// A part's chunks were late. True: that was once too often, turn to the backup.
-    pub fn on_late(&mut self, now: Instant, substream: Substream) -> bool {
+    /// A part's chunks were late, of a pusher from whom nothing else comes either (`quiet`) or something does. True: that
+    /// was once too often, turn to the backup.
+    pub fn on_late(&mut self, now: Instant, substream: Substream, quiet: bool) -> bool {
         let Some(source) = self.layers.get_mut(&substream.of).and_then(|l| l.get_mut(usize::from(substream.index)))
         else {
             return false;
         };
         source.late_run = source.late_run.saturating_add(1);
-        source.late_run >= LATE_PARTS && now.since(source.since) > NEW_PUSHER
+        source.late_run >= if quiet { LATE_PARTS_QUIET } else { LATE_PARTS } && now.since(source.since) > NEW_PUSHER
     }
 
     /// Turns to the backup. None: there is none, or it pushes already.
@@ -194,7 +195,9 @@ const DELAYS: usize = 12;
 const FIRST_DELAY: Duration = Duration::from_millis(600);
 /// How much beyond the worst of late is late.
 const LATE_MARGIN: Duration = Duration::from_millis(100);
-/// So many late parts in a row and the pusher is given up.
-const LATE_PARTS: u8 = 2;
+/// So many late parts in a row and a pusher from whom nothing comes is given up, ...
+const LATE_PARTS_QUIET: u8 = 2;
+/// ... or one who is busy with others: it may be a large part that holds it up, and another may be no better.
+const LATE_PARTS: u8 = 4;
 /// A pusher that was just named is not judged yet: a link may have to be made first.
 const NEW_PUSHER: Duration = Duration::from_millis(1_500);
