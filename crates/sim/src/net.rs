@@ -328,8 +328,8 @@ impl<P> Net<P> {
         if bytes >= PACKET {
             flow.queued -= bytes;
             flow.in_flight += bytes;
-            flow.last_sent = end;
         }
+        flow.last_sent = end;
         let mut arrival = end + flow.way_us + jitter + extra;
         // Control stays in order on both kinds of link; on data channels chunks may overtake.
         if flow.stream || !matches!(frame, Frame::Chunk(_)) {
