@@ -4,11 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Which of our crates each crate may depend on (ARCHITECTURE.md, "Crates and directions").
-const DIRECTIONS: [(&str, &[&str]); 7] = [
+const DIRECTIONS: [(&str, &[&str]); 8] = [
     ("proto", &[]),
     ("model", &[]),
     ("core", &["trellis-proto"]),
-    ("sim", &["trellis-proto", "trellis-core"]),
+    ("sim", &["trellis-proto", "trellis-core", "trellis-model"]),
     ("media", &["trellis-proto"]),
     ("ingest", &["trellis-media"]),
     ("server", &["trellis-proto", "trellis-core", "trellis-media", "trellis-ingest"]),

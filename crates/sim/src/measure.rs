@@ -1,6 +1,8 @@
 //! What came of it? Counters that only grow, and distributions.
 
 use serde::Serialize;
+use trellis_model::bounds::{Losses, server_bps_min};
+use trellis_model::{Bps, Share};
 
 /// Why an edge sent a chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -172,18 +174,17 @@ pub fn fairness(values: &[f64]) -> f64 {
 }
 
 /// η: what of the uplinks can be put to use.
-pub const ETA: f64 = 0.95;
+const ETA: f64 = 0.95;
 /// h: what headers and the like add.
-pub const HEADERS: f64 = 0.03;
+const HEADERS: f64 = 0.03;
 
-/// The least a server must send to `viewers` of rate `rate_bps` who together can give `uplinks_bps`, bit/s: one copy,
-/// or what the viewers lack.
-pub fn bound_bps(viewers: f64, rate_bps: f64, uplinks_bps: f64) -> f64 {
-    if viewers == 0.0 {
-        return 0.0;
-    }
-    let one = rate_bps * (1.0 + HEADERS);
-    one.max(viewers * one - ETA * uplinks_bps)
+/// The least servers must send to `viewers` of rate `rate_bps` who together can give `uplinks_bps`, bit/s: one copy, or
+/// what the viewers lack.
+pub fn bound_bps(viewers: u32, rate_bps: f64, uplinks_bps: f64) -> f64 {
+    let rate = |bps| Bps::new(bps).expect("a scenario's rates are positive numbers");
+    let share = |share| Share::new(share).expect("it lies between 0 and 1");
+    let losses = Losses { utilization: share(ETA), overhead: share(HEADERS) };
+    server_bps_min(rate(rate_bps), viewers, rate(uplinks_bps), losses)
 }
 
 #[cfg(test)]
@@ -198,7 +199,7 @@ mod tests {
         assert_eq!([0.5, 0.95, 1.0].map(|share| times.percentile_ms(share)), [Some(50.0), Some(95.0), Some(100.0)]);
         assert_eq!(fairness(&[2.0, 2.0]), 1.0);
         assert_eq!(fairness(&[1.0, 0.0, 0.0, 0.0]), 0.25);
-        assert_eq!(bound_bps(10.0, 1e6, 20e6), 1.03e6);
-        assert_eq!(bound_bps(10.0, 1e6, 8e6).round(), 2.7e6);
+        assert_eq!(bound_bps(10, 1e6, 20e6), 1.03e6);
+        assert_eq!(bound_bps(10, 1e6, 8e6).round(), 2.7e6);
     }
 }

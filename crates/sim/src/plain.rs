@@ -36,12 +36,15 @@ impl<C: Crypto> Brain<C> for ServerOnly {
 pub struct Plain<P> {
     budget_bps: u64,
     catalogue: Option<(Arc<Catalogue>, Bytes)>,
-    parts: VecDeque<(Arc<Descriptor>, Bytes, Arc<Chunks<P>>)>,
+    parts: VecDeque<Kept<P>>,
     sessions: BTreeMap<LinkId, SessionId>,
     viewers: BTreeMap<LinkId, Viewer>,
     next: u32,
     out: VecDeque<Output<P>>,
 }
+
+/// A part: its descriptor, that as signed, its chunks.
+type Kept<P> = (Arc<Descriptor>, Bytes, Arc<Chunks<P>>);
 
 #[derive(Debug)]
 struct Viewer {
@@ -107,7 +110,7 @@ impl<P: Clone> Plain<P> {
         }
     }
 
-    fn find(&self, part: PartId) -> Option<&(Arc<Descriptor>, Bytes, Arc<Chunks<P>>)> {
+    fn find(&self, part: PartId) -> Option<&Kept<P>> {
         self.parts.iter().rev().find(|(descriptor, ..)| descriptor.part == part.part && descriptor.run == part.run)
     }
 

@@ -59,20 +59,57 @@ fn the_same_seed_gives_the_same_run_with_real_bytes_and_simulated_ones() {
 }
 
 #[test]
-fn a_small_live_swarm_carries_itself_and_nobody_stalls() {
+fn a_small_live_swarm_carries_most_of_itself_and_keeps_every_rule() {
     let text = "
-        duration_s = 60
-        measure_from_s = 20
+        duration_s = 80
+        measure_from_s = 50
+        payload = 'simulated'
         [edge]
-        budget_share = 0.3
+        budget_share = 0.5
         [viewers]
         count = 40
         stay_s = 0
-        upload_times_demand = 1.5
+        upload_times_demand = 2
+        arrivals = { kind = 'ramp', over_s = 40 }";
+    let report = report(text);
+    assert_eq!(report.violations, Vec::<String>::new());
+    assert_eq!((report.viewers_admitted, report.never_started), (40, 0));
+    assert!(report.offload.unwrap() > 0.5, "{:?}", report.offload);
+    assert!(report.stalled_share.unwrap() < 0.001, "{:?}", report.stalled_share);
+    assert!(report.control_share.unwrap() < 0.03, "{:?}", report.control_share);
+}
+
+#[test]
+fn nobody_plays_a_wrong_byte_however_many_send_them() {
+    let text = "
+        duration_s = 40
+        payload = 'real'
+        [edge]
+        budget_share = 1.0
+        [viewers]
+        count = 16
+        stay_s = 0
+        polluter_share = 0.3
+        upload_times_demand = 2
         arrivals = { kind = 'ramp', over_s = 10 }";
     let report = report(text);
     assert_eq!(report.violations, Vec::<String>::new());
-    assert_eq!((report.viewers_admitted, report.never_started, report.stalls), (40, 0, 0));
+    assert!(report.whole["polluted_chunks"].as_u64().unwrap() > 0);
+    assert!(report.cut_off > 0);
+}
+
+#[test]
+fn the_brain_repeats_itself_event_by_event_also_when_things_break() {
+    let hash = |payload: &str| {
+        let text = format!(
+            "duration_s = 30\npayload = '{payload}'\n[edge]\nbudget_share = 0.6\n[viewers]\ncount = 15\nstay_s = 20
+            crash_share = 0.3\narrivals = {{ kind = 'poisson', mean_s = 0.5 }}\n[net]\nloss = 0.005
+            [[fault]]\nkind = 'control-loss'\nat_s = 15\nshare = 0.5\n[[fault]]\nkind = 'crash'\nat_s = 20\nshare = 0.3"
+        );
+        report(&text).trace_hash
+    };
+    assert_eq!(hash("simulated"), hash("simulated"));
+    assert_eq!(hash("simulated"), hash("real"));
 }
 
 #[test]

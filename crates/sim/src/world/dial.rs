@@ -92,8 +92,8 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
         self.viewers[caller as usize].keep_flow(dial.called, there);
         self.viewers[called as usize].keep_flow(caller_name, back);
         self.trace.note(self.now, 106, u64::from(caller), u64::from(called));
-        self.to_peer(caller, Input::Connected(dial.called));
-        self.to_peer(called, Input::Connected(caller_name));
+        self.tell_peer(caller, Input::Connected(dial.called));
+        self.tell_peer(called, Input::Connected(caller_name));
     }
 
     /// Time is up.
@@ -104,9 +104,9 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
         }
         self.end_dial(number);
         self.tally.dials_failed += 1;
-        self.to_peer(dial.from, Input::Lost(dial.called));
+        self.tell_peer(dial.from, Input::Lost(dial.called));
         if let Some((called, caller_name)) = dial.to {
-            self.to_peer(called, Input::Lost(caller_name));
+            self.tell_peer(called, Input::Lost(caller_name));
         }
     }
 

@@ -59,7 +59,7 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
                 departures: std::collections::VecDeque::new(),
             });
             let input = Input::Catalogue(self.origin.catalogue.clone(), self.origin.message.clone());
-            self.to_cluster(number, input);
+            self.tell_cluster(number, input);
             self.beat(number);
         }
         if self.scenario.stream.on_demand {
@@ -93,7 +93,7 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
         for edge in 0..self.edges_count() {
             if self.edges[edge as usize].alive {
                 let input = Input::Part(made.descriptor.clone(), made.message.clone(), made.chunks.clone());
-                self.to_cluster(edge, input);
+                self.tell_cluster(edge, input);
             }
         }
         if !self.scenario.stream.on_demand {
@@ -114,7 +114,7 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
             region: person.region + 1,
         };
         let max_rate_bps = 1_000_000_000;
-        self.to_cluster(edge, Input::Opened { link: LinkId(link), session, max_rate_bps, locality });
+        self.tell_cluster(edge, Input::Opened { link: LinkId(link), session, max_rate_bps, locality });
     }
 
     pub(super) fn edge_receives(&mut self, edge: u32, link: LinkId, frame: Frame<C::Payload>) {
@@ -130,12 +130,12 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
                 }
             }
         }
-        self.to_cluster(edge, Input::Frame(link, frame));
+        self.tell_cluster(edge, Input::Frame(link, frame));
     }
 
     pub(super) fn edge_unsent(&mut self, edge: u32, link: LinkId, bytes: u32) {
         if self.edges[edge as usize].links.get(link.0 as usize).is_some_and(Option::is_some) {
-            self.to_cluster(edge, Input::Unsent(link, bytes));
+            self.tell_cluster(edge, Input::Unsent(link, bytes));
         }
     }
 
@@ -143,7 +143,7 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
     pub(super) fn edge_loses(&mut self, edge: u32, link: LinkId) {
         let host = &mut self.edges[edge as usize];
         if host.links.get_mut(link.0 as usize).and_then(Option::take).is_some() && host.alive {
-            self.to_cluster(edge, Input::Closed(link));
+            self.tell_cluster(edge, Input::Closed(link));
         }
     }
 
@@ -151,12 +151,12 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
         let host = &mut self.edges[edge as usize];
         if host.alive && host.wake == self.now.0 {
             host.wake = u64::MAX;
-            self.to_cluster(edge, Input::Wake);
+            self.tell_cluster(edge, Input::Wake);
         }
     }
 
     /// Hands something to a cluster and does what it wants.
-    pub(super) fn to_cluster(&mut self, edge: u32, input: Input<C::Payload>) {
+    pub(super) fn tell_cluster(&mut self, edge: u32, input: Input<C::Payload>) {
         self.edges[edge as usize].machine.handle(self.now, input);
         while let Some(output) = self.edges[edge as usize].machine.poll() {
             self.on_cluster_output(edge, output);
@@ -176,7 +176,7 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
             Output::Send(link, frame) => self.edge_sends(edge, link, frame),
             Output::Fetch(link, id) => {
                 let chunk = self.origin.chunk(id).cloned();
-                self.to_cluster(edge, Input::Fetched(link, id, chunk));
+                self.tell_cluster(edge, Input::Fetched(link, id, chunk));
             }
             Output::Close(link, bye) => {
                 self.edge_sends(edge, link, Frame::Bye(bye));

@@ -55,9 +55,9 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
             self.violated(&format!("a peer keeps {parts} parts and {links} links"));
         }
         self.figures.on_the_way_max = self.figures.on_the_way_max.max(self.net.on_the_way());
-        let bound = bound_bps(f64::from(viewers), self.rate_bps, usable);
+        let bound = bound_bps(viewers, self.rate_bps, usable);
         self.tally.bound_bytes += bound / 8.0;
-        self.tally.bound_all_bytes += bound_bps(f64::from(viewers), self.rate_bps, all) / 8.0;
+        self.tally.bound_all_bytes += bound_bps(viewers, self.rate_bps, all) / 8.0;
         self.tally.homeless_us += u64::from(homeless) * 1_000_000;
         if homeless == 0 && !self.scenario.fault.is_empty() {
             self.figures.settled_us.get_or_insert(self.now.0);

@@ -199,7 +199,7 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
         }
         let session = SessionId(std::array::from_fn(|at| (u64::from(viewer) >> (8 * at.min(7))) as u8));
         self.cluster_opens(edge, viewer, down, session);
-        self.to_peer(viewer, Input::Connected(PeerId::EDGE));
+        self.tell_peer(viewer, Input::Connected(PeerId::EDGE));
     }
 
     fn config(&mut self, viewer: ViewerIx) -> Config {
@@ -249,7 +249,7 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
                 it.player.set_hold_back(u64::from(welcome.hold_back_us));
                 let first = it.admitted.is_none();
                 self.admitted(viewer);
-                self.to_peer(viewer, Input::Frame(from, frame));
+                self.tell_peer(viewer, Input::Frame(from, frame));
                 if first && self.scenario.stream.on_demand {
                     let part = self.viewers[viewer as usize].person.begins_us / u64::from(self.scenario.stream.part_us);
                     self.seek_to(viewer, part);
@@ -259,7 +259,7 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
             Frame::Assign(assign) => it.player.set_hold_back(u64::from(assign.hold_back_us)),
             _ => {}
         }
-        self.to_peer(viewer, Input::Frame(from, frame));
+        self.tell_peer(viewer, Input::Frame(from, frame));
     }
 
     fn admitted(&mut self, viewer: ViewerIx) {
@@ -287,7 +287,7 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
     pub(super) fn viewer_unsent(&mut self, viewer: ViewerIx, to: PeerId, bytes: u32) {
         let it = &self.viewers[viewer as usize];
         if to.is_edge() || it.flow_to(to).is_some() {
-            self.to_peer(viewer, Input::Unsent(to, bytes));
+            self.tell_peer(viewer, Input::Unsent(to, bytes));
         }
     }
 
@@ -300,7 +300,7 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
             }
             it.edge_flow = None;
             let (alive, stage) = (self.edges[it.edge as usize].alive, it.stage);
-            self.to_peer(viewer, Input::Lost(PeerId::EDGE));
+            self.tell_peer(viewer, Input::Lost(PeerId::EDGE));
             if matches!(stage, Stage::Joining | Stage::In) && self.viewers[viewer as usize].stage == stage {
                 let within = if alive { 1_000_000 } else { REJOIN_SPREAD_US };
                 let after = self.chance.below(within);
@@ -308,7 +308,7 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
             }
         } else if it.flow_to(from).is_some() && it.flow_to(from) == flow {
             it.peers.retain(|(peer, _)| *peer != from.0);
-            self.to_peer(viewer, Input::Lost(from));
+            self.tell_peer(viewer, Input::Lost(from));
         }
     }
 
@@ -324,12 +324,12 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
         let it = &mut self.viewers[viewer as usize];
         if it.wake == self.now.0 {
             it.wake = u64::MAX;
-            self.to_peer(viewer, Input::Wake);
+            self.tell_peer(viewer, Input::Wake);
         }
     }
 
     /// Hands something to a peer and does what it wants.
-    pub(super) fn to_peer(&mut self, viewer: ViewerIx, input: Input<C::Payload>) {
+    pub(super) fn tell_peer(&mut self, viewer: ViewerIx, input: Input<C::Payload>) {
         let Some(machine) = &mut self.viewers[viewer as usize].machine else { return };
         machine.handle(self.now, input);
         while let Some(output) = self.viewers[viewer as usize].machine.as_mut().and_then(PeerMachine::poll) {
@@ -526,7 +526,7 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
         self.viewers[viewer as usize].stage = Stage::Leaving;
         self.sum_up(viewer);
         self.queue.push(Instant(self.now.0 + LEAVE_US), Event::Gone(viewer));
-        self.to_peer(viewer, Input::Leave);
+        self.tell_peer(viewer, Input::Leave);
     }
 
     /// It had its time.
@@ -594,7 +594,7 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
         self.viewers[viewer as usize].rendition = other as u8;
         self.figures.switches += 1;
         let layers = self.layers(other as u8);
-        self.to_peer(viewer, Input::Switch(layers));
+        self.tell_peer(viewer, Input::Switch(layers));
         let after = self.chance.exponential(self.scenario.viewers.switch_every_s);
         self.queue.push(self.now + Duration::from_secs_f64(after), Event::Switches(viewer));
     }
@@ -619,7 +619,7 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
         let it = &mut self.viewers[viewer as usize];
         it.player.seek();
         it.recent = [Recent { part: u64::MAX, ..Recent::default() }; RECENT];
-        self.to_peer(viewer, Input::Seek(Seek::To(PartId { run, part })));
+        self.tell_peer(viewer, Input::Seek(Seek::To(PartId { run, part })));
     }
 }
 
