@@ -17,7 +17,21 @@ const ROOTS_PER_THOUSAND: u64 = 8;
 
 /// The wanted number of roots of a tree, of whom the edge has `slots` for it.
 pub fn roots(tree: Tree, slots: u64) -> u64 {
-    let wanted = (tree.members * ROOTS_PER_THOUSAND).div_ceil(1000).max(ROOTS_MIN);
+    // On a small edge the slots that are not needed carry key frames, which are three times the mean.
+    let wanted = (tree.members * ROOTS_PER_THOUSAND).div_ceil(1000).max(ROOTS_MIN).min((slots / 2).max(1));
     let lacking = tree.members.saturating_sub(tree.quota);
     wanted.max(lacking).min(tree.members.max(1)).min(slots)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_roots_when_peers_have_room_more_when_they_have_not_and_never_more_than_the_edge_has() {
+        let roots = |members, quota, slots| roots(Tree { members, quota }, slots);
+        assert_eq!([roots(10, 20, 100), roots(1_000, 2_000, 100), roots(10_000, 20_000, 100)], [2, 8, 50]);
+        assert_eq!([roots(10_000, 20_000, 1_000), roots(1_000, 800, 300), roots(1_000, 0, 70)], [80, 200, 70]);
+        assert_eq!([roots(8, 16, 2), roots(8, 6, 2), roots(0, 0, 50), roots(9, 9, 0)], [1, 2, 1, 0]);
+    }
 }
