@@ -23,3 +23,11 @@ test-full:
 # comparisons, with the numbers the documents quote
 bench *ARGS:
     ./bench/run {{ARGS}}
+
+# swarms in virtual time: the quick tests of the simulator
+sim:
+    cargo test --release -p trellis-sim
+
+# every scenario against its goals: minutes, ten-thousand much longer
+sim-full:
+    for scenario in scenarios/*.toml; do cargo run --release -- sim --check "$scenario" || failed=1; done; [ -z "${failed:-}" ]

@@ -101,7 +101,7 @@ pub struct Report {
     pub quality_switches: u64,
     /// Parts a player got in two qualities / changes of quality; from the beginning.
     pub wasted_parts_per_switch: Option<f64>,
-    /// When everyone had an edge again after the last fault, simulated seconds.
+    /// The last second at which somebody who was let in had no link to an edge.
     pub settled_s: Option<f64>,
     /// Most parts any peer kept.
     pub peer_parts_max: usize,
@@ -361,7 +361,7 @@ impl Report {
                 writeln!(text, "  {:<22} {}, {wasted} parts wasted each", "changes of quality", self.quality_switches);
         }
         if let Some(at) = self.settled_s {
-            let _ = writeln!(text, "  {:<22} everyone had an edge at {at:.0} s", "after the last fault");
+            let _ = writeln!(text, "  {:<22} somebody was without until {at:.0} s", "links to edges");
         }
         for violation in &self.violations {
             let _ = writeln!(text, "  VIOLATED {violation}");

@@ -24,7 +24,6 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
     pub(super) fn fault(&mut self, number: u32) {
         let fault = self.scenario.fault[number as usize].clone();
         self.trace.note(self.now, 107, u64::from(number), 0);
-        self.figures.settled_us = None;
         match fault {
             Fault::Crash { share, .. } => {
                 for viewer in self.some_of_those_present(share) {

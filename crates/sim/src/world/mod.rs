@@ -141,7 +141,7 @@ pub struct Figures {
     pub wasted_parts: u64,
     /// Changes of quality asked for.
     pub switches: u64,
-    /// When, after the last fault, everyone had an edge again, µs.
+    /// The last second at which somebody had no link to an edge, µs.
     pub settled_us: Option<u64>,
     /// Most parts and links any peer had.
     pub load_max: (usize, usize),

@@ -59,8 +59,8 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
         self.tally.bound_bytes += bound / 8.0;
         self.tally.bound_all_bytes += bound_bps(viewers, self.rate_bps, all) / 8.0;
         self.tally.homeless_us += u64::from(homeless) * 1_000_000;
-        if homeless == 0 && !self.scenario.fault.is_empty() {
-            self.figures.settled_us.get_or_insert(self.now.0);
+        if homeless > 0 {
+            self.figures.settled_us = Some(self.now.0);
         }
         self.look_at_edges();
         self.take_sample(Sample {

@@ -16,8 +16,8 @@ use crate::trace::Named;
 const JOIN_ROUND_TRIPS: u32 = 4;
 /// A leaver that does not come to an end is ended.
 const LEAVE_US: u64 = 5_000_000;
-/// Who lost its edge asks for another within so long: all at once would be a crowd.
-const REJOIN_SPREAD_US: u64 = 30_000_000;
+/// Whose link broke before it was let in asks again within so long.
+const ASK_AGAIN_US: u64 = 1_000_000;
 /// Parts whose arrival is remembered.
 const RECENT: usize = 64;
 
@@ -163,11 +163,11 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
         let spread = self.chance.below(retry_after.as_micros() as u64 / 10 + 1);
         let again = self.now + retry_after + Duration::from_micros(spread);
         let it = &mut self.viewers[viewer as usize];
-        it.stage = Stage::Away;
         if it.admitted.is_some() {
-            return self.queue.push(again, Event::Rejoins(viewer));
+            // It plays from the mesh and keeps asking by itself.
+            return;
         }
-        it.machine = None;
+        (it.stage, it.machine) = (Stage::Away, None);
         if again.0 - it.first_asked > (self.scenario.viewers.patience_s * 1e6) as u64 {
             it.stage = Stage::Gone;
             self.figures.turned_away += 1;
@@ -264,7 +264,7 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
 
     fn admitted(&mut self, viewer: ViewerIx) {
         let it = &mut self.viewers[viewer as usize];
-        it.stage = Stage::In;
+        it.stage = it.stage.max(Stage::In);
         if it.admitted.replace(self.now.0).is_some() {
             return;
         }
@@ -299,13 +299,12 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
                 return;
             }
             it.edge_flow = None;
-            let (alive, stage) = (self.edges[it.edge as usize].alive, it.stage);
-            self.tell_peer(viewer, Input::Lost(PeerId::EDGE));
-            if matches!(stage, Stage::Joining | Stage::In) && self.viewers[viewer as usize].stage == stage {
-                let within = if alive { 1_000_000 } else { REJOIN_SPREAD_US };
-                let after = self.chance.below(within);
+            // Who was in asks for another when it is its turn; who was not yet asks again soon.
+            if it.stage == Stage::Joining {
+                let after = self.chance.below(ASK_AGAIN_US);
                 self.queue.push(Instant(self.now.0 + after), Event::Rejoins(viewer));
             }
+            self.tell_peer(viewer, Input::Lost(PeerId::EDGE));
         } else if it.flow_to(from).is_some() && it.flow_to(from) == flow {
             it.peers.retain(|(peer, _)| *peer != from.0);
             self.tell_peer(viewer, Input::Lost(from));
@@ -348,6 +347,8 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
     fn on_peer_output(&mut self, viewer: ViewerIx, output: Output<C::Payload>) {
         match output {
             Output::Send(to, frame) => self.viewer_sends(viewer, to, frame),
+            // The peer knows when it is its turn to look for an edge.
+            Output::Connect(PeerId::EDGE) => self.rejoins(viewer),
             Output::Connect(peer) => self.dial(viewer, peer),
             Output::Disconnect(peer) => self.hang_up(viewer, peer),
             Output::Part(part) => self.on_part(viewer, &part),
