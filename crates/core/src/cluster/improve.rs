@@ -12,6 +12,8 @@ use super::trees::{NodeId, ROOT};
 const MOVES: usize = 4;
 /// Peers take over from the edge when more than this (per cent) of a tree's slots is free …
 const HEADROOM_PERCENT: u64 = 5;
+/// In large trees more givers are lifted per round: one for so many members.
+const MEMBERS_PER_LIFT: usize = 64;
 /// Children of the edge that are compared.
 const CHOSEN_FROM: usize = 64;
 /// Peers looked at for new homes per round.
@@ -27,6 +29,8 @@ impl Overlay {
             if self.trees[usize::from(lane)].members() > 0 {
                 self.seed(lane);
                 (0..MOVES).all(|_| self.relieve_edge(lane));
+                let lifts = MOVES.max(self.trees[usize::from(lane)].members() as usize / MEMBERS_PER_LIFT);
+                (0..lifts).all(|_| self.lift(lane));
                 (0..MOVES).all(|_| self.flatten(lane));
             }
         }
@@ -78,6 +82,19 @@ impl Overlay {
         let served = tree.children(ROOT).filter(|child| self.cost(lane, *child) > 0).take(CHOSEN_FROM);
         let Some(leaf) = served.min_by_key(|child| tree.node(*child).below) else { return false };
         self.rehang(lane, leaf, u16::MAX)
+    }
+
+    /// A giver that stands deeper than somebody who gives nothing changes places with it, and all below it rise, too.
+    fn lift(&mut self, lane: Lane) -> bool {
+        let tree = &self.trees[usize::from(lane)];
+        let Some(depth) = tree.shallowest_leaf() else { return false };
+        let Some(giver) = tree.giver_below(depth, &mut self.seeded) else { return false };
+        let Some(leaf) = self.leaf_for(lane, giver) else { return true };
+        let tree = &self.trees[usize::from(lane)];
+        if tree.node(leaf).depth < tree.node(giver).depth {
+            self.swap(lane, giver, leaf);
+        }
+        true
     }
 
     /// One of the deepest goes up to where there is room; or it, or its parent, if it can give, changes places with a

@@ -274,15 +274,16 @@ impl Overlay {
         let homes = slots.div_ceil(fan).clamp(1, wanted.len().max(1) as u64);
         let each = slots.div_ceil(homes).max(1);
         let mut left = capacity.saturating_sub(self.ledger.account(slot).held_bps);
-        let mut chosen = 0;
-        for (_, lane, node) in wanted {
+        // Where it serves most already it stays: homes that wander leave a few children in every tree.
+        wanted.sort_by_key(|(_, lane, node)| core::cmp::Reverse(self.trees[usize::from(*lane)].node(*node).children));
+        for (at, (_, lane, node)) in wanted.into_iter().enumerate() {
             let bps = self.lanes.slot_bps(lane);
             let tree = &mut self.trees[usize::from(lane)];
             let children = tree.node(node).children;
             // What does not fill a home is given where it is needed ([`Self::fallback`]): a tree of many givers of one
             // child each would be deep.
-            let more = if chosen < homes { each.saturating_sub(u64::from(children)).min(left / bps) } else { 0 };
-            chosen += u64::from(more > 0);
+            let is_home = (at as u64) < homes;
+            let more = if is_home { each.saturating_sub(u64::from(children)).min(left / bps) } else { 0 };
             left -= more * bps;
             tree.set_quota(node, children.saturating_add(more.min(u64::from(u16::MAX)) as u16));
         }

@@ -23,6 +23,8 @@ pub const NONE: NodeId = u32::MAX;
 const DEPTH_MAX: u16 = 48;
 /// So many are looked at before a choice is made.
 const TRIES: usize = 24;
+/// Givers that are compared before one is lifted.
+const GIVERS_COMPARED: usize = 16;
 /// So many who would do are compared.
 const COMPARED: usize = 6;
 
@@ -172,6 +174,22 @@ impl Tree {
     pub fn depth(&self) -> u16 {
         let last = |buckets: &[Vec<NodeId>]| buckets.iter().rposition(|b| !b.is_empty()).unwrap_or(0);
         last(&self.open).max(last(&self.leaves)) as u16
+    }
+
+    /// How deep the shallowest node stands that gives nothing here.
+    pub fn shallowest_leaf(&self) -> Option<u16> {
+        self.leaves.iter().position(|bucket| !bucket.is_empty()).map(|depth| depth as u16)
+    }
+
+    /// A node that gives to many and stands deeper than `depth`: of some, drawn from all, the one that would gain most by
+    /// standing there.
+    pub fn giver_below(&self, depth: u16, seeded: &mut Seeded) -> Option<NodeId> {
+        let gain = |node: &Node| u32::from(node.depth - depth) * u32::from(node.quota);
+        let stands = |node: &Node| node.peer != NONE && node.parent != NONE && node.quota > 0 && node.depth > depth;
+        let turn = seeded.below(self.nodes.len() as u64) as usize;
+        let order = (turn..self.nodes.len()).chain(0..turn);
+        let found = order.filter(|at| stands(&self.nodes[*at])).take(GIVERS_COMPARED);
+        found.max_by_key(|at| gain(&self.nodes[*at])).map(|at| at as NodeId)
     }
 
     /// One of the deepest that have nobody below them, or have room.
