@@ -5,11 +5,14 @@ use alloc::vec::Vec;
 
 use super::lanes::Lane;
 use super::overlay::{FAN_OUT, Overlay, distance};
-use super::roster::{EDGE, Slot};
+use super::roster::{EDGE, Peer, Slot};
 use super::trees::{NodeId, ROOT};
 
 /// Moves per tree and round.
 const MOVES: usize = 4;
+/// Who got a parent less than so many rounds ago is left alone: links take time to be made, and every move may cost a
+/// rescue.
+const SETTLED: u32 = 10;
 /// Peers take over from the edge when more than this (per cent) of a tree's slots is free …
 const HEADROOM_PERCENT: u64 = 5;
 /// Children of the edge that are compared.
@@ -25,6 +28,7 @@ impl Overlay {
         self.rehome();
         for lane in 0..self.trees.len() as Lane {
             if self.trees[usize::from(lane)].members() > 0 {
+                self.trees[usize::from(lane)].next_round();
                 self.seed(lane);
                 (0..MOVES).all(|_| self.relieve_edge(lane));
                 (0..MOVES).all(|_| self.flatten(lane));
@@ -39,10 +43,15 @@ impl Overlay {
         for _ in 0..REHOMED.min(viewers) {
             self.cursor = (self.cursor + 1) % viewers;
             let slot = self.roster.present()[self.cursor];
-            let due = |homed_at: u32| u64::from(homed_at) * GROWN_PERCENT < viewers as u64 * 100;
-            if self.roster.get(slot).is_some_and(|peer| due(peer.homed_at) && peer.leaving.is_none()) {
+            let grown = |homed_at: u32| u64::from(homed_at) * GROWN_PERCENT < viewers as u64 * 100;
+            let settled = |seats: &[(Lane, NodeId)]| {
+                seats.iter().all(|(lane, node)| self.trees[usize::from(*lane)].is_settled(*node, SETTLED))
+            };
+            let due = |peer: &Peer| grown(peer.homed_at) && peer.leaving.is_none() && settled(&peer.seats);
+            if self.roster.get(slot).is_some_and(due) {
                 self.leave_small_homes(slot);
                 self.choose_homes(slot);
+                return;
             }
         }
     }
@@ -75,7 +84,10 @@ impl Overlay {
         if root.children <= root.quota || !spare {
             return false;
         }
-        let served = tree.children(ROOT).filter(|child| self.cost(lane, *child) > 0).take(CHOSEN_FROM);
+        let served = tree
+            .children(ROOT)
+            .filter(|child| self.cost(lane, *child) > 0 && tree.is_settled(*child, SETTLED))
+            .take(CHOSEN_FROM);
         let Some(leaf) = served.min_by_key(|child| tree.node(*child).below) else { return false };
         self.rehang(lane, leaf, u16::MAX)
     }
@@ -85,6 +97,9 @@ impl Overlay {
     fn flatten(&mut self, lane: Lane) -> bool {
         let tree = &self.trees[usize::from(lane)];
         let Some(deepest) = tree.deepest(&mut self.seeded).filter(|node| *node != ROOT) else { return false };
+        if !tree.is_settled(deepest, SETTLED) {
+            return false;
+        }
         let n = tree.node(deepest);
         let (depth, quota, parent) = (n.depth, n.quota, n.parent);
         if self.rehang(lane, deepest, depth.saturating_sub(1)) {
@@ -96,7 +111,8 @@ impl Overlay {
         }
         let Some(leaf) = self.leaf_for(lane, giver) else { return false };
         let tree = &self.trees[usize::from(lane)];
-        let shallower = tree.node(leaf).depth < tree.node(giver).depth;
+        let settled = tree.is_settled(leaf, SETTLED) && tree.is_settled(giver, SETTLED);
+        let shallower = settled && tree.node(leaf).depth < tree.node(giver).depth;
         shallower && self.swap(lane, giver, leaf)
     }
 

@@ -35,6 +35,8 @@ pub struct Overlay {
 
 /// More children of one giver in one tree than this make it wide, not shallow.
 pub(super) const FAN_OUT: u64 = 24;
+/// A giver of fewer children takes nobody's place while there is room elsewhere: it would make the tree deep, not wide.
+const WORTH_MOVING_FOR: u16 = 3;
 /// So many are asked for spare slots when a tree has none.
 const FALLBACK_TRIES: usize = 128;
 
@@ -295,7 +297,9 @@ impl Overlay {
             let leaf = self.leaf_for(lane, node);
             let tree = &self.trees[usize::from(lane)];
             let depth = |of: NodeId| tree.node(of).depth;
-            if let Some(leaf) = leaf.filter(|leaf| open.is_none_or(|open| depth(*leaf) <= depth(open))) {
+            let worth =
+                |leaf: &NodeId| open.is_none_or(|open| quota >= WORTH_MOVING_FOR && depth(*leaf) <= depth(open));
+            if let Some(leaf) = leaf.filter(worth) {
                 return self.displace(lane, node, leaf);
             }
         }
