@@ -36,7 +36,9 @@ pub struct Overlay {
 /// More children of one giver in one tree than this make it wide, not shallow.
 pub(super) const FAN_OUT: u64 = 24;
 /// Givers together offer this much of what is wanted.
-const OPEN_PERCENT: u64 = 115;
+const OPEN_PERCENT: u64 = 106;
+/// A giver of fewer children takes nobody's place while there is room elsewhere: it would make the tree deep, not wide.
+const WORTH_MOVING_FOR: u16 = 3;
 /// So many are asked for spare slots when a tree has none.
 const FALLBACK_TRIES: usize = 128;
 
@@ -302,14 +304,16 @@ impl Overlay {
         }
         let bps = self.lanes.slot_bps(lane);
         let (roster, ledger) = (&self.roster, &self.ledger);
-        let giver = |giver: Slot| if ledger.free_bps(giver) < bps { None } else { distance(roster, child, giver) };
+        let giver = |giver: Slot| if ledger.free_bps(giver) < bps { None } else { price(roster, ledger, child, giver) };
         let tree = &self.trees[usize::from(lane)];
         let open = tree.pick_open(node, &mut self.seeded, giver);
         if quota > 0 && ledger.free_bps(slot) >= bps {
             let leaf = self.leaf_for(lane, node);
             let tree = &self.trees[usize::from(lane)];
             let depth = |of: NodeId| tree.node(of).depth;
-            if let Some(leaf) = leaf.filter(|leaf| open.is_none_or(|open| depth(*leaf) <= depth(open))) {
+            let worth =
+                |leaf: &NodeId| open.is_none_or(|open| quota >= WORTH_MOVING_FOR && depth(*leaf) <= depth(open));
+            if let Some(leaf) = leaf.filter(worth) {
                 return self.displace(lane, node, leaf);
             }
         }
@@ -534,6 +538,14 @@ impl Overlay {
             }
         }
     }
+}
+
+/// What a place below a giver costs a child: who is busier is later, whoever is near; among the equally busy the nearer
+/// one.
+pub(super) fn price(roster: &Roster, ledger: &Ledger, child: &Peer, giver: Slot) -> Option<u32> {
+    let account = ledger.account(giver);
+    let busy = account.held_bps * 8 / account.alpha_bps.max(1);
+    distance(roster, child, giver).map(|distance| busy.min(8) as u32 * 8 + distance)
 }
 
 /// How far a child would be from a giver; the edge is as far as another region, and always to be reached.

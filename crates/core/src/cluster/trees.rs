@@ -38,6 +38,7 @@ pub struct Tree {
     quota: u64,
     held: u64,
     members: u32,
+    round: u32,
 }
 
 /// One peer's place in a tree.
@@ -56,6 +57,7 @@ pub struct Node {
     next_backed: NodeId,
     previous_backed: NodeId,
     bucket_at: u32,
+    placed: u32,
     /// How many hang below it, at any distance.
     pub below: u32,
     /// Steps to the edge.
@@ -93,6 +95,7 @@ impl Node {
             next_backed: NONE,
             previous_backed: NONE,
             bucket_at: 0,
+            placed: 0,
             below: 0,
             depth: 0,
             quota: 0,
@@ -121,6 +124,7 @@ impl Tree {
             quota: 0,
             held: 0,
             members: 0,
+            round: 0,
         }
     }
 
@@ -138,6 +142,16 @@ impl Tree {
     /// Notes what a parent was told of `below`.
     pub fn told_below(&mut self, node: NodeId, below: u16) {
         self.nodes[node as usize].told_below = below;
+    }
+
+    /// Another round of improvement begins.
+    pub fn next_round(&mut self) {
+        self.round = self.round.wrapping_add(1);
+    }
+
+    /// Has it had its parent for so many rounds?
+    pub fn is_settled(&self, node: NodeId, rounds: u32) -> bool {
+        self.round.wrapping_sub(self.node(node).placed) >= rounds
     }
 
     /// How many peers want this substream.
@@ -245,7 +259,7 @@ impl Tree {
         debug_assert!(self.may_hang(node, parent) && self.node(node).parent == NONE);
         let first = self.node(parent).first_child;
         let this = &mut self.nodes[node as usize];
-        (this.parent, this.next, this.previous) = (parent, first, NONE);
+        (this.parent, this.next, this.previous, this.placed) = (parent, first, NONE, self.round);
         if first != NONE {
             self.nodes[first as usize].previous = node;
         }

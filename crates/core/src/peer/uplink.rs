@@ -66,7 +66,7 @@ impl Uplink {
         }
     }
 
-    /// Bytes that may be under way: what the line carries in 150 ms, a round trip and a little queue.
+    /// Bytes that may be under way: what the line carries in a round trip and a little.
     pub fn window_bytes(&self) -> u64 {
         let carried = self.alpha_bps() / 8 * UNDER_WAY.as_millis() as u64 / 1_000;
         if self.gives() { carried.clamp(WINDOW_MIN, WINDOW_MAX) } else { 0 }
@@ -119,9 +119,9 @@ const SAMPLES: usize = 8;
 const SAMPLE_SHORT: Duration = Duration::from_millis(200);
 /// A line that is never idle is sampled this often.
 const SAMPLE_LONG: Duration = Duration::from_millis(1_000);
-const UNDER_WAY: Duration = Duration::from_millis(150);
+const UNDER_WAY: Duration = Duration::from_millis(110);
 /// Three chunks: with less, a line would stand idle between them.
-const WINDOW_MIN: u64 = 24 * 1024;
+const WINDOW_MIN: u64 = 20 * 1024;
 /// One link's most (SCTP send buffers beyond that cost more than they bring) times a few links.
 const WINDOW_MAX: u64 = 512 * 1024;
 /// For estimates of time while nothing was measured, bit/s.
