@@ -4,14 +4,19 @@
 use alloc::vec::Vec;
 
 use super::lanes::Lane;
-use super::overlay::{FAN_OUT, Overlay, distance};
-use super::roster::{EDGE, Slot};
+use super::overlay::{FAN_OUT, Overlay, distance, price};
+use super::roster::{EDGE, Peer, Slot};
 use super::trees::{NodeId, ROOT};
 
 /// Moves per tree and round.
 const MOVES: usize = 4;
+/// Who got a parent less than so many rounds ago is left alone: links take time to be made, and every move may cost a
+/// rescue.
+const SETTLED: u32 = 10;
 /// Peers take over from the edge when more than this (per cent) of a tree's slots is free …
 const HEADROOM_PERCENT: u64 = 5;
+/// In large trees more givers are lifted per round: one for so many members.
+const MEMBERS_PER_LIFT: usize = 64;
 /// Children of the edge that are compared.
 const CHOSEN_FROM: usize = 64;
 /// Peers looked at for new homes per round.
@@ -25,8 +30,11 @@ impl Overlay {
         self.rehome();
         for lane in 0..self.trees.len() as Lane {
             if self.trees[usize::from(lane)].members() > 0 {
+                self.trees[usize::from(lane)].next_round();
                 self.seed(lane);
                 (0..MOVES).all(|_| self.relieve_edge(lane));
+                let lifts = MOVES.max(self.trees[usize::from(lane)].members() as usize / MEMBERS_PER_LIFT);
+                (0..lifts).all(|_| self.lift(lane));
                 (0..MOVES).all(|_| self.flatten(lane));
             }
         }
@@ -39,10 +47,15 @@ impl Overlay {
         for _ in 0..REHOMED.min(viewers) {
             self.cursor = (self.cursor + 1) % viewers;
             let slot = self.roster.present()[self.cursor];
-            let due = |homed_at: u32| u64::from(homed_at) * GROWN_PERCENT < viewers as u64 * 100;
-            if self.roster.get(slot).is_some_and(|peer| due(peer.homed_at) && peer.leaving.is_none()) {
+            let grown = |homed_at: u32| u64::from(homed_at) * GROWN_PERCENT < viewers as u64 * 100;
+            let settled = |seats: &[(Lane, NodeId)]| {
+                seats.iter().all(|(lane, node)| self.trees[usize::from(*lane)].is_settled(*node, SETTLED))
+            };
+            let due = |peer: &Peer| grown(peer.homed_at) && peer.leaving.is_none() && settled(&peer.seats);
+            if self.roster.get(slot).is_some_and(due) {
                 self.leave_small_homes(slot);
                 self.choose_homes(slot);
+                return;
             }
         }
     }
@@ -75,9 +88,25 @@ impl Overlay {
         if root.children <= root.quota || !spare {
             return false;
         }
-        let served = tree.children(ROOT).filter(|child| self.cost(lane, *child) > 0).take(CHOSEN_FROM);
+        let served = tree
+            .children(ROOT)
+            .filter(|child| self.cost(lane, *child) > 0 && tree.is_settled(*child, SETTLED))
+            .take(CHOSEN_FROM);
         let Some(leaf) = served.min_by_key(|child| tree.node(*child).below) else { return false };
         self.rehang(lane, leaf, u16::MAX)
+    }
+
+    /// A giver that stands deeper than somebody who gives nothing changes places with it, and all below it rise, too.
+    fn lift(&mut self, lane: Lane) -> bool {
+        let tree = &self.trees[usize::from(lane)];
+        let Some(depth) = tree.shallowest_leaf() else { return false };
+        let Some(giver) = tree.giver_below(depth, &mut self.seeded) else { return false };
+        let Some(leaf) = self.leaf_for(lane, giver) else { return true };
+        let tree = &self.trees[usize::from(lane)];
+        if tree.node(leaf).depth < tree.node(giver).depth {
+            self.swap(lane, giver, leaf);
+        }
+        true
     }
 
     /// One of the deepest goes up to where there is room; or it, or its parent, if it can give, changes places with a
@@ -85,6 +114,9 @@ impl Overlay {
     fn flatten(&mut self, lane: Lane) -> bool {
         let tree = &self.trees[usize::from(lane)];
         let Some(deepest) = tree.deepest(&mut self.seeded).filter(|node| *node != ROOT) else { return false };
+        if !tree.is_settled(deepest, SETTLED) {
+            return false;
+        }
         let n = tree.node(deepest);
         let (depth, quota, parent) = (n.depth, n.quota, n.parent);
         if self.rehang(lane, deepest, depth.saturating_sub(1)) {
@@ -96,7 +128,8 @@ impl Overlay {
         }
         let Some(leaf) = self.leaf_for(lane, giver) else { return false };
         let tree = &self.trees[usize::from(lane)];
-        let shallower = tree.node(leaf).depth < tree.node(giver).depth;
+        let settled = tree.is_settled(leaf, SETTLED) && tree.is_settled(giver, SETTLED);
+        let shallower = settled && tree.node(leaf).depth < tree.node(giver).depth;
         shallower && self.swap(lane, giver, leaf)
     }
 
@@ -106,7 +139,7 @@ impl Overlay {
         let (roster, ledger, bps) = (&self.roster, &self.ledger, self.lanes.slot_bps(lane));
         let Some(child) = roster.get(tree.node(node).peer) else { return false };
         let giver = |giver| {
-            if giver == EDGE || ledger.free_bps(giver) < bps { None } else { distance(roster, child, giver) }
+            if giver == EDGE || ledger.free_bps(giver) < bps { None } else { price(roster, ledger, child, giver) }
         };
         let found = tree.pick_open(node, &mut self.seeded, giver);
         let Some(parent) = found.filter(|parent| tree.node(*parent).depth < depth) else { return false };

@@ -36,7 +36,9 @@ pub struct Overlay {
 /// More children of one giver in one tree than this make it wide, not shallow.
 pub(super) const FAN_OUT: u64 = 24;
 /// Givers together offer this much of what is wanted.
-const OPEN_PERCENT: u64 = 115;
+const OPEN_PERCENT: u64 = 106;
+/// A giver of fewer children takes nobody's place while there is room elsewhere: it would make the tree deep, not wide.
+const WORTH_MOVING_FOR: u16 = 3;
 /// So many are asked for spare slots when a tree has none.
 const FALLBACK_TRIES: usize = 128;
 
@@ -274,15 +276,16 @@ impl Overlay {
         let homes = slots.div_ceil(fan).clamp(1, wanted.len().max(1) as u64);
         let each = slots.div_ceil(homes).max(1);
         let mut left = capacity.saturating_sub(self.ledger.account(slot).held_bps);
-        let mut chosen = 0;
-        for (_, lane, node) in wanted {
+        // Where it serves most already it stays: homes that wander leave a few children in every tree.
+        wanted.sort_by_key(|(_, lane, node)| core::cmp::Reverse(self.trees[usize::from(*lane)].node(*node).children));
+        for (at, (_, lane, node)) in wanted.into_iter().enumerate() {
             let bps = self.lanes.slot_bps(lane);
             let tree = &mut self.trees[usize::from(lane)];
             let children = tree.node(node).children;
             // What does not fill a home is given where it is needed ([`Self::fallback`]): a tree of many givers of one
             // child each would be deep.
-            let more = if chosen < homes { each.saturating_sub(u64::from(children)).min(left / bps) } else { 0 };
-            chosen += u64::from(more > 0);
+            let is_home = (at as u64) < homes;
+            let more = if is_home { each.saturating_sub(u64::from(children)).min(left / bps) } else { 0 };
             left -= more * bps;
             tree.set_quota(node, children.saturating_add(more.min(u64::from(u16::MAX)) as u16));
         }
@@ -301,14 +304,16 @@ impl Overlay {
         }
         let bps = self.lanes.slot_bps(lane);
         let (roster, ledger) = (&self.roster, &self.ledger);
-        let giver = |giver: Slot| if ledger.free_bps(giver) < bps { None } else { distance(roster, child, giver) };
+        let giver = |giver: Slot| if ledger.free_bps(giver) < bps { None } else { price(roster, ledger, child, giver) };
         let tree = &self.trees[usize::from(lane)];
         let open = tree.pick_open(node, &mut self.seeded, giver);
         if quota > 0 && ledger.free_bps(slot) >= bps {
             let leaf = self.leaf_for(lane, node);
             let tree = &self.trees[usize::from(lane)];
             let depth = |of: NodeId| tree.node(of).depth;
-            if let Some(leaf) = leaf.filter(|leaf| open.is_none_or(|open| depth(*leaf) <= depth(open))) {
+            let worth =
+                |leaf: &NodeId| open.is_none_or(|open| quota >= WORTH_MOVING_FOR && depth(*leaf) <= depth(open));
+            if let Some(leaf) = leaf.filter(worth) {
                 return self.displace(lane, node, leaf);
             }
         }
@@ -533,6 +538,14 @@ impl Overlay {
             }
         }
     }
+}
+
+/// What a place below a giver costs a child: who is busier is later, whoever is near; among the equally busy the nearer
+/// one.
+pub(super) fn price(roster: &Roster, ledger: &Ledger, child: &Peer, giver: Slot) -> Option<u32> {
+    let account = ledger.account(giver);
+    let busy = account.held_bps * 8 / account.alpha_bps.max(1);
+    distance(roster, child, giver).map(|distance| busy.min(8) as u32 * 8 + distance)
 }
 
 /// How far a child would be from a giver; the edge is as far as another region, and always to be reached.

@@ -127,7 +127,7 @@ impl Overlay {
         let before = self.ledger.account(slot).capacity_bps;
         self.ledger.believe(slot, alpha_bps, credit_bps);
         let now = self.ledger.account(slot).capacity_bps;
-        if now.abs_diff(before) > before / 10 || self.ledger.account(slot).held_bps > now {
+        if now.abs_diff(before) > before / 4 || self.ledger.account(slot).held_bps > now {
             self.shed(slot);
         }
     }

@@ -88,7 +88,7 @@ impl Bench {
             self.done.push(output);
         }
         self.inputs += 1;
-        if self.inputs % self.check_every == 0 {
+        if self.inputs.is_multiple_of(self.check_every) {
             self.cluster.check().unwrap();
         }
     }
@@ -152,7 +152,7 @@ impl Bench {
             part: self.part,
             msn: self.part / 6,
             index: (self.part % 6) as u16,
-            independent: self.part % 6 == 0,
+            independent: self.part.is_multiple_of(6),
             last_of_segment: self.part % 6 == 5,
             discontinuity: false,
             start_us: self.part * 333_333,

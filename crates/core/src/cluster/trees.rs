@@ -23,6 +23,8 @@ pub const NONE: NodeId = u32::MAX;
 const DEPTH_MAX: u16 = 48;
 /// So many are looked at before a choice is made.
 const TRIES: usize = 24;
+/// Givers that are compared before one is lifted.
+const GIVERS_COMPARED: usize = 16;
 /// So many who would do are compared.
 const COMPARED: usize = 6;
 
@@ -36,6 +38,7 @@ pub struct Tree {
     quota: u64,
     held: u64,
     members: u32,
+    round: u32,
 }
 
 /// One peer's place in a tree.
@@ -54,6 +57,7 @@ pub struct Node {
     next_backed: NodeId,
     previous_backed: NodeId,
     bucket_at: u32,
+    placed: u32,
     /// How many hang below it, at any distance.
     pub below: u32,
     /// Steps to the edge.
@@ -91,6 +95,7 @@ impl Node {
             next_backed: NONE,
             previous_backed: NONE,
             bucket_at: 0,
+            placed: 0,
             below: 0,
             depth: 0,
             quota: 0,
@@ -119,6 +124,7 @@ impl Tree {
             quota: 0,
             held: 0,
             members: 0,
+            round: 0,
         }
     }
 
@@ -136,6 +142,16 @@ impl Tree {
     /// Notes what a parent was told of `below`.
     pub fn told_below(&mut self, node: NodeId, below: u16) {
         self.nodes[node as usize].told_below = below;
+    }
+
+    /// Another round of improvement begins.
+    pub fn next_round(&mut self) {
+        self.round = self.round.wrapping_add(1);
+    }
+
+    /// Has it had its parent for so many rounds?
+    pub fn is_settled(&self, node: NodeId, rounds: u32) -> bool {
+        self.round.wrapping_sub(self.node(node).placed) >= rounds
     }
 
     /// How many peers want this substream.
@@ -172,6 +188,22 @@ impl Tree {
     pub fn depth(&self) -> u16 {
         let last = |buckets: &[Vec<NodeId>]| buckets.iter().rposition(|b| !b.is_empty()).unwrap_or(0);
         last(&self.open).max(last(&self.leaves)) as u16
+    }
+
+    /// How deep the shallowest node stands that gives nothing here.
+    pub fn shallowest_leaf(&self) -> Option<u16> {
+        self.leaves.iter().position(|bucket| !bucket.is_empty()).map(|depth| depth as u16)
+    }
+
+    /// A node that gives to many and stands deeper than `depth`: of some, drawn from all, the one that would gain most by
+    /// standing there.
+    pub fn giver_below(&self, depth: u16, seeded: &mut Seeded) -> Option<NodeId> {
+        let gain = |node: &Node| u32::from(node.depth - depth) * u32::from(node.quota);
+        let stands = |node: &Node| node.peer != NONE && node.parent != NONE && node.quota > 0 && node.depth > depth;
+        let turn = seeded.below(self.nodes.len() as u64) as usize;
+        let order = (turn..self.nodes.len()).chain(0..turn);
+        let found = order.filter(|at| stands(&self.nodes[*at])).take(GIVERS_COMPARED);
+        found.max_by_key(|at| gain(&self.nodes[*at])).map(|at| at as NodeId)
     }
 
     /// One of the deepest that have nobody below them, or have room.
@@ -227,7 +259,7 @@ impl Tree {
         debug_assert!(self.may_hang(node, parent) && self.node(node).parent == NONE);
         let first = self.node(parent).first_child;
         let this = &mut self.nodes[node as usize];
-        (this.parent, this.next, this.previous) = (parent, first, NONE);
+        (this.parent, this.next, this.previous, this.placed) = (parent, first, NONE, self.round);
         if first != NONE {
             self.nodes[first as usize].previous = node;
         }

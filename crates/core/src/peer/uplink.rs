@@ -1,8 +1,9 @@
 //! What can my uplink carry, and how much of it may be used at once?
 //!
-//! While something is under way the uplink is busy; what is acknowledged in a busy time, over its length, is a sample of
-//! what it carries. Short busy times measure round trips rather than the line and do not count. The largest of the last
-//! samples is the estimate: a sample can only be too small, for want of data or by a slow taker.
+//! While something is under way the uplink is busy. What is acknowledged in a long busy time after the first
+//! acknowledgement, over the time since then, is a sample of what it carries; short busy times measure round trips
+//! rather than the line and do not count. A high one of the last samples is the estimate: a sample can be too small for
+//! want of data or by a slow taker, and only a little too large, when round trips differ.
 //!
 //! What is handed to the network is bounded by what the line carries in a short time, so that queues stay here, sorted,
 //! and delay elsewhere stays small: other traffic of the viewer is not held up.
@@ -18,7 +19,10 @@ pub struct Uplink {
     policy: UploadPolicy,
     samples: [u64; SAMPLES],
     next: usize,
-    busy_since: Option<Instant>,
+    /// Something is under way; since the first acknowledgement, if there was one.
+    busy: bool,
+    first_acknowledged: Option<Instant>,
+    /// Bytes acknowledged since then.
     acknowledged: u64,
     queue_worst: Duration,
 }
@@ -28,7 +32,15 @@ impl Uplink {
     pub fn new(policy: UploadPolicy, declared_bps: u64) -> Self {
         let mut samples = [0; SAMPLES];
         samples[0] = declared_bps;
-        Self { policy, samples, next: 1, busy_since: None, acknowledged: 0, queue_worst: Duration::ZERO }
+        Self {
+            policy,
+            samples,
+            next: usize::from(declared_bps > 0),
+            busy: false,
+            first_acknowledged: None,
+            acknowledged: 0,
+            queue_worst: Duration::ZERO,
+        }
     }
 
     /// The viewer's mind changed.
@@ -43,7 +55,10 @@ impl Uplink {
 
     /// α as measured and capped, bit/s; 0: not known, or nothing to give.
     pub fn alpha_bps(&self) -> u64 {
-        let measured = self.samples.iter().copied().max().unwrap_or(0);
+        let mut samples = self.samples;
+        let known = &mut samples[..self.next.min(SAMPLES)];
+        known.sort_unstable();
+        let measured = known.get(known.len() * 3 / 4).copied().unwrap_or(0);
         match self.policy {
             UploadPolicy { receive_only: true, .. } => 0,
             UploadPolicy { cap_bps: Some(cap), .. } => measured.min(cap),
@@ -51,30 +66,36 @@ impl Uplink {
         }
     }
 
-    /// Bytes that may be under way: what the line carries in 150 ms, a round trip and a little queue.
+    /// Bytes that may be under way: what the line carries in a round trip and a little.
     pub fn window_bytes(&self) -> u64 {
         let carried = self.alpha_bps() / 8 * UNDER_WAY.as_millis() as u64 / 1_000;
         if self.gives() { carried.clamp(WINDOW_MIN, WINDOW_MAX) } else { 0 }
     }
 
     /// Something was handed to the network.
-    pub fn on_sent(&mut self, now: Instant) {
-        self.busy_since.get_or_insert(now);
+    pub fn on_sent(&mut self) {
+        if !self.busy {
+            (self.busy, self.first_acknowledged, self.acknowledged) = (true, None, 0);
+        }
     }
 
     /// So many bytes were acknowledged, and so many are still under way.
     pub fn on_acknowledged(&mut self, now: Instant, bytes: u64, still: u64) {
+        let Some(first) = self.first_acknowledged else {
+            self.first_acknowledged = Some(now).filter(|_| bytes > 0);
+            self.busy = still > 0;
+            return;
+        };
         self.acknowledged += bytes;
-        let Some(since) = self.busy_since else { return };
-        let busy = now.since(since);
-        if still == 0 || busy >= SAMPLE_LONG {
-            if busy >= SAMPLE_SHORT && self.acknowledged >= SAMPLE_BYTES {
-                self.samples[self.next % SAMPLES] = self.acknowledged * 8_000_000 / busy.as_micros() as u64;
-                self.next += 1;
-            }
-            self.acknowledged = 0;
-            self.busy_since = (still > 0).then_some(now);
+        let time = now.since(first);
+        if still > 0 && time < SAMPLE_LONG {
+            return;
         }
+        if time >= SAMPLE_SHORT {
+            self.samples[self.next % SAMPLES] = self.acknowledged * 8_000_000 / time.as_micros() as u64;
+            self.next += 1;
+        }
+        (self.busy, self.first_acknowledged, self.acknowledged) = (still > 0, Some(now).filter(|_| still > 0), 0);
     }
 
     /// How long what waits would take, for the next report.
@@ -95,13 +116,12 @@ impl Uplink {
 
 const SAMPLES: usize = 8;
 /// Below this a busy time is mostly the round trip.
-const SAMPLE_SHORT: Duration = Duration::from_millis(100);
+const SAMPLE_SHORT: Duration = Duration::from_millis(200);
 /// A line that is never idle is sampled this often.
 const SAMPLE_LONG: Duration = Duration::from_millis(1_000);
-const SAMPLE_BYTES: u64 = 8 * 1024;
-const UNDER_WAY: Duration = Duration::from_millis(150);
+const UNDER_WAY: Duration = Duration::from_millis(110);
 /// Three chunks: with less, a line would stand idle between them.
-const WINDOW_MIN: u64 = 24 * 1024;
+const WINDOW_MIN: u64 = 20 * 1024;
 /// One link's most (SCTP send buffers beyond that cost more than they bring) times a few links.
 const WINDOW_MAX: u64 = 512 * 1024;
 /// For estimates of time while nothing was measured, bit/s.
@@ -119,13 +139,15 @@ mod tests {
     fn a_busy_time_measures_and_a_short_one_does_not() {
         let free = UploadPolicy { cap_bps: None, receive_only: false };
         let mut uplink = Uplink::new(free, 0);
-        uplink.on_sent(at(0));
-        uplink.on_acknowledged(at(50), 10_000, 0);
-        assert_eq!(uplink.alpha_bps(), 0, "50 ms say nothing");
-        uplink.on_sent(at(1_000));
-        uplink.on_acknowledged(at(1_100), 20_000, 5_000);
-        uplink.on_acknowledged(at(1_200), 5_000, 0);
-        assert_eq!(uplink.alpha_bps(), 1_000_000, "25 kB in 200 ms");
+        uplink.on_sent();
+        uplink.on_acknowledged(at(50), 10_000, 5_000);
+        uplink.on_acknowledged(at(90), 5_000, 0);
+        assert_eq!(uplink.alpha_bps(), 0, "40 ms say nothing");
+        uplink.on_sent();
+        uplink.on_acknowledged(at(1_100), 20_000, 25_000);
+        uplink.on_acknowledged(at(1_200), 20_000, 5_000);
+        uplink.on_acknowledged(at(1_300), 5_000, 0);
+        assert_eq!(uplink.alpha_bps(), 1_000_000, "25 kB in the 200 ms after the first answer");
         uplink.set_policy(UploadPolicy { cap_bps: Some(400_000), receive_only: false });
         assert_eq!(uplink.alpha_bps(), 400_000);
         uplink.set_policy(UploadPolicy { cap_bps: None, receive_only: true });
