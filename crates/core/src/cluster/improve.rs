@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use super::lanes::Lane;
 use super::overlay::{FAN_OUT, Overlay, distance, price};
 use super::roster::{EDGE, Peer, Slot};
-use super::trees::{NodeId, ROOT};
+use super::trees::{NONE, Node, NodeId, ROOT};
 
 /// Moves per tree and round.
 const MOVES: usize = 4;
@@ -96,17 +96,18 @@ impl Overlay {
         self.rehang(lane, leaf, u16::MAX)
     }
 
-    /// A giver that stands deeper than somebody who gives nothing changes places with it, and all below it rise, too.
+    /// A giver of many children changes places with somebody nearer to the edge who gives to far fewer: all below it rise.
     fn lift(&mut self, lane: Lane) -> bool {
         let tree = &self.trees[usize::from(lane)];
-        let Some(depth) = tree.shallowest_leaf() else { return false };
-        let Some(giver) = tree.giver_below(depth, &mut self.seeded) else { return false };
-        let Some(leaf) = self.leaf_for(lane, giver) else { return true };
-        let tree = &self.trees[usize::from(lane)];
-        if tree.node(leaf).depth < tree.node(giver).depth {
-            self.swap(lane, giver, leaf);
-        }
-        true
+        let Some(giver) = tree.buried_giver(&mut self.seeded) else { return false };
+        let (roster, n) = (&self.roster, tree.node(giver));
+        let Some(peer) = roster.get(n.peer) else { return false };
+        let fits = |other: &Node| {
+            let above = (other.parent != NONE).then(|| tree.node(other.parent).peer);
+            other.quota * 2 + 1 < n.quota && above.is_some_and(|above| distance(roster, peer, above).is_some())
+        };
+        let Some(other) = tree.idlest_above(n.depth, fits) else { return false };
+        self.swap(lane, giver, other)
     }
 
     /// One of the deepest goes up to where there is room; or it, or its parent, if it can give, changes places with a

@@ -23,8 +23,10 @@ pub const NONE: NodeId = u32::MAX;
 const DEPTH_MAX: u16 = 48;
 /// So many are looked at before a choice is made.
 const TRIES: usize = 24;
-/// Givers that are compared before one is lifted.
+/// Givers that are compared before one is lifted, ...
 const GIVERS_COMPARED: usize = 16;
+/// ... and nodes near the edge that might make way.
+const NEAR_EDGE: usize = 256;
 /// So many who would do are compared.
 const COMPARED: usize = 6;
 
@@ -190,20 +192,22 @@ impl Tree {
         last(&self.open).max(last(&self.leaves)) as u16
     }
 
-    /// How deep the shallowest node stands that gives nothing here.
-    pub fn shallowest_leaf(&self) -> Option<u16> {
-        self.leaves.iter().position(|bucket| !bucket.is_empty()).map(|depth| depth as u16)
-    }
-
-    /// A node that gives to many and stands deeper than `depth`: of some, drawn from all, the one that would gain most by
-    /// standing there.
-    pub fn giver_below(&self, depth: u16, seeded: &mut Seeded) -> Option<NodeId> {
-        let gain = |node: &Node| u32::from(node.depth - depth) * u32::from(node.quota);
-        let stands = |node: &Node| node.peer != NONE && node.parent != NONE && node.quota > 0 && node.depth > depth;
+    /// A node that gives to many and stands below others: of some, drawn from all, the one that would gain most by
+    /// standing right below the edge.
+    pub fn buried_giver(&self, seeded: &mut Seeded) -> Option<NodeId> {
+        let gain = |node: &Node| u32::from(node.depth - 1) * u32::from(node.quota);
+        let stands = |node: &Node| node.peer != NONE && node.parent != NONE && node.quota > 0 && node.depth > 1;
         let turn = seeded.below(self.nodes.len() as u64) as usize;
         let order = (turn..self.nodes.len()).chain(0..turn);
         let found = order.filter(|at| stands(&self.nodes[*at])).take(GIVERS_COMPARED);
         found.max_by_key(|at| gain(&self.nodes[*at])).map(|at| at as NodeId)
+    }
+
+    /// Of the nodes nearest to the edge and shallower than `depth`, the one that gives to the fewest and passes `fits`.
+    pub fn idlest_above(&self, depth: u16, mut fits: impl FnMut(&Node) -> bool) -> Option<NodeId> {
+        let above = self.children(ROOT).flat_map(|root| core::iter::once(root).chain(self.children(root)));
+        let near = above.take(NEAR_EDGE).filter(|at| self.node(*at).depth < depth && fits(self.node(*at)));
+        near.min_by_key(|at| (self.node(*at).quota, self.node(*at).depth))
     }
 
     /// One of the deepest that have nobody below them, or have room.

@@ -335,9 +335,6 @@ impl<V: Verifier> Peer<V> {
             if let Some(to) = change.to {
                 *by_peer.entry(to).or_default().entry(change.substream.of).or_default() |= 1 << change.substream.index;
             }
-            if let (Some(from), Some(to)) = (change.from, change.to) {
-                self.out.push_back(Output::Event(Event::Switched { from, to }));
-            }
         }
         let from = self.push_from(now);
         for (peer, masks) in by_peer {

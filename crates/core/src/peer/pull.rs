@@ -122,7 +122,11 @@ impl<V: Verifier> Peer<V> {
             let quiet = self.neighbors.is_quiet(now, *pusher);
             if self.upstream.on_late(now, *substream, quiet) {
                 self.complain(now, *pusher, Fault::Silent);
-                changes.extend(self.upstream.switch(now, *substream));
+                let change = self.upstream.switch(now, *substream);
+                if let Some((from, to)) = change.and_then(|change| change.from.zip(change.to)) {
+                    self.out.push_back(Output::Event(Event::Switched { from, to }));
+                }
+                changes.extend(change);
             }
         }
         self.follow(now, changes);
