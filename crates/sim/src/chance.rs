@@ -57,6 +57,32 @@ impl Chance {
     }
 }
 
+/// Deals kinds so that each has its share among any few dozen dealt, in an order that chance decides: a small population
+/// has the uplinks its scenario says, whatever the seed.
+#[derive(Debug, Clone)]
+pub struct Deck {
+    shares: Vec<f64>,
+    owed: Vec<f64>,
+}
+
+impl Deck {
+    /// Of kinds with these shares.
+    pub fn new(shares: impl IntoIterator<Item = f64>) -> Self {
+        let shares: Vec<_> = shares.into_iter().collect();
+        let whole: f64 = shares.iter().sum();
+        let shares: Vec<_> = shares.into_iter().map(|share| share / whole).collect();
+        Self { owed: vec![0.0; shares.len()], shares }
+    }
+
+    /// The next kind: the more it is owed, the likelier.
+    pub fn deal(&mut self, chance: &mut Chance) -> usize {
+        self.owed.iter_mut().zip(&self.shares).for_each(|(owed, share)| *owed += share);
+        let kind = chance.pick(self.owed.iter().map(|owed| owed.max(0.0)));
+        self.owed[kind] -= 1.0;
+        kind
+    }
+}
+
 /// 0..1 from a number's upper 53 bits.
 pub fn unit(number: u64) -> f64 {
     (number >> 11) as f64 / (1u64 << 53) as f64
@@ -99,5 +125,9 @@ mod tests {
         assert!((mean - 10.0).abs() < 0.2, "{mean}");
         let picks = (0..100_000).filter(|_| chance.pick([0.4, 0.4, 0.2].into_iter()) == 2).count();
         assert!(picks.abs_diff(20_000) < 1_000, "{picks}");
+        let mut deck = Deck::new([2.0, 2.0, 1.0]);
+        let dealt: Vec<_> = (0..40).map(|_| deck.deal(&mut chance)).collect();
+        let count = dealt.iter().filter(|kind| **kind == 2).count();
+        assert!(count.abs_diff(8) <= 2, "{dealt:?}");
     }
 }

@@ -2,7 +2,7 @@
 
 use trellis_proto::frame::Nat;
 
-use crate::chance::Chance;
+use crate::chance::{Chance, Deck};
 use crate::scenario::{Arrivals, Invalid, Scenario, Stay};
 
 /// What a viewer is up to.
@@ -58,13 +58,26 @@ pub struct Population {
     scenario: Scenario,
     chance: Chance,
     scale: f64,
+    uplinks: Deck,
+    nats: Deck,
+    behaviours: Deck,
 }
 
 impl Population {
     /// For a scenario.
     pub fn new(scenario: &Scenario, seed: u64) -> Self {
         let chance = Chance::new(seed, 0x7065_6f70);
-        Self { scale: scenario.upload_scale(), scenario: scenario.clone(), chance }
+        let viewers = &scenario.viewers;
+        let nat = viewers.nat;
+        let honest = 1.0 - viewers.free_rider_share - viewers.polluter_share - viewers.liar_share;
+        Self {
+            scale: scenario.upload_scale(),
+            uplinks: Deck::new(viewers.upload.iter().map(|it| it.share)),
+            nats: Deck::new([nat.open, nat.cone, nat.symmetric, nat.blocked]),
+            behaviours: Deck::new([honest, viewers.free_rider_share, viewers.polluter_share, viewers.liar_share]),
+            scenario: scenario.clone(),
+            chance,
+        }
     }
 
     /// All who come by themselves, in order.
@@ -114,19 +127,16 @@ impl Population {
             Stay::Exponential => Some(chance.exponential(viewers.stay_s)),
             Stay::Fixed => Some(viewers.stay_s),
         };
-        let uplink = viewers.upload[chance.pick(viewers.upload.iter().map(|it| it.share))];
-        let nat = viewers.nat;
+        let uplink = viewers.upload[self.uplinks.deal(chance)];
         let nats = [Nat::Open, Nat::Cone, Nat::Symmetric, Nat::Blocked];
-        let honest = 1.0 - viewers.free_rider_share - viewers.polluter_share - viewers.liar_share;
-        let shares = [honest, viewers.free_rider_share, viewers.polluter_share, viewers.liar_share];
         let behaviours = [Behaviour::Honest, Behaviour::FreeRider, Behaviour::Polluter, Behaviour::Liar];
         let renditions = if viewers.rendition_shares.is_empty() { &[1.0][..] } else { &viewers.rendition_shares };
         Person {
             comes_us,
             stays_us: stays_s.map(|seconds| (seconds * 1e6) as u64),
             crashes: chance.happens(viewers.crash_share),
-            behaviour: behaviours[chance.pick(shares.into_iter())],
-            nat: nats[chance.pick([nat.open, nat.cone, nat.symmetric, nat.blocked].into_iter())],
+            behaviour: behaviours[self.behaviours.deal(chance)],
+            nat: nats[self.nats.deal(chance)],
             up_bps: (uplink.bps as f64 * self.scale) as u64,
             knows_uplink: chance.happens(viewers.known_uplink_share),
             isp: chance.below(u64::from(net.isps.max(1))) as u32,
