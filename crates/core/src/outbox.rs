@@ -8,17 +8,43 @@
 //! Invariant: a link stands in `ready` exactly when it has something to send and room for it.
 
 use alloc::collections::{BTreeMap, BTreeSet};
+use core::time::Duration;
+
+use crate::time::Instant;
 
 /// What comes first: lower before higher.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Rank {
     /// 0 for what somebody waits for with a deadline near, 1 for what is pushed, 2 for what may be late.
     pub class: u8,
-    /// Earlier parts first.
-    pub part: u64,
-    /// Within a part: those first on whom most others wait.
+    /// When it should go, ms: see [`due_ms`].
+    pub due_ms: u64,
+    /// At the same time: those first on whom most others wait.
     pub tie: u32,
 }
+
+/// When a chunk of a part that came then should go to somebody below whom so many hang: those on whom others wait at once,
+/// also before what is left of the part before; who serves nobody can wait for the others, for it is on time as long as it
+/// has its chunk before the next part but one.
+pub fn due_ms(arrived: Instant, below: u32) -> u64 {
+    let slack = match below {
+        0 => SLACK * 2,
+        1..=3 => SLACK,
+        _ => Duration::ZERO,
+    };
+    (arrived + slack).0 / 1_000
+}
+
+/// The order among those who are served in the same part at the same time: those on whom most wait first; the others in an
+/// order that is another one in each part and the same at all givers. A part is whole with its last chunk, so who comes
+/// early at one giver and late at the next is late in every part; with one order for all, half are early.
+pub fn tie(below: u32, child: u32, part: u64) -> u32 {
+    let order = (u64::from(child) ^ part.rotate_left(32)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33;
+    if below > 0 { (1 << 16) - below.min(1 << 16) } else { (1 << 31) | order as u32 }
+}
+
+/// A little more than half a part time.
+const SLACK: Duration = Duration::from_millis(200);
 
 /// How much may be under way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -173,7 +199,7 @@ mod tests {
     use alloc::vec::Vec;
 
     fn rank(class: u8, part: u64) -> Rank {
-        Rank { class, part, tie: 0 }
+        Rank { class, due_ms: part, tie: 0 }
     }
 
     fn outbox(total: u64, link: u64) -> Outbox<u32, &'static str> {

@@ -13,13 +13,13 @@ use core::time::Duration;
 use bytes::Bytes;
 use trellis_proto::Descriptor;
 use trellis_proto::RunId;
-use trellis_proto::frame::{Bits, Chunk, ChunkId, Frame, PartId, Row};
+use trellis_proto::frame::{Bits, Chunk, ChunkId, Frame, PartId, PeerId, Row};
 
 use super::event::Chunks;
 use super::lanes::{Lane, Lanes};
 use super::roster::Slot;
 use crate::limits::KEEP_PARTS;
-use crate::outbox::{Outbox, Rank, Room};
+use crate::outbox::{Outbox, Rank, Room, due_ms, tie};
 use crate::time::Instant;
 use crate::trust::Payload;
 
@@ -94,6 +94,8 @@ pub struct Since {
 /// Who is served in a lane, as the plan has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Standing {
+    /// Who.
+    pub peer: PeerId,
     /// The edge is its parent there.
     pub child: bool,
     /// Its descriptors come this way.
@@ -208,8 +210,8 @@ impl<P: Payload> Feed<P> {
             return;
         }
         let substream = lanes.substream(lane);
-        let tie = u32::MAX - standing.below.min(u32::MAX - 1);
-        let rank = Rank { class: 1, part: stored.number, tie };
+        let tie = tie(standing.below, standing.peer.0, stored.id.part);
+        let rank = Rank { class: 1, due_ms: due_ms(stored.arrived, standing.below), tie };
         if standing.descriptors {
             let bytes = stored.message.len() as u32;
             self.outbox.push(subscription.to, Rank { tie: 0, ..rank }, Item::Table(stored.message.clone()), bytes);
@@ -287,7 +289,7 @@ impl<P: Payload> Feed<P> {
     }
 
     fn give(&mut self, to: Slot, id: ChunkId, payload: P, urgent: bool, since: Since, at: usize) -> bool {
-        let (number, past) = (self.parts[at].number, self.parts[at].arrived < since.joined && !since.recorded);
+        let past = self.parts[at].arrived < since.joined && !since.recorded;
         let purpose = match (past, since.recorded && !urgent) {
             (true, _) => Purpose::StartUp,
             (_, true) => Purpose::Seeding,
@@ -295,7 +297,7 @@ impl<P: Payload> Feed<P> {
         };
         let bytes = payload.size() as u32;
         let favored = (urgent || past) && self.favor.take(u64::from(bytes));
-        let rank = Rank { class: if favored { 0 } else { 2 }, part: number, tie: 0 };
+        let rank = Rank { class: if favored { 0 } else { 2 }, due_ms: due_ms(self.parts[at].arrived, 0), tie: 0 };
         self.outbox.push(to, rank, Item::Chunk { id, payload, purpose, number: u64::MAX }, bytes)
     }
 
@@ -305,7 +307,7 @@ impl<P: Payload> Feed<P> {
             return true;
         }
         let Some(payload) = payload else { return false };
-        let rank = Rank { class: 2, part: 0, tie: 0 };
+        let rank = Rank { class: 2, due_ms: 0, tie: 0 };
         let bytes = payload.size() as u32;
         let item = Item::Chunk { id, payload, purpose: Purpose::StartUp, number: u64::MAX };
         self.outbox.push(to, rank, item, bytes)

@@ -6,6 +6,8 @@ use alloc::vec::Vec;
 use super::lanes::Lane;
 use super::overlay::{FAN_OUT, Overlay, distance, price};
 use super::roster::{EDGE, Peer, Slot};
+use trellis_proto::frame::Nat;
+
 use super::trees::{NONE, Node, NodeId, ROOT};
 
 /// Moves per tree and round.
@@ -17,6 +19,10 @@ const SETTLED: u32 = 10;
 const HEADROOM_PERCENT: u64 = 5;
 /// In large trees more givers are lifted per round: one for so many members.
 const MEMBERS_PER_LIFT: usize = 64;
+/// Busier than the mean by this much (per cent) is too busy.
+const BUSY_PERCENT: u64 = 115;
+/// So many are looked at for one who fits.
+const DRAWN: usize = 32;
 /// Children of the edge that are compared.
 const CHOSEN_FROM: usize = 64;
 /// Peers looked at for new homes per round.
@@ -32,10 +38,19 @@ impl Overlay {
             if self.trees[usize::from(lane)].members() > 0 {
                 self.trees[usize::from(lane)].next_round();
                 self.seed(lane);
-                (0..MOVES).all(|_| self.relieve_edge(lane));
                 let lifts = MOVES.max(self.trees[usize::from(lane)].members() as usize / MEMBERS_PER_LIFT);
+                for _ in 0..lifts {
+                    self.turn = self.seeded.number() as usize;
+                    self.relieve_edge(lane);
+                }
                 (0..lifts).all(|_| self.lift(lane));
                 (0..MOVES).all(|_| self.flatten(lane));
+                for _ in 0..lifts {
+                    self.turn = self.seeded.number() as usize;
+                    if !self.level(lane) {
+                        break;
+                    }
+                }
             }
         }
     }
@@ -85,15 +100,66 @@ impl Overlay {
         let tree = &self.trees[usize::from(lane)];
         let root = tree.node(ROOT);
         let spare = tree.open_slots() * 100 > u64::from(tree.members()) * HEADROOM_PERCENT;
-        if root.children <= root.quota || !spare {
+        if root.children <= root.quota || !(spare || self.peers_have_room()) {
             return false;
         }
-        let served = tree
-            .children(ROOT)
-            .filter(|child| self.cost(lane, *child) > 0 && tree.is_settled(*child, SETTLED))
-            .take(CHOSEN_FROM);
-        let Some(leaf) = served.min_by_key(|child| tree.node(*child).below) else { return false };
-        self.rehang(lane, leaf, u16::MAX)
+        // Who can link to no peer stays; of the others another one each time, for some find no peer either.
+        let linkable = |child: &NodeId| {
+            let peer = self.roster.get(tree.node(*child).peer);
+            self.cost(lane, *child) > 0 && peer.is_some_and(|peer| peer.nat != Nat::Blocked)
+        };
+        let leaves = tree.children(ROOT).filter(|child| linkable(child) && tree.node(*child).below == 0);
+        let leaves: Vec<_> = leaves.take(CHOSEN_FROM).collect();
+        let Some(at) = self.turn.checked_rem(leaves.len()) else { return false };
+        let leaf = leaves[at];
+        if self.rehang(lane, leaf, u16::MAX) {
+            return true;
+        }
+        let Some(giver) = self.fallback(lane, leaf) else { return false };
+        self.detach(lane, leaf);
+        self.attach(lane, leaf, giver);
+        true
+    }
+
+    /// A leaf of a giver that is busier than most goes to one that is less so: the busiest uplink is the latest.
+    fn level(&mut self, lane: Lane) -> bool {
+        let (capacity, held) = self.ledger.peers_bps();
+        let mean = held * 1_000 / capacity.max(1);
+        let load = |slot: Slot| {
+            let account = self.ledger.account(slot);
+            account.held_bps * 1_000 / account.capacity_bps.max(1)
+        };
+        let Some(busy) = self.draw(|slot| load(slot) * 100 > mean * BUSY_PERCENT) else { return false };
+        let Some(node) = self.roster.get(busy).and_then(|peer| peer.seat(lane)) else { return true };
+        let tree = &self.trees[usize::from(lane)];
+        let Some(leaf) = tree.children(node).find(|child| tree.node(*child).below == 0) else { return true };
+        let depth = tree.node(leaf).depth;
+        let (roster, child) = (&self.roster, tree.node(leaf).peer);
+        let fits = |slot: Slot| {
+            let seat = roster.get(slot).and_then(|peer| peer.seat(lane));
+            let near = roster.get(child).and_then(|child| distance(roster, child, slot)).is_some();
+            let gives = |seat: NodeId| tree.node(seat).quota > 0 && tree.node(seat).depth < depth;
+            let shallow = seat.is_some_and(|seat| gives(seat) && tree.may_hang(leaf, seat));
+            let room = self.ledger.free_bps(slot) >= self.lanes.slot_bps(lane);
+            load(slot) < mean && room && near && shallow && slot != busy
+        };
+        let Some(idle) = self.draw(fits) else { return true };
+        let Some(to) = self.roster.get(idle).and_then(|peer| peer.seat(lane)) else { return true };
+        if self.trees[usize::from(lane)].node(to).is_open() || self.move_quota(idle, lane) {
+            let quota = self.quota(lane, node).saturating_sub(1);
+            self.detach(lane, leaf);
+            self.trees[usize::from(lane)].set_quota(node, quota);
+            self.attach(lane, leaf, to);
+        }
+        true
+    }
+
+    /// One of some drawn from all who fits.
+    fn draw(&self, fits: impl Fn(Slot) -> bool) -> Option<Slot> {
+        let present = self.roster.present();
+        let turn = self.turn.checked_rem(present.len())?;
+        let drawn = present.iter().cycle().skip(turn).take(DRAWN.min(present.len()));
+        drawn.copied().find(|slot| fits(*slot))
     }
 
     /// A giver of many children changes places with somebody nearer to the edge who gives to far fewer: all below it rise.

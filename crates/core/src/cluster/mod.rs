@@ -439,7 +439,7 @@ fn standing(overlay: &Overlay, lane: Lane, slot: Slot, part: u64) -> Standing {
     let node = peer.and_then(|peer| peer.seat(lane));
     let child = node.is_some_and(|node| tree.parent(node) == Some(ROOT));
     let descriptors = peer.is_some_and(|peer| overlay.lanes.descriptor_lane(peer.layers, part) == Some(lane));
-    Standing { child, descriptors, below: node.map_or(0, |node| tree.node(node).below) }
+    Standing { peer: overlay.roster.id(slot), child, descriptors, below: node.map_or(0, |node| tree.node(node).below) }
 }
 
 /// The lanes of a set of substreams, those that exist.

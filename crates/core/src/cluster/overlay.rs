@@ -31,6 +31,7 @@ pub struct Overlay {
     pub(super) untold: Vec<Slot>,
     pub(super) completed: u64,
     pub(super) cursor: usize,
+    pub(super) turn: usize,
 }
 
 /// More children of one giver in one tree than this make it wide, not shallow.
@@ -39,6 +40,8 @@ pub(super) const FAN_OUT: u64 = 24;
 const OPEN_PERCENT: u64 = 106;
 /// A giver of fewer children takes nobody's place while there is room elsewhere: it would make the tree deep, not wide.
 const WORTH_MOVING_FOR: u16 = 3;
+/// Peers have room when they could carry what they and the edge do, and some more, in per cent.
+const ROOM_PERCENT: u64 = 106;
 /// So many are asked for spare slots when a tree has none.
 const FALLBACK_TRIES: usize = 128;
 
@@ -55,6 +58,7 @@ impl Overlay {
             untold: Vec::new(),
             completed: 0,
             cursor: 0,
+            turn: 0,
         }
     }
 
@@ -232,12 +236,21 @@ impl Overlay {
     /// How many the edge serves itself.
     pub(super) fn seed(&mut self, lane: Lane) {
         let slots = self.ledger.account(EDGE).capacity_bps / self.busy_bps().max(1);
+        let spare = self.peers_have_room();
         let tree = &mut self.trees[usize::from(lane)];
-        let known = seeding::Tree { members: u64::from(tree.members()), quota: tree.quota() };
+        // What peers have to spare anywhere can be opened here ([`Self::fallback`]).
+        let quota = if spare { u64::from(tree.members()) } else { tree.quota() };
+        let known = seeding::Tree { members: u64::from(tree.members()), quota };
         let roots = (seeding::roots(known, slots) + self.completed).min(u64::from(u16::MAX)) as u16;
         if tree.node(ROOT).quota != roots {
             tree.set_quota(ROOT, roots);
         }
+    }
+
+    /// Have peers more to give than is held of them, by a margin?
+    pub(super) fn peers_have_room(&self) -> bool {
+        let (capacity, held) = self.ledger.peers_bps();
+        capacity * 100 > (held + self.ledger.account(EDGE).held_bps) * ROOM_PERCENT
     }
 
     /// What one root in every tree that somebody wants costs.
@@ -365,7 +378,7 @@ impl Overlay {
     }
 
     /// Somebody in this tree who has promised less than it can: its unused quota elsewhere is moved here.
-    fn fallback(&mut self, lane: Lane, node: NodeId) -> Option<NodeId> {
+    pub(super) fn fallback(&mut self, lane: Lane, node: NodeId) -> Option<NodeId> {
         let bps = self.lanes.slot_bps(lane);
         let count = self.roster.len();
         for _ in 0..count.min(FALLBACK_TRIES) {
@@ -387,7 +400,7 @@ impl Overlay {
     }
 
     /// Makes room for one more child in a lane, by giving up what is not used in others.
-    fn move_quota(&mut self, slot: Slot, lane: Lane) -> bool {
+    pub(super) fn move_quota(&mut self, slot: Slot, lane: Lane) -> bool {
         let seats = self.seats(slot);
         let mut planned: u64 = self.lanes.slot_bps(lane);
         for (l, node) in &seats {

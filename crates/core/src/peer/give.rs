@@ -8,7 +8,7 @@ use trellis_proto::frame::{Bits, Chunk, ChunkId, Frame, PartId, PeerId, Row, Sub
 
 use super::event::Output;
 use super::{Give, Peer, substreams};
-use crate::outbox::Rank;
+use crate::outbox::{Rank, due_ms, tie};
 use crate::time::Instant;
 use crate::trust::{Payload, Verifier};
 
@@ -19,13 +19,15 @@ impl<V: Verifier> Peer<V> {
             return;
         }
         let Some(substream) = self.substream_of(id) else { return };
+        let Some(arrived) = self.store.get(id.part).map(|held| held.arrived) else { return };
         for at in 0..self.downstream.children(substream).len() {
             let served = self.downstream.children(substream)[at];
             if served.child == from || !self.neighbors.is_up(served.child) {
                 continue;
             }
             let class = if served.reserved { PUSHED } else { ASKED };
-            let rank = Rank { class, part: id.part.part, tie: u32::MAX - u32::from(served.below) };
+            let below = u32::from(served.below);
+            let rank = Rank { class, due_ms: due_ms(arrived, below), tie: tie(below, served.child.0, id.part.part) };
             self.outbox.push(served.child, rank, Give { id, pushed: true, bytes }, bytes);
         }
         self.uplink.on_queue(self.outbox.waiting_bytes());
@@ -92,7 +94,8 @@ impl<V: Verifier> Peer<V> {
         }
         for id in ids {
             let bytes = self.store.chunk(id).map_or(0, |(chunk, _)| chunk.payload().size() as u32);
-            let rank = Rank { class: PUSHED, part: id.part.part, tie: u32::MAX };
+            let arrived = self.store.get(id.part).map_or(Instant(0), |held| held.arrived);
+            let rank = Rank { class: PUSHED, due_ms: due_ms(arrived, 0), tie: u32::MAX };
             self.outbox.push(child, rank, Give { id, pushed: true, bytes }, bytes);
         }
     }
@@ -111,7 +114,8 @@ impl<V: Verifier> Peer<V> {
             for index in row.chunks.iter() {
                 let id = ChunkId { part: row.part, of: row.of, index: index as u16 };
                 let size = self.store.chunk(id).filter(|_| !busy).map(|(chunk, _)| chunk.payload().size() as u32);
-                let rank = Rank { class: ASKED, part: row.part.part, tie: 0 };
+                let arrived = self.store.get(row.part).map_or(Instant(0), |held| held.arrived);
+                let rank = Rank { class: ASKED, due_ms: due_ms(arrived, 0), tie: 0 };
                 let taken = size
                     .is_some_and(|size| self.outbox.push(from, rank, Give { id, pushed: false, bytes: size }, size));
                 if !taken {
