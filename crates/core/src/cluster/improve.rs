@@ -20,7 +20,7 @@ const HEADROOM_PERCENT: u64 = 5;
 /// In large trees more givers are lifted per round: one for so many members.
 const MEMBERS_PER_LIFT: usize = 64;
 /// Busier than the mean by this much (per cent) is too busy.
-const BUSY_PERCENT: u64 = 115;
+const BUSY_PERCENT: u64 = 104;
 /// So many are looked at for one who fits.
 const DRAWN: usize = 32;
 /// Children of the edge that are compared.

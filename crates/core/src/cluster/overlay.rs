@@ -557,8 +557,8 @@ impl Overlay {
 /// one.
 pub(super) fn price(roster: &Roster, ledger: &Ledger, child: &Peer, giver: Slot) -> Option<u32> {
     let account = ledger.account(giver);
-    let busy = account.held_bps * 8 / account.alpha_bps.max(1);
-    distance(roster, child, giver).map(|distance| busy.min(8) as u32 * 8 + distance)
+    let busy = account.held_bps * 20 / account.alpha_bps.max(1);
+    distance(roster, child, giver).map(|distance| busy.min(20) as u32 * 8 + distance)
 }
 
 /// How far a child would be from a giver; the edge is as far as another region, and always to be reached.
