@@ -12,6 +12,11 @@ mod sim;
 mod token;
 
 use clap::{Parser, Subcommand};
+use mimalloc::MiMalloc;
+
+/// Servers and simulations hold millions of small things far apart: this allocator lays them in huge pages.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// Peer-Server-Peer media streaming: servers you trust admit, guide and guarantee; viewers carry most of the bytes.
 #[derive(Debug, Parser)]

@@ -5,6 +5,7 @@
 extern crate alloc;
 
 pub mod cluster;
+mod few;
 pub mod limits;
 pub mod manager;
 pub mod outbox;

@@ -7,9 +7,11 @@
 //!
 //! Invariant: a link stands in `ready` exactly when it has something to send and room for it.
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 use core::time::Duration;
 
+use crate::few::Few;
 use crate::time::Instant;
 
 /// What comes first: lower before higher.
@@ -61,8 +63,9 @@ pub struct Room {
 #[derive(Debug, Clone)]
 pub struct Outbox<K, T> {
     room: Room,
-    links: BTreeMap<K, Tray<T>>,
-    ready: BTreeSet<(Rank, u64, K)>,
+    links: Few<K, Tray<T>>,
+    /// By head, the most pressing last.
+    ready: Vec<(Rank, u64, K)>,
     unsent: u64,
     waiting_bytes: u64,
     next: u64,
@@ -71,19 +74,28 @@ pub struct Outbox<K, T> {
 #[derive(Debug, Clone)]
 struct Tray<T> {
     unsent: u64,
-    waiting: BTreeMap<(Rank, u64), (T, u32)>,
+    /// By rank, then by number.
+    waiting: VecDeque<Waiting<T>>,
+}
+
+#[derive(Debug, Clone)]
+struct Waiting<T> {
+    rank: Rank,
+    number: u64,
+    thing: T,
+    bytes: u32,
 }
 
 impl<T> Tray<T> {
     fn head(&self) -> Option<(Rank, u64)> {
-        self.waiting.first_key_value().map(|(key, _)| *key)
+        self.waiting.front().map(|first| (first.rank, first.number))
     }
 }
 
 impl<K: Copy + Ord, T> Outbox<K, T> {
     /// An empty one.
     pub fn new(room: Room) -> Self {
-        Self { room, links: BTreeMap::new(), ready: BTreeSet::new(), unsent: 0, waiting_bytes: 0, next: 0 }
+        Self { room, links: Few::default(), ready: Vec::new(), unsent: 0, waiting_bytes: 0, next: 0 }
     }
 
     /// Changes how much may be under way in all.
@@ -103,22 +115,24 @@ impl<K: Copy + Ord, T> Outbox<K, T> {
 
     /// Bytes handed over on this link and not acknowledged.
     pub fn unsent_of(&self, link: K) -> u64 {
-        self.links.get(&link).map_or(0, |tray| tray.unsent)
+        self.links.get(link).map_or(0, |tray| tray.unsent)
     }
 
     /// Things waiting for a link.
     pub fn waiting_for(&self, link: K) -> usize {
-        self.links.get(&link).map_or(0, |tray| tray.waiting.len())
+        self.links.get(link).map_or(0, |tray| tray.waiting.len())
     }
 
     /// Takes something of so many bytes. False: too much waits for this link already.
     pub fn push(&mut self, link: K, rank: Rank, thing: T, bytes: u32) -> bool {
-        let tray = self.links.entry(link).or_insert_with(|| Tray { unsent: 0, waiting: BTreeMap::new() });
+        let tray = self.links.get_or_insert_with(link, || Tray { unsent: 0, waiting: VecDeque::new() });
         if tray.waiting.len() >= self.room.waiting {
             return false;
         }
         let before = tray.head();
-        tray.waiting.insert((rank, self.next), (thing, bytes));
+        // What comes later is mostly less pressing: its place is at the end.
+        let at = tray.waiting.iter().rposition(|other| other.rank <= rank).map_or(0, |before| before + 1);
+        tray.waiting.insert(at, Waiting { rank, number: self.next, thing, bytes });
         self.next += 1;
         self.waiting_bytes += u64::from(bytes);
         self.refresh(link, before);
@@ -130,13 +144,15 @@ impl<K: Copy + Ord, T> Outbox<K, T> {
         if self.unsent >= self.room.total {
             return None;
         }
-        let (rank, number, link) = *self.ready.first()?;
-        let tray = self.links.get_mut(&link).expect("a ready link has a tray");
-        let (thing, bytes) = tray.waiting.remove(&(rank, number)).expect("a ready link's head waits");
+        let (.., link) = self.ready.pop()?;
+        let tray = self.links.get_mut(link).expect("a ready link has a tray");
+        let Waiting { thing, bytes, .. } = tray.waiting.pop_front().expect("a ready link's head waits");
+        if tray.waiting.is_empty() && tray.waiting.capacity() > WAITING_FEW {
+            tray.waiting = VecDeque::new();
+        }
         tray.unsent += u64::from(bytes);
         self.unsent += u64::from(bytes);
         self.waiting_bytes -= u64::from(bytes);
-        self.ready.remove(&(rank, number, link));
         self.refresh(link, None);
         Some((link, thing))
     }
@@ -148,7 +164,7 @@ impl<K: Copy + Ord, T> Outbox<K, T> {
 
     /// The host says how many bytes of this link are not acknowledged yet.
     pub fn set_unsent(&mut self, link: K, bytes: u64) {
-        let Some(tray) = self.links.get_mut(&link) else { return };
+        let Some(tray) = self.links.get_mut(link) else { return };
         let before = tray.head();
         self.unsent = self.unsent - tray.unsent + bytes;
         tray.unsent = bytes;
@@ -157,10 +173,10 @@ impl<K: Copy + Ord, T> Outbox<K, T> {
 
     /// Takes back what nobody wants any more. How many things that were.
     pub fn cancel(&mut self, link: K, mut unwanted: impl FnMut(&T) -> bool) -> usize {
-        let Some(tray) = self.links.get_mut(&link) else { return 0 };
+        let Some(tray) = self.links.get_mut(link) else { return 0 };
         let before = tray.head();
         let (mut count, mut freed) = (0, 0);
-        tray.waiting.retain(|_, (thing, bytes)| {
+        tray.waiting.retain(|Waiting { thing, bytes, .. }| {
             let gone = unwanted(thing);
             count += usize::from(gone);
             freed += if gone { u64::from(*bytes) } else { 0 };
@@ -173,30 +189,39 @@ impl<K: Copy + Ord, T> Outbox<K, T> {
 
     /// Forgets a link and all that waits for it.
     pub fn remove(&mut self, link: K) {
-        let Some(tray) = self.links.remove(&link) else { return };
+        let Some(tray) = self.links.remove(link) else { return };
         if let Some((rank, number)) = tray.head() {
-            self.ready.remove(&(rank, number, link));
+            self.unready((rank, number, link));
         }
         self.unsent -= tray.unsent;
-        self.waiting_bytes -= tray.waiting.values().map(|(_, bytes)| u64::from(*bytes)).sum::<u64>();
+        self.waiting_bytes -= tray.waiting.iter().map(|waiting| u64::from(waiting.bytes)).sum::<u64>();
     }
 
     /// Restores the invariant for one link, whose head was `before`.
     fn refresh(&mut self, link: K, before: Option<(Rank, u64)>) {
         if let Some((rank, number)) = before {
-            self.ready.remove(&(rank, number, link));
+            self.unready((rank, number, link));
         }
-        let tray = &self.links[&link];
-        if let Some((rank, number)) = tray.head().filter(|_| tray.unsent < self.room.link) {
-            self.ready.insert((rank, number, link));
+        let Some(tray) = self.links.get(link).filter(|tray| tray.unsent < self.room.link) else { return };
+        if let Some((rank, number)) = tray.head() {
+            let at = self.ready.partition_point(|other| *other > (rank, number, link));
+            self.ready.insert(at, (rank, number, link));
+        }
+    }
+
+    fn unready(&mut self, head: (Rank, u64, K)) {
+        if let Ok(at) = self.ready.binary_search_by(|other| head.cmp(other)) {
+            self.ready.remove(at);
         }
     }
 }
 
+/// An empty tray keeps room for so many things.
+const WAITING_FEW: usize = 8;
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::vec::Vec;
 
     fn rank(class: u8, part: u64) -> Rank {
         Rank { class, due_ms: part, tie: 0 }

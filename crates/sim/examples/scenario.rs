@@ -3,7 +3,12 @@
 
 use std::path::Path;
 
+use mimalloc::MiMalloc;
 use trellis_sim::{Options, Scenario, trace};
+
+/// A simulation holds millions of small things far apart: this allocator lays them in huge pages.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut args = std::env::args().skip(1);

@@ -203,7 +203,12 @@ impl<V: Verifier> Peer<V> {
 
     /// What is to be done now; to be called until None.
     pub fn poll(&mut self) -> Option<Output<V::Payload>> {
-        self.out.pop_front()
+        let next = self.out.pop_front();
+        if next.is_none() {
+            // Begins at the front of its memory again, instead of going round and round through all of it.
+            self.out.clear();
+        }
+        next
     }
 
     /// When [`Input::Wake`] is due.

@@ -3,22 +3,22 @@
 //! A link is wanted as long as the plan names the other peer (as source, child or neighbor). Of two peers the one with
 //! the lower number dials, so that a link is made once.
 
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::time::Duration;
 
 use trellis_proto::frame::{PeerId, Receipt};
 
+use crate::few::Few;
 use crate::limits::LINKS_MAX;
 use crate::time::Instant;
 
 /// All links but the edge's.
 #[derive(Debug, Clone, Default)]
 pub struct Neighbors {
-    links: BTreeMap<PeerId, Link>,
+    links: Few<PeerId, Link>,
     /// With whom to gossip.
     gossiping: Vec<PeerId>,
-    receipts: BTreeMap<PeerId, Account>,
+    receipts: Few<PeerId, Account>,
 }
 
 #[derive(Debug, Clone)]
@@ -51,35 +51,35 @@ struct Account {
 impl Neighbors {
     /// The plan names this peer. True: make a link.
     pub fn want(&mut self, me: PeerId, peer: PeerId) -> bool {
-        if let Some(link) = self.links.get_mut(&peer) {
+        if let Some(link) = self.links.get_mut(peer) {
             link.idle_since = None;
             return false;
         }
         if peer.is_edge() || peer == me || self.links.len() >= LINKS_MAX || me > peer {
             return false;
         }
-        self.links.insert(peer, Link::new(State::Dialling));
+        self.links.get_or_insert_with(peer, || Link::new(State::Dialling));
         true
     }
 
     /// The link stands. False: there are too many.
     pub fn on_up(&mut self, peer: PeerId) -> bool {
-        if self.links.len() >= LINKS_MAX && !self.links.contains_key(&peer) {
+        if self.links.len() >= LINKS_MAX && !self.links.contains_key(peer) {
             return false;
         }
-        self.links.entry(peer).or_insert_with(|| Link::new(State::Up)).state = State::Up;
+        self.links.get_or_insert_with(peer, || Link::new(State::Up)).state = State::Up;
         true
     }
 
     /// The link broke or was not made. True: it stood.
     pub fn on_lost(&mut self, peer: PeerId) -> bool {
         self.gossiping.retain(|neighbor| *neighbor != peer);
-        self.links.remove(&peer).is_some_and(|link| link.state == State::Up)
+        self.links.remove(peer).is_some_and(|link| link.state == State::Up)
     }
 
     /// Can something be sent to this peer?
     pub fn is_up(&self, peer: PeerId) -> bool {
-        peer.is_edge() || self.links.get(&peer).is_some_and(|link| link.state == State::Up)
+        peer.is_edge() || self.links.get(peer).is_some_and(|link| link.state == State::Up)
     }
 
     /// The plan says with whom to gossip.
@@ -107,51 +107,51 @@ impl Neighbors {
     /// Links that nothing needs for a while: they are ended.
     pub fn take_idle(&mut self, now: Instant, needed: impl Fn(PeerId) -> bool) -> Vec<PeerId> {
         let mut idle = Vec::new();
-        for (peer, link) in &mut self.links {
-            if needed(*peer) || self.gossiping.contains(peer) {
+        for (peer, link) in self.links.iter_mut() {
+            if needed(peer) || self.gossiping.contains(&peer) {
                 link.idle_since = None;
             } else if now.since(*link.idle_since.get_or_insert(now)) > IDLE_LINK {
-                idle.push(*peer);
+                idle.push(peer);
             }
         }
         idle.iter().for_each(|peer| {
-            self.links.remove(peer);
+            self.links.remove(*peer);
         });
         idle
     }
 
     /// Asked it for so many chunks.
     pub fn on_asked(&mut self, peer: PeerId, chunks: usize) {
-        if let Some(link) = self.links.get_mut(&peer) {
+        if let Some(link) = self.links.get_mut(peer) {
             link.asked += chunks;
         }
     }
 
     /// An ask was answered, or given up.
     pub fn on_answered(&mut self, peer: PeerId) {
-        if let Some(link) = self.links.get_mut(&peer) {
+        if let Some(link) = self.links.get_mut(peer) {
             link.asked = link.asked.saturating_sub(1);
         }
     }
 
     /// Chunks it was asked for and did not bring yet.
     pub fn asked_of(&self, peer: PeerId) -> usize {
-        self.links.get(&peer).map_or(0, |link| link.asked)
+        self.links.get(peer).map_or(0, |link| link.asked)
     }
 
     /// The round trip was measured.
     pub fn on_round_trip(&mut self, peer: PeerId, round_trip: Duration) {
-        if let Some(link) = self.links.get_mut(&peer) {
+        if let Some(link) = self.links.get_mut(peer) {
             link.round_trip = round_trip;
         }
     }
 
     /// A verified chunk came from this giver.
     pub fn on_received(&mut self, now: Instant, from: PeerId, bytes: usize) {
-        if let Some(link) = self.links.get_mut(&from) {
+        if let Some(link) = self.links.get_mut(from) {
             link.heard = Some(now);
         }
-        let account = self.receipts.entry(from).or_default();
+        let account = self.receipts.get_or_insert_with(from, Account::default);
         // What comes in a row measures the giver's rate; a pause is the giver's to make.
         let gap = account.last.map_or(IN_A_ROW, |last| now.since(last));
         account.busy += gap.min(IN_A_ROW);
@@ -161,19 +161,19 @@ impl Neighbors {
 
     /// Has nothing come from this giver for two parts?
     pub fn is_quiet(&self, now: Instant, from: PeerId) -> bool {
-        let last = self.links.get(&from).and_then(|link| link.heard);
+        let last = self.links.get(from).and_then(|link| link.heard);
         last.is_none_or(|last| now.since(last) > QUIET)
     }
 
     /// A chunk this giver should have brought did not come in time.
     pub fn on_late(&mut self, from: PeerId) {
-        let account = self.receipts.entry(from).or_default();
+        let account = self.receipts.get_or_insert_with(from, Account::default);
         account.late = account.late.saturating_add(1);
     }
 
     /// What everybody gave since this was last asked.
     pub fn take_receipts(&mut self) -> Vec<Receipt> {
-        let receipts = core::mem::take(&mut self.receipts).into_iter().map(|(from, account)| Receipt {
+        let receipts = self.receipts.drain().map(|(from, account)| Receipt {
             from,
             bytes: account.bytes.min(u64::from(u32::MAX)) as u32,
             late: account.late,

@@ -1,10 +1,10 @@
 //! What do I have, and what is still missing of what I want?
 //!
 //! Only verified chunks lie here. A part is in one state: known (its descriptor is here) and, layer by layer, complete or
-//! with chunks missing. Invariant: `missing` is the number of empty places in `chunks`, and a finished layer stays whole
-//! until its part is forgotten.
+//! with chunks missing. Invariant: `here` holds the numbers of the places in `chunks` that are not empty, and a finished
+//! layer stays whole until its part is forgotten.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -18,9 +18,10 @@ use crate::trust::VerifiedChunk;
 /// The parts this peer knows.
 #[derive(Debug)]
 pub struct Store<P> {
-    parts: BTreeMap<PartId, Held<P>>,
-    /// Parts with something missing, so that a scan looks at nothing else.
-    open: BTreeMap<PartId, ()>,
+    /// In order. Parts come one after the other, so one lies where its number says, or near.
+    parts: VecDeque<(PartId, Held<P>)>,
+    /// Parts with something missing, in order, so that a scan looks at nothing else.
+    open: Vec<PartId>,
     keep: usize,
 }
 
@@ -44,7 +45,9 @@ pub struct HeldLayer<P> {
     pub of: LayerId,
     /// By number; None: missing.
     chunks: Vec<Option<(VerifiedChunk<P>, u8)>>,
-    missing: usize,
+    /// The numbers of those that are not missing, for looking through without touching them.
+    here: Bits,
+    missing: u16,
     /// Substreams whose pusher was found late in this part: counted once.
     late: u16,
     /// Who was asked for what, and until when an answer may take.
@@ -74,7 +77,7 @@ pub enum Put {
 impl<P: Clone> Store<P> {
     /// An empty store that remembers so many parts.
     pub fn new(keep: usize) -> Self {
-        Self { parts: BTreeMap::new(), open: BTreeMap::new(), keep }
+        Self { parts: VecDeque::new(), open: Vec::new(), keep }
     }
 
     /// A part becomes known, with the layers wanted of it. Layers without bytes are whole at once.
@@ -87,40 +90,58 @@ impl<P: Clone> Store<P> {
         wanted: &[LayerId],
     ) {
         let layers: Vec<_> = wanted.iter().filter_map(|of| HeldLayer::new(*of, &descriptor)).collect();
-        if layers.iter().any(|layer| layer.missing > 0) {
-            self.open.insert(id, ());
+        if let Err(at) = self.open.binary_search(&id)
+            && layers.iter().any(|layer| layer.missing > 0)
+        {
+            self.open.insert(at, id);
         }
-        self.parts.insert(id, Held { descriptor, signed, arrived, layers });
+        let held = Held { descriptor, signed, arrived, layers };
+        match self.place(id) {
+            Ok(at) => self.parts[at].1 = held,
+            Err(at) => self.parts.insert(at, (id, held)),
+        }
+    }
+
+    /// Where a part lies, or would.
+    fn place(&self, id: PartId) -> Result<usize, usize> {
+        let likely = self.parts.front().map_or(0, |(first, _)| id.part.wrapping_sub(first.part)) as usize;
+        match self.parts.get(likely) {
+            Some((there, _)) if *there == id => Ok(likely),
+            _ => self.parts.binary_search_by_key(&id, |(id, _)| *id),
+        }
     }
 
     /// The part, when its descriptor is here.
     pub fn get(&self, id: PartId) -> Option<&Held<P>> {
-        self.parts.get(&id)
+        self.place(id).ok().map(|at| &self.parts[at].1)
     }
 
     /// The layer, when it is wanted.
     pub fn layer(&self, id: PartId, of: LayerId) -> Option<&HeldLayer<P>> {
-        self.parts.get(&id)?.layers.iter().find(|layer| layer.of == of)
+        self.get(id)?.layers.iter().find(|layer| layer.of == of)
     }
 
     /// The layer, to note who was asked.
     pub fn layer_mut(&mut self, id: PartId, of: LayerId) -> Option<&mut HeldLayer<P>> {
-        self.parts.get_mut(&id)?.layers.iter_mut().find(|layer| layer.of == of)
+        let at = self.place(id).ok()?;
+        self.parts[at].1.layers.iter_mut().find(|layer| layer.of == of)
     }
 
     /// Puts a chunk in. None: nobody wants it, or it is here.
     pub fn put(&mut self, id: ChunkId, chunk: VerifiedChunk<P>, hop: u8) -> Option<Put> {
-        let held = self.parts.get_mut(&id.part)?;
+        let at = self.place(id.part).ok()?;
+        let held = &mut self.parts[at].1;
         let layer = held.layers.iter_mut().find(|layer| layer.of == id.of)?;
         let place = layer.chunks.get_mut(usize::from(id.index)).filter(|place| place.is_none())?;
         *place = Some((chunk, hop));
+        layer.here.insert(usize::from(id.index));
         layer.missing -= 1;
         layer.asked.retain(|asked| asked.index != id.index);
         if layer.missing > 0 {
             return Some(Put::New);
         }
         if held.layers.iter().all(|layer| layer.missing == 0) {
-            self.open.remove(&id.part);
+            self.close(id.part);
         }
         Some(Put::Completed)
     }
@@ -133,22 +154,23 @@ impl<P: Clone> Store<P> {
 
     /// Parts with something missing, oldest first.
     pub fn open(&self) -> impl Iterator<Item = PartId> + '_ {
-        self.open.keys().copied()
+        self.open.iter().copied()
     }
 
     /// Known parts from one on, oldest first.
     pub fn from(&self, id: PartId) -> impl Iterator<Item = (PartId, &Held<P>)> {
-        self.parts.range(id..).map(|(id, held)| (*id, held))
+        let at = self.place(id).unwrap_or_else(|at| at);
+        self.parts.range(at..).map(|(id, held)| (*id, held))
     }
 
     /// The newest part known.
     pub fn newest(&self) -> Option<PartId> {
-        self.parts.last_key_value().map(|(id, _)| *id)
+        self.parts.back().map(|(id, _)| *id)
     }
 
     /// The oldest part known.
     pub fn oldest(&self) -> Option<PartId> {
-        self.parts.first_key_value().map(|(id, _)| *id)
+        self.parts.front().map(|(id, _)| *id)
     }
 
     /// How many parts are known.
@@ -164,28 +186,31 @@ impl<P: Clone> Store<P> {
 
     /// Forgets what lies more than was to be kept before `playing`. What was forgotten.
     pub fn forget_before(&mut self, playing: PartId) -> Option<PartId> {
-        let behind = self.parts.len() > self.keep && self.parts.range(..playing).count() > self.keep;
-        behind.then(|| self.forget_oldest()).flatten()
+        let behind = self.place(playing).unwrap_or_else(|at| at);
+        (behind > self.keep).then(|| self.forget_oldest()).flatten()
     }
 
     /// Forgets one part.
     pub fn forget_oldest(&mut self) -> Option<PartId> {
-        let (id, _) = self.parts.pop_first()?;
-        self.open.remove(&id);
+        let (id, _) = self.parts.pop_front()?;
+        self.close(id);
         Some(id)
     }
 
     /// Gives up waiting for a part: it is no longer looked at.
     pub fn close(&mut self, id: PartId) {
-        self.open.remove(&id);
+        if let Ok(at) = self.open.binary_search(&id) {
+            self.open.remove(at);
+        }
     }
 }
 
 impl<P: Clone> HeldLayer<P> {
     fn new(of: LayerId, descriptor: &Descriptor) -> Option<Self> {
         let part = descriptor.tracks.get(usize::from(of.rendition))?.layers.get(usize::from(of.layer))?;
-        let missing = part.hashes.len();
-        Some(Self { of, chunks: (0..missing).map(|_| None).collect(), missing, late: 0, asked: Vec::new() })
+        let chunks: Vec<_> = part.hashes.iter().map(|_| None).collect();
+        let missing = chunks.len() as u16;
+        Some(Self { of, chunks, here: Bits::default(), missing, late: 0, asked: Vec::new() })
     }
 
     /// Is nothing missing?
@@ -195,17 +220,17 @@ impl<P: Clone> HeldLayer<P> {
 
     /// The numbers of what is missing.
     pub fn missing(&self) -> impl Iterator<Item = u16> + '_ {
-        self.chunks.iter().enumerate().filter(|(_, place)| place.is_none()).map(|(index, _)| index as u16)
+        (0..self.chunks.len()).filter(|index| !self.here.contains(*index)).map(|index| index as u16)
     }
 
     /// The numbers of what is here.
     pub fn present(&self) -> impl Iterator<Item = u16> + '_ {
-        self.chunks.iter().enumerate().filter(|(_, place)| place.is_some()).map(|(index, _)| index as u16)
+        self.here.iter().map(|index| index as u16)
     }
 
     /// Is this one missing?
     pub fn misses(&self, index: u16) -> bool {
-        self.chunks.get(usize::from(index)).is_some_and(Option::is_none)
+        usize::from(index) < self.chunks.len() && !self.here.contains(usize::from(index))
     }
 
     /// All chunks in order, when none is missing.
@@ -227,7 +252,6 @@ impl<P: Clone> HeldLayer<P> {
     }
 
     fn row(&self, part: PartId) -> Option<Row> {
-        let chunks: Bits = self.present().map(usize::from).collect();
-        (!chunks.is_empty()).then_some(Row { part, of: self.of, chunks })
+        (!self.here.is_empty()).then(|| Row { part, of: self.of, chunks: self.here.clone() })
     }
 }

@@ -48,6 +48,10 @@ impl<V: Verifier> Peer<V> {
 
     pub(super) fn on_played(&mut self, part: PartId) {
         self.out.push_back(Output::Event(Event::Due(part, true)));
+        if !self.is_recorded() {
+            // What a neighbor has of a part that is over is asked by nobody; without a live edge one may come back to it.
+            self.gossip.forget_before(part);
+        }
         while let Some(oldest) = self.store.forget_before(part) {
             self.gossip.forget_before(oldest);
             self.tables.forget_before(oldest);

@@ -71,16 +71,16 @@ fn read_part(flags: u8, before: Option<PartId>, r: &mut Reader<'_>) -> Result<Pa
 }
 
 fn lay_bits<S: Sink>(bits: &Bits, w: &mut Writer<S>) {
-    w.varint(bits.words().len() as u64);
-    bits.words().iter().for_each(|word| {
-        w.varint(*word);
+    w.varint(bits.words_len() as u64);
+    bits.words().for_each(|word| {
+        w.varint(word);
     });
 }
 
 fn read_bits(r: &mut Reader<'_>) -> Result<Bits, DecodeError> {
     let count = r.count("chunks", CHUNKS_MAX / 64)?;
-    let words = (0..count).map(|_| r.varint("chunks", u64::MAX)).collect::<Result<_, _>>()?;
-    Bits::from_words(words).ok_or(DecodeError::Field("chunks"))
+    let words = (0..count).map(|_| r.varint("chunks", u64::MAX)).collect::<Result<Vec<_>, _>>()?;
+    Bits::from_words(&words).ok_or(DecodeError::Field("chunks"))
 }
 
 /// 0, -1, 1, -2, … as 0, 1, 2, 3, …

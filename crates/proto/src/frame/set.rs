@@ -3,7 +3,7 @@
 //! Invariant: a [`Bits`] holds no number of [`CHUNKS_MAX`] or more and its last word is not zero, so whatever a program
 //! does to it, it stays small, equal sets are equal values, and it has one form on the wire.
 
-use alloc::vec::Vec;
+use alloc::boxed::Box;
 
 use super::{LayerId, Substream};
 use crate::limits::CHUNKS_MAX;
@@ -29,23 +29,25 @@ impl Substreams {
     }
 }
 
-/// A set of numbers below [`CHUNKS_MAX`]; without trailing zero words, so equal sets are equal values.
+/// A set of numbers below [`CHUNKS_MAX`]; without trailing zero words, so equal sets are equal values. The numbers below
+/// 64, which are all that most layers have, need no memory elsewhere.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
-pub struct Bits(Vec<u64>);
+pub struct Bits {
+    first: u64,
+    more: Box<[u64]>,
+}
 
 impl Bits {
     /// The numbers 0..count.
     pub fn full(count: usize) -> Self {
-        let mut bits = Self::default();
-        (0..count).for_each(|i| {
-            bits.insert(i);
-        });
-        bits
+        (0..count).collect()
     }
 
     /// The set with these words, lowest first. None: too many, or the last is zero.
-    pub fn from_words(words: Vec<u64>) -> Option<Self> {
-        (words.len() <= CHUNKS_MAX / 64 && words.last() != Some(&0)).then_some(Self(words))
+    pub fn from_words(words: &[u64]) -> Option<Self> {
+        let fits = words.len() <= CHUNKS_MAX / 64 && words.last() != Some(&0);
+        let (first, more) = words.split_first().unwrap_or((&0, &[]));
+        fits.then(|| Self { first: *first, more: more.into() })
     }
 
     /// Adds a number. True: it is new. A number too large is not taken.
@@ -53,45 +55,55 @@ impl Bits {
         if number >= CHUNKS_MAX {
             return false;
         }
-        let (word, bit) = (number / 64, 1u64 << (number % 64));
-        if self.0.len() <= word {
-            self.0.resize(word + 1, 0);
+        if self.more.len() < number / 64 {
+            self.set_more(number / 64);
         }
-        let new = self.0[word] & bit == 0;
-        self.0[word] |= bit;
+        let (word, bit) = (self.word_mut(number / 64).expect("there is room now"), 1u64 << (number % 64));
+        let new = *word & bit == 0;
+        *word |= bit;
         new
     }
 
     /// Removes a number. True: it was there.
     pub fn remove(&mut self, number: usize) -> bool {
-        let (word, bit) = (number / 64, 1u64 << (number % 64));
-        let had = self.0.get(word).is_some_and(|w| w & bit != 0);
-        if had {
-            self.0[word] &= !bit;
-            self.trim();
+        let Some(word) = self.word_mut(number / 64) else { return false };
+        let bit = 1u64 << (number % 64);
+        let had = *word & bit != 0;
+        *word &= !bit;
+        if self.more.last() == Some(&0) {
+            self.set_more(self.more.iter().rposition(|word| *word != 0).map_or(0, |last| last + 1));
         }
         had
     }
 
+    /// Adds all of another set.
+    pub fn merge(&mut self, other: &Self) {
+        self.first |= other.first;
+        if self.more.len() < other.more.len() {
+            self.set_more(other.more.len());
+        }
+        self.more.iter_mut().zip(&other.more).for_each(|(word, theirs)| *word |= theirs);
+    }
+
     /// Is it in the set?
     pub fn contains(&self, number: usize) -> bool {
-        self.0.get(number / 64).is_some_and(|w| w >> (number % 64) & 1 != 0)
+        let word = if number < 64 { Some(&self.first) } else { self.more.get(number / 64 - 1) };
+        word.is_some_and(|word| word >> (number % 64) & 1 != 0)
     }
 
     /// How many.
     pub fn len(&self) -> usize {
-        self.0.iter().map(|w| w.count_ones() as usize).sum()
+        self.words().map(|word| word.count_ones() as usize).sum()
     }
 
     /// None?
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.words_len() == 0
     }
 
     /// Each of them, lowest first.
     pub fn iter(&self) -> impl Iterator<Item = usize> + '_ {
-        self.0.iter().enumerate().flat_map(|(i, word)| {
-            let mut word = *word;
+        self.words().enumerate().flat_map(|(i, mut word)| {
             core::iter::from_fn(move || {
                 (word != 0).then(|| {
                     let bit = word.trailing_zeros() as usize;
@@ -103,14 +115,23 @@ impl Bits {
     }
 
     /// The words, lowest first; the last is not zero.
-    pub fn words(&self) -> &[u64] {
-        &self.0
+    pub fn words(&self) -> impl Iterator<Item = u64> + '_ {
+        core::iter::once(self.first).chain(self.more.iter().copied()).take(self.words_len())
     }
 
-    fn trim(&mut self) {
-        while self.0.last() == Some(&0) {
-            self.0.pop();
-        }
+    /// How many words.
+    pub fn words_len(&self) -> usize {
+        if self.more.is_empty() { usize::from(self.first != 0) } else { 1 + self.more.len() }
+    }
+
+    fn word_mut(&mut self, at: usize) -> Option<&mut u64> {
+        if at == 0 { Some(&mut self.first) } else { self.more.get_mut(at - 1) }
+    }
+
+    fn set_more(&mut self, words: usize) {
+        let mut more = core::mem::take(&mut self.more).into_vec();
+        more.resize(words, 0);
+        self.more = more.into();
     }
 }
 
@@ -127,17 +148,19 @@ impl FromIterator<usize> for Bits {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::vec;
 
     #[test]
     fn a_set_takes_no_number_it_could_not_tell_others() {
         let mut bits = Bits::default();
         assert!(bits.insert(CHUNKS_MAX - 1) && !bits.insert(CHUNKS_MAX) && !bits.insert(usize::MAX));
-        assert_eq!((bits.len(), bits.words().len()), (1, CHUNKS_MAX / 64));
+        assert_eq!((bits.len(), bits.words_len()), (1, CHUNKS_MAX / 64));
         assert!(bits.remove(CHUNKS_MAX - 1) && bits == Bits::default(), "no zero words are left");
-        assert_eq!(Bits::full(65).words(), [u64::MAX, 1]);
-        assert_eq!(Bits::from_words(vec![1, 0]), None);
-        assert_eq!(Bits::from_words(vec![1; CHUNKS_MAX / 64 + 1]), None);
-        assert_eq!(Bits::from_words(vec![0, 2]), Some([65].into_iter().collect()));
+        assert!(Bits::full(65).words().eq([u64::MAX, 1]));
+        assert_eq!(Bits::from_words(&[1, 0]), None);
+        assert_eq!(Bits::from_words(&[1; CHUNKS_MAX / 64 + 1]), None);
+        assert_eq!(Bits::from_words(&[0, 2]), Some([65].into_iter().collect()));
+        let mut both = Bits::full(3);
+        both.merge(&[70].into_iter().collect());
+        assert!(both.iter().eq([0, 1, 2, 70]) && both.remove(70) && both == Bits::full(3));
     }
 }
