@@ -60,6 +60,8 @@ pub struct Peer<V: Verifier> {
     seeking: Option<PartId>,
     completed: bool,
     begun: bool,
+    /// The player has its first parts; until then they are kept, so that its clock starts when ours does.
+    playing: bool,
     /// Granted, and taken up with the next part that starts with a key frame.
     next_layers: Option<Vec<LayerId>>,
     plan: u32,
@@ -157,6 +159,7 @@ impl<V: Verifier> Peer<V> {
             seeking: None,
             completed: false,
             begun: false,
+            playing: false,
             next_layers: None,
             plan: 0,
             pace: None,

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 use trellis_proto::frame::{
-    Assign, Bye, Chunk, ChunkId, Fault, Frame, PartId, PeerId, Row, Substream, Substreams, Welcome,
+    Assign, Bye, Chunk, ChunkId, Fault, Frame, LayerId, PartId, PeerId, Row, Substream, Substreams, Welcome,
 };
 use trellis_proto::{Catalogue, Descriptor, Media, Mode};
 
@@ -197,11 +197,11 @@ impl<V: Verifier> Peer<V> {
         }
         self.push(id, from, bytes as u32);
         if put == Some(Put::Completed) {
-            self.on_complete(now, id, descriptor);
+            self.on_complete(now, id);
         }
     }
 
-    fn on_complete(&mut self, now: Instant, id: ChunkId, descriptor: Arc<Descriptor>) {
+    fn on_complete(&mut self, now: Instant, id: ChunkId) {
         let Some(held) = self.store.get(id.part) else { return };
         if held.layers.iter().all(|layer| layer.is_complete()) && self.worst_delays.len() < DELAYS_MAX {
             self.worst_delays.push(now.since(held.arrived).as_micros().min(u128::from(u32::MAX)) as u32);
@@ -210,8 +210,16 @@ impl<V: Verifier> Peer<V> {
         if self.playback.cursor().is_some_and(|cursor| cursor.part == id.part && now >= cursor.at) {
             self.timers.play = Some(now);
         }
-        if let Some(chunks) = self.store.layer(id.part, id.of).and_then(|layer| layer.whole()) {
-            self.out.push_back(Output::Part(Part { descriptor, of: id.of, chunks }));
+        if self.playing || self.is_recorded() {
+            self.hand_over(id.part, id.of);
+        }
+    }
+
+    /// The player gets a layer of a part that is whole.
+    pub(super) fn hand_over(&mut self, part: PartId, of: LayerId) {
+        let Some(descriptor) = self.store.get(part).map(|held| held.descriptor.clone()) else { return };
+        if let Some(chunks) = self.store.layer(part, of).and_then(|layer| layer.whole()) {
+            self.out.push_back(Output::Part(Part { descriptor, of, chunks }));
         }
     }
 
@@ -293,7 +301,7 @@ impl<V: Verifier> Peer<V> {
     }
 
     /// Watches other layers from the next part on.
-    fn change_layers(&mut self, layers: Vec<trellis_proto::frame::LayerId>) {
+    fn change_layers(&mut self, layers: Vec<LayerId>) {
         let gone: Vec<_> = self.layers.iter().copied().filter(|of| !layers.contains(of)).collect();
         for of in gone {
             for (peer, set) in self.upstream.drop_layer(of) {
@@ -312,7 +320,7 @@ pub(super) fn forwarding(catalogue: &Catalogue, part: u64) -> Vec<Substream> {
     let carries = catalogue.renditions.iter().enumerate().filter(|(_, r)| !any_video || video(r));
     carries
         .map(|(rendition, r)| Substream {
-            of: trellis_proto::frame::LayerId { rendition: rendition as u8, layer: 0 },
+            of: LayerId { rendition: rendition as u8, layer: 0 },
             index: (part % u64::from(r.layers.first().map_or(1, |layer| layer.substreams.max(1)))) as u8,
         })
         .collect()

@@ -252,6 +252,20 @@ fn what_a_parent_does_not_bring_comes_from_a_neighbor_and_costs_the_edge_nothing
 }
 
 #[test]
+fn the_player_gets_its_first_parts_when_they_are_to_be_played_so_that_its_clock_is_ours() {
+    let mut swarm = Swarm::new(1);
+    swarm.assign(1, vec![(0b1111, 0, 0)], vec![], vec![]);
+    let joined = swarm.now;
+    (0..6).for_each(|part| swarm.push(1, part, &[]));
+    (0..2).for_each(|part| (0..4).for_each(|index| swarm.edge_says(PeerId(1), chunk(part, index))));
+    while swarm.parts.is_empty() {
+        swarm.wait(10);
+    }
+    assert_eq!(swarm.parts, [(PeerId(1), 0), (PeerId(1), 1)]);
+    assert!(swarm.now.since(joined) >= playback::START_GOAL, "not sooner than the second part would be missed");
+}
+
+#[test]
 fn what_nobody_has_is_taken_from_the_edge_before_it_is_due() {
     let mut swarm = Swarm::new(1);
     swarm.assign(1, vec![(0b1111, 0, 0)], vec![], vec![]);
@@ -313,6 +327,7 @@ fn a_leaver_serves_its_children_until_they_are_gone() {
     swarm.push(1, 0, &[0, 1, 2, 3]);
     swarm.give(PeerId(1), Input::Leave);
     swarm.push(1, 1, &[0, 1, 2, 3]);
+    swarm.wait(1_000);
     assert_eq!(swarm.parts.iter().filter(|(peer, _)| peer.0 == 2).count(), 2);
     swarm.assign(2, vec![(0b1111, 0, 0)], vec![], vec![]);
     swarm.push(2, 2, &[0, 1, 2, 3]);

@@ -18,6 +18,9 @@ impl<V: Verifier> Peer<V> {
             let Some(held) = self.store.get(cursor.part) else { break };
             let whole = held.layers.iter().filter(|layer| layer.of.layer == 0).all(|layer| layer.is_complete());
             let duration = Duration::from_micros(duration_us(&held.descriptor));
+            if whole && now >= cursor.at && !self.playing {
+                self.start_player(cursor.part);
+            }
             let next = self.next_part(now, cursor).and_then(|id| Some((id, self.store.get(id)?)));
             let next = next.map(|(id, held)| self.part_time(id, &held.descriptor));
             let step = self.playback.step(now, whole, next, duration);
@@ -36,6 +39,15 @@ impl<V: Verifier> Peer<V> {
                 Step::Wait(_) | Step::Idle => return,
             }
         }
+    }
+
+    /// The player gets what is here already. Had it got the first part before that was to be played, it would have started
+    /// then, and would want the following ones sooner than they are asked for.
+    fn start_player(&mut self, first: PartId) {
+        self.playing = true;
+        let here = self.store.from(first).flat_map(|(part, held)| held.layers.iter().map(move |layer| (part, layer.of)));
+        let here: alloc::vec::Vec<_> = here.collect();
+        here.into_iter().for_each(|(part, of)| self.hand_over(part, of));
     }
 
     /// What plays after the cursor's part: the next number. A descriptor that cannot be had is passed over after a while;
