@@ -44,7 +44,7 @@ use lanes::{Lane, Lanes, LayerMask};
 use ledger::Ledger;
 pub use ledger::Shares;
 use overlay::Overlay;
-use roster::{EDGE, Peer, Slot};
+use roster::{EDGE, Peer, Roster, Slot};
 use trees::ROOT;
 
 /// How a cluster is run.
@@ -60,6 +60,9 @@ pub struct Config {
     pub prior_bps: u64,
     /// Peers give only once they have everything (the paper's step 5), not from their first chunk on.
     pub after_completion: bool,
+    /// The number its first peer gets; those after it count up. Clusters of one stream have ranges of their own: a viewer
+    /// that moves to another edge keeps its links, and no newcomer is taken for an old friend.
+    pub first_peer: PeerId,
 }
 
 impl Default for Config {
@@ -70,6 +73,7 @@ impl Default for Config {
             hold_back_max: HOLD_BACK_MAX,
             prior_bps: 0,
             after_completion: false,
+            first_peer: PeerId(1),
         }
     }
 }
@@ -118,7 +122,7 @@ impl<P: Payload> Cluster<P> {
         let favor = ledger.start_up_bps() + ledger.rescue_bps();
         Self {
             config,
-            overlay: Overlay::new(ledger, seed),
+            overlay: Overlay::new(Roster::new(config.first_peer), ledger, seed),
             feed: Feed::new(config.budget_bps, favor, now),
             catalogue: None,
             waiting: BTreeMap::new(),

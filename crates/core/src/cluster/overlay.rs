@@ -47,10 +47,10 @@ const FALLBACK_TRIES: usize = 128;
 
 impl Overlay {
     /// Nobody there, nothing to watch.
-    pub fn new(ledger: Ledger, seed: u64) -> Self {
+    pub fn new(roster: Roster, ledger: Ledger, seed: u64) -> Self {
         Self {
             lanes: Lanes::default(),
-            roster: Roster::default(),
+            roster,
             ledger,
             trees: Vec::new(),
             seeded: Seeded::new(seed),

@@ -193,8 +193,9 @@ pub struct Roster {
     next_id: u32,
 }
 
-impl Default for Roster {
-    fn default() -> Self {
+impl Roster {
+    /// Nobody there; the first to come gets this number, the edge's own aside.
+    pub fn new(first: PeerId) -> Self {
         Self {
             peers: vec![None],
             free: Vec::new(),
@@ -204,12 +205,10 @@ impl Default for Roster {
             by_link: BTreeMap::new(),
             by_session: BTreeMap::new(),
             near: BTreeMap::new(),
-            next_id: 1,
+            next_id: first.0.max(1),
         }
     }
-}
 
-impl Roster {
     /// How many viewers.
     pub fn len(&self) -> usize {
         self.present.len()

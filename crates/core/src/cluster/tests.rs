@@ -342,6 +342,15 @@ fn two_networks_that_say_it_sent_wrong_bytes_end_a_giver() {
 }
 
 #[test]
+fn each_edge_numbers_its_peers_from_a_range_of_its_own() {
+    let config = Config { first_peer: PeerId(3 << 20), ..Config::default() };
+    let mut bench = Bench { cluster: Cluster::new(config, 7, Instant(0)), ..Bench::new(20 * RATE) };
+    bench.input(Input::Catalogue(Arc::new(catalogue()), Bytes::from_static(b"catalogue")));
+    let ids: Vec<_> = (0..2).map(|_| bench.hello(RATE, Nat::Open).1).collect();
+    assert_eq!(ids, [Some(PeerId(3 << 20)), Some(PeerId(3 << 20 | 1))]);
+}
+
+#[test]
 fn draining_lets_nobody_in_and_everybody_go() {
     let mut bench = Bench::new(50 * RATE);
     (0..40).for_each(|_| {

@@ -22,7 +22,8 @@ pub use set::{Bits, Substreams};
 /// The version of the link protocol.
 pub const LINK_VERSION: u8 = 1;
 
-/// A peer within one cluster, numbered by its edge from 1, never reused. 0 is the edge itself.
+/// A peer, numbered by the edge that let it in: never reused, and no other edge of the stream gives the same number.
+/// 0 is the edge itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct PeerId(pub u32);
 

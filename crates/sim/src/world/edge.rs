@@ -47,7 +47,7 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
         for number in 0..self.scenario.edge.count {
             self.net.attach(Access::new(wire, wire.max(1_000_000_000), number % isps, number % regions));
             self.edges.push(Edge {
-                machine: B::cluster(self.cluster_config(), self.seed ^ u64::from(number) << 32, self.now),
+                machine: B::cluster(self.cluster_config(number), self.seed ^ u64::from(number) << 32, self.now),
                 alive: true,
                 name: format!("edge-{number:02}"),
                 links: Vec::new(),
@@ -70,7 +70,7 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
         }
     }
 
-    fn cluster_config(&self) -> Config {
+    fn cluster_config(&self, number: u32) -> Config {
         let (edge, whole) = (&self.scenario.edge, 1_000.0);
         let per_mille = |share: f64| (share * whole) as u16;
         Config {
@@ -83,6 +83,7 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
             hold_back_max: Duration::from_millis(edge.hold_back_max_ms),
             prior_bps: edge.prior_bps,
             after_completion: self.scenario.viewers.after_completion,
+            first_peer: PeerId(number << 20 | 1),
         }
     }
 
