@@ -28,7 +28,7 @@ pub fn run(args: &Args) -> Result<()> {
         trellis_server::http::tls::load(tls)?;
         println!("  TLS      certificate and key can be used");
     }
-    println!("  edge     `{}`, upload budget {}", config.edge.name, config.edge.upload_budget);
+    println!("  edge     `{}`, upload budget {}", config.edge.name(), config.edge.upload_budget);
     println!("  origin   rewind {} s, grace {} s", config.origin.dvr_window_s, config.origin.grace_s);
     Ok(())
 }

@@ -87,11 +87,10 @@ async fn measure(
 
 async fn beats(manager: &Arc<Manager>) -> Result<(), Failure> {
     let streams: Vec<_> = ["live", "open"].map(|s| json!({"stream": s, "state": "live", "rate_bps": 2_000_000})).into();
-    let origin =
-        json!({"origin": "o", "media_url": "http://o/origin", "public_key": "00".repeat(32), "streams": streams});
+    let origin = json!({"origin": "o", "instance": {"id": "i", "started_ms": 1}, "media_url": "http://o/origin", "public_key": "00".repeat(32), "streams": streams});
     send(manager, "/v1/cluster/origins", manager.server_key().to_owned(), origin).await?;
     for edge in ["e1", "e2", "e3", "e4"] {
-        let beat = json!({"edge": edge, "public_url": "https://edge.example.org", "capacity_bps": 1u64 << 50, "committed_bps": 0,
+        let beat = json!({"edge": edge, "instance": {"id": "i", "started_ms": 1}, "public_url": "https://edge.example.org", "capacity_bps": 1u64 << 50, "committed_bps": 0,
             "sessions": 0, "departures_per_minute": 0, "draining": false, "usage": []});
         send(manager, "/v1/cluster/edges", manager.server_key().to_owned(), beat).await?;
     }

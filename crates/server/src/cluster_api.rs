@@ -4,17 +4,53 @@
 //! again within one interval, and a beat that is lost does no harm. Requests carry the server key as bearer.
 
 use serde::{Deserialize, Serialize};
+use trellis_proto::limits::EDGE_NAME_BYTES_MAX;
 
+/// Longest base URL of an edge or origin.
+const URL_BYTES_MAX: usize = 256;
 /// How often edges and origins report.
 pub const BEAT_INTERVAL_MS: u64 = 1_000;
 /// After this long without a beat an edge or origin counts as dead.
 pub const BEAT_TIMEOUT_MS: u64 = 3_500;
 
-/// `POST /v1/cluster/edges`: an edge registers and reports, every [`BEAT_INTERVAL_MS`].
+/// Is this a name a server may report under? 1 to 64 letters, digits, `.`, `_` and `-`, a letter or digit first: it
+/// stands in tickets, logs, accounts and file names.
+pub fn is_server_name(name: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+    name.len() <= EDGE_NAME_BYTES_MAX
+        && name.bytes().all(plain)
+        && name.starts_with(|first: char| first.is_ascii_alphanumeric())
+}
+
+/// Is this an address servers and players can be given? It goes into JSON and logs as it stands.
+pub fn is_server_url(text: &str) -> bool {
+    let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
+    rest.is_some_and(|rest| !rest.starts_with(['/', ':'])) && is_plain(text, URL_BYTES_MAX) && rest != Some("")
+}
+
+/// Printable ASCII that needs no quoting anywhere.
+pub fn is_plain(text: &str, bytes_max: usize) -> bool {
+    let quotes = |b: u8| matches!(b, b'"' | b'\\' | b'\'' | b'<' | b'>');
+    !text.is_empty() && text.len() <= bytes_max && text.bytes().all(|b| b.is_ascii_graphic() && !quotes(b))
+}
+
+/// Which process reports. Names are given by people, who give one twice; this tells the two apart.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Instance {
+    /// Random, at most 64 bytes; kept in the data directory, so the same after a restart.
+    pub id: String,
+    /// When the process started, ms since the Unix epoch: of two that show the same id, the later is the one.
+    pub started_ms: u64,
+}
+
+/// `POST /v1/cluster/edges`: an edge registers and reports, every [`BEAT_INTERVAL_MS`]. `409` while another living
+/// process reports under its name.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct EdgeBeat {
     /// The edge's name, as it stands in tickets.
     pub edge: String,
+    /// Which process this is.
+    pub instance: Instance,
     /// Where players reach it; none when it shares the manager's own listener.
     pub public_url: Option<String>,
     /// Upload budget for media, bit/s.
@@ -81,11 +117,13 @@ pub enum UsageEnd {
 }
 
 /// `POST /v1/cluster/origins`: an origin registers and reports its streams, every [`BEAT_INTERVAL_MS`] and at
-/// each change.
+/// each change. `409` while another living process reports under its name.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct OriginBeat {
     /// The origin's name.
     pub origin: String,
+    /// Which process this is.
+    pub instance: Instance,
     /// Base URL of its media for edges; `/s/{stream}/…` follows.
     pub media_url: String,
     /// The Ed25519 public key it signs tables with, 64 hex digits.
@@ -122,7 +160,7 @@ pub enum StreamState {
 }
 
 /// `POST /v1/cluster/publish`: may this publisher publish? `200` [`PublishGrant`], `401` wrong key,
-/// `403` key is for another stream, `409` another origin has a publisher for it.
+/// `403` key is for another stream, `409` another origin has a publisher for it, or the asking origin's name.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct PublishRequest {
     /// Stream name; created on the fly when the key may.
@@ -131,6 +169,8 @@ pub struct PublishRequest {
     pub key: String,
     /// The asking origin's name.
     pub origin: String,
+    /// Which process asks.
+    pub instance: Instance,
     /// For a stream that does not exist yet: watchable without a token? None: the manager's default.
     pub open: Option<bool>,
 }

@@ -8,6 +8,7 @@ pub mod cluster_api;
 pub mod config;
 pub mod edge;
 pub mod http;
+mod instance;
 mod keyfile;
 pub mod manager;
 pub mod origin;

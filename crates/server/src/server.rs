@@ -18,6 +18,7 @@ use crate::edge::Edge;
 use crate::http::cors::Cors;
 use crate::http::listen::Handle;
 use crate::http::{Body, Listener, Reply, Stop, error, tls};
+use crate::instance::{Lease, Taken};
 use crate::manager::{self, Created, Manager};
 use crate::origin::{Origin, OriginError};
 use crate::secret::Secret;
@@ -36,6 +37,9 @@ pub enum StartError {
     /// The origin.
     #[error("origin: {0}")]
     Origin(#[from] OriginError),
+    /// The data directory.
+    #[error(transparent)]
+    Taken(#[from] Taken),
     /// Certificates.
     #[error("TLS: {0}")]
     Tls(#[from] tls::TlsError),
@@ -161,20 +165,29 @@ impl Roles {
         let origin = match config.role.includes(Role::Origin) {
             true => {
                 let media_url = config.origin.media_url.clone().unwrap_or_else(|| format!("{inner_url}/origin"));
-                Some(Origin::start(&config.origin, media_url, &config.data_dir, client.clone(), stop.clone()).await?)
+                let lease = Lease::open(&config.data_dir, "origin", config.origin.name())?;
+                let origin =
+                    Origin::start(&config.origin, lease, media_url, &config.data_dir, client.clone(), stop.clone());
+                Some(origin.await?)
             }
             false => None,
         };
         if let Some(origin) = &origin {
             router = router.merge(origin.router());
         }
-        let edge =
-            config.role.includes(Role::Edge).then(|| Edge::start(&config.edge, client.clone(), http, stop.clone()));
+        let edge = match config.role.includes(Role::Edge) {
+            true => {
+                let lease = Lease::open(&config.data_dir, "edge", config.edge.name())?;
+                Some(Edge::start(&config.edge, lease, client.clone(), http, stop.clone()))
+            }
+            false => None,
+        };
         Ok(Self { manager, origin, edge, client, router, cors: Cors::new(&config.cors_origins) })
     }
 
     fn is_ready(&self) -> bool {
         self.edge.as_ref().is_none_or(|edge| edge.is_ready())
+            && self.origin.as_ref().is_none_or(|origin| origin.is_ready())
     }
 
     /// The busy paths by hand, the rest through the router. What is rare is boxed: this future is moved for every
@@ -208,7 +221,9 @@ impl Roles {
         match path {
             "/health" => text(StatusCode::OK, "ok\n"),
             "/ready" if self.is_ready() => text(StatusCode::OK, "ready\n"),
-            "/ready" => text(StatusCode::SERVICE_UNAVAILABLE, "the manager has not been reached yet\n"),
+            "/ready" => {
+                text(StatusCode::SERVICE_UNAVAILABLE, "not registered with the manager yet: the log says why\n")
+            }
             _ => Box::pin(self.other(request)).await,
         }
     }

@@ -49,7 +49,8 @@ fn a_configuration_is_called_good_or_told_what_is_wrong() {
         ("[edge]\nupload_budget = \"fast\"", &[], "not a rate"),
         ("role = \"boss\"", &[], "boss"),
         ("role = \"edge\"", &[], "manager_url"),
-        ("role = \"edge\"\nmanager_url = \"http://m:1\"\nserver_key = \"0123456789abcdef\"", &[], "public_url"),
+        ("role = \"edge\"\nmanager_url = \"http://m:1\"\nserver_key = \"0123456789abcdef\"", &[], "TRELLIS_EDGE_NAME"),
+        ("[edge]\nupload_budget = 0", &[], "line 2"),
         ("manager_url = \"m:1\"", &[], "http://"),
         ("this is no toml", &[], "trellis.toml"),
         ("[tls]\ncert = \"/nowhere/c.pem\"\nkey = \"/nowhere/k.pem\"", &[], "/nowhere/c.pem"),
@@ -126,6 +127,7 @@ async fn an_edge_that_has_no_manager_lives_but_is_not_ready() {
     let edge = Setup::new("edge")
         .env("TRELLIS_MANAGER_URL", url)
         .env("TRELLIS_SERVER_KEY", key)
+        .env("TRELLIS_EDGE_NAME", "lonely")
         .env("TRELLIS_EDGE_PUBLIC_URL", "http://127.0.0.1:{port}")
         .start_unready()
         .await;

@@ -7,21 +7,20 @@ use trellis_core::trust::table::Authority;
 use trellis_media::timeline::{State, Timeline};
 
 use super::Edge;
+use crate::client::Contact;
 use crate::cluster_api::{BEAT_INTERVAL_MS, EdgeBeat, EdgeBeatReply};
 
 /// Reports until the server stops.
 pub async fn report(edge: Arc<Edge>) {
-    let mut reachable = true;
+    let mut contact = Contact::default();
     loop {
         sweep(&edge);
         let beat = beat(&edge, USAGE_EVERY);
         let answer = edge.manager.edge_beat(&beat).await;
-        match &answer {
-            Ok(reply) => heard(&edge, &beat, reply),
-            Err(error) if reachable => tracing::warn!(%error, "cannot report to the manager; trying on"),
-            Err(_) => {}
+        contact.note(&answer);
+        if let Ok(reply) = &answer {
+            heard(&edge, &beat, reply);
         }
-        reachable = answer.is_ok();
         let pause = if edge.is_ready() { BEAT_INTERVAL_MS } else { FIRST_TRIES_MS };
         tokio::select! {
             () = edge.stop.wait() => return,
@@ -53,7 +52,8 @@ fn beat(edge: &Edge, usage_every: Duration) -> EdgeBeat {
     metrics::gauge!("trellis_edge_sessions").set(tally.open);
     metrics::gauge!("trellis_edge_committed_bits_per_second").set(tally.committed_bps as f64);
     EdgeBeat {
-        edge: edge.config.name.clone(),
+        edge: edge.config.name().to_owned(),
+        instance: edge.lease.instance().clone(),
         public_url: edge.config.public_url.clone(),
         capacity_bps: edge.config.upload_budget.0,
         committed_bps: tally.committed_bps,

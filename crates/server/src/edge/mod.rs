@@ -21,6 +21,7 @@ use trellis_proto::StreamId;
 use crate::client::ManagerClient;
 use crate::config::EdgeConfig;
 use crate::http::{Reply, Stop, error};
+use crate::instance::Lease;
 use crate::shelf::{Ask, Shelf, serve};
 
 use budget::Budget;
@@ -32,6 +33,7 @@ use session::{Refusal, Sessions};
 /// The edge of one process.
 pub struct Edge {
     config: EdgeConfig,
+    lease: Lease,
     manager: ManagerClient,
     /// What tickets are checked with; unknown until the manager has answered once.
     tickets: RwLock<Option<Authority>>,
@@ -44,17 +46,24 @@ pub struct Edge {
 
 impl Edge {
     /// Begins to report to the manager and to keep its cache in bounds.
-    pub fn start(config: &EdgeConfig, manager: ManagerClient, http: reqwest::Client, stop: Stop) -> Arc<Self> {
+    pub fn start(
+        config: &EdgeConfig,
+        lease: Lease,
+        manager: ManagerClient,
+        http: reqwest::Client,
+        stop: Stop,
+    ) -> Arc<Self> {
         let cache = Cache::new(config.cache_bytes);
         let budget = Arc::new(Budget::new(config.upload_budget.0 / 8, BURST));
         let edge = Arc::new(Self {
             streams: Streams::new(manager.clone(), http, config.parent.clone(), cache, stop.clone()),
             sessions: Sessions::new(
-                config.name.clone(),
+                config.name().to_owned(),
                 config.upload_budget.0,
                 Duration::from_secs(config.idle_s.into()),
             ),
             config: config.clone(),
+            lease,
             manager,
             tickets: RwLock::default(),
             budget,
@@ -74,7 +83,7 @@ impl Edge {
     fn learn(&self, authority: Authority) {
         let before = self.tickets.write().unwrap_or_else(PoisonError::into_inner).replace(authority);
         if before.is_none() {
-            tracing::info!(edge = %self.config.name, "registered with the manager");
+            tracing::info!(edge = self.config.name(), "registered with the manager");
         }
     }
 

@@ -214,8 +214,13 @@ async fn authorize(origin: &Origin, stream: &StreamId, headers: &HeaderMap) -> R
         Some("token") => Some(false),
         _ => None,
     };
-    let request =
-        PublishRequest { stream: stream.to_string(), key: key.into(), origin: origin.config.name.clone(), open };
+    let request = PublishRequest {
+        stream: stream.to_string(),
+        key: key.into(),
+        origin: origin.config.name().to_owned(),
+        instance: origin.lease.instance().clone(),
+        open,
+    };
     match origin.manager.publish(&request).await {
         Ok(_) => Ok(()),
         Err(ClientError::Refused { status, error: word, message }) => {

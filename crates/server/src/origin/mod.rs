@@ -10,7 +10,7 @@ mod vault;
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -22,6 +22,7 @@ use trellis_proto::{EndReason, RunEnd, StreamId};
 use crate::client::ManagerClient;
 use crate::config::OriginConfig;
 use crate::http::{Reply, Stop, error};
+use crate::instance::Lease;
 use crate::shelf::{Ask, Shelf, serve};
 
 use signer::Signer;
@@ -30,7 +31,10 @@ use vault::Vault;
 /// The origin of one process.
 pub struct Origin {
     config: OriginConfig,
+    lease: Lease,
     media_url: String,
+    /// The manager has taken a report of it.
+    registered: AtomicBool,
     signer: Signer,
     vault: Vault,
     manager: ManagerClient,
@@ -69,6 +73,7 @@ impl Origin {
     /// Opens its signing key and its recordings, and begins to report to the manager.
     pub async fn start(
         config: &OriginConfig,
+        lease: Lease,
         media_url: String,
         data_dir: &Path,
         manager: ManagerClient,
@@ -78,7 +83,9 @@ impl Origin {
         let vault = Vault::open(&data_dir.join("vod"))?;
         let origin = Arc::new(Self {
             config: config.clone(),
+            lease,
             media_url,
+            registered: AtomicBool::new(false),
             signer,
             vault,
             manager,
@@ -89,6 +96,11 @@ impl Origin {
         origin.load_vods()?;
         tokio::spawn(beat::report(origin.clone()));
         Ok(origin)
+    }
+
+    /// Can it take publishers? Only once the manager knows it.
+    pub fn is_ready(&self) -> bool {
+        self.registered.load(Ordering::Relaxed)
     }
 
     /// What this origin signs with, for people.

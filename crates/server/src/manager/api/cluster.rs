@@ -20,7 +20,11 @@ const WRITE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// `POST /v1/cluster/edges`.
 pub async fn edge_beat(State(manager): Here, Input(beat): Input<EdgeBeat>) -> Answer<EdgeBeatReply> {
-    manager.registry().on_edge_beat(manager.now().mono, &beat)?;
+    match manager.registry().on_edge_beat(manager.now().mono, &beat) {
+        // Its successor was faster. What its sessions used counts all the same.
+        Err(BadBeat::NameTaken(_)) if beat.draining => {}
+        heard => heard?,
+    }
     let recorded = beat.usage.is_empty() || {
         let write = manager.accounts.on_usage(beat.edge, beat.usage);
         tokio::time::timeout(WRITE_PATIENCE, write).await.unwrap_or(false)
@@ -42,6 +46,9 @@ pub async fn origin_beat(State(manager): Here, Input(beat): Input<OriginBeat>) -
 pub async fn publish(State(manager): Here, Input(request): Input<PublishRequest>) -> Answer<PublishGrant> {
     let name: StreamId = request.stream.parse().map_err(|error| Fault::bad(format!("`stream`: {error}")))?;
     authorize(&manager, &name, &request.key)?;
+    if !manager.registry().is_origin_free(manager.now().mono, &request.origin, &request.instance) {
+        return Err(BadBeat::NameTaken("origin").into());
+    }
     let open = match manager.stream(&request.stream) {
         Some(stream) => stream.open,
         None => create(&manager, &name, request.open).await?.open,
@@ -107,6 +114,7 @@ async fn create(manager: &Manager, name: &StreamId, open: Option<bool>) -> Resul
 impl From<BadBeat> for Fault {
     fn from(error: BadBeat) -> Self {
         match error {
+            BadBeat::NameTaken(_) => Self::new(StatusCode::CONFLICT, "name_taken", error.to_string()),
             BadBeat::TooMany => Self::new(StatusCode::INSUFFICIENT_STORAGE, "too_many", error.to_string()),
             error => Self::bad(error.to_string()),
         }

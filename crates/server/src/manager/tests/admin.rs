@@ -76,7 +76,7 @@ async fn streams_are_made_changed_and_deleted_and_outlive_a_restart() {
 
     let house = house.restarted().await;
     assert_eq!(house.admin("GET", "/v1/admin/streams", json!(null)).await.body, json!({"streams": [expected]}));
-    let publish = json!({"stream": "town-hall", "key": made.body["key"], "origin": "o", "open": null});
+    let publish = json!({"stream": "town-hall", "key": made.body["key"], "origin": "o", "instance": super::instance("o"), "open": null});
     assert_eq!(house.cluster("POST", "/v1/cluster/publish", publish.clone()).await.status, StatusCode::OK);
     assert_eq!(house.admin("DELETE", "/v1/admin/streams/town-hall", json!(null)).await.status, StatusCode::NO_CONTENT);
     assert_eq!(house.admin("DELETE", "/v1/admin/streams/town-hall", json!(null)).await.status, StatusCode::NOT_FOUND);

@@ -154,13 +154,18 @@ fn api_key(dir: &Path) -> ApiKeyFile {
     ApiKeyFile::read(&dir.join(ApiKeyFile::NAME)).unwrap()
 }
 
+/// Of the one process that goes by this name.
+fn instance(name: &str) -> Value {
+    json!({"id": format!("of-{name}"), "started_ms": 1})
+}
+
 fn origin_beat(origin: &str, streams: Value) -> Value {
-    json!({"origin": origin, "media_url": "http://10.0.0.2/origin/", "public_key": "ab".repeat(32), "streams": streams})
+    json!({"origin": origin, "instance": instance(origin), "media_url": "http://10.0.0.2/origin/", "public_key": "ab".repeat(32), "streams": streams})
 }
 
 /// An edge with 100 Mbit/s; `changes` lays other fields over it.
 fn edge_beat(edge: &str, changes: Value) -> Value {
-    let mut beat = json!({"edge": edge, "public_url": null, "capacity_bps": 100_000_000, "committed_bps": 0,
+    let mut beat = json!({"edge": edge, "instance": instance(edge), "public_url": null, "capacity_bps": 100_000_000, "committed_bps": 0,
         "sessions": 0, "departures_per_minute": 0, "draining": false, "usage": []});
     for (key, value) in changes.as_object().unwrap() {
         beat[key] = value.clone();
