@@ -39,10 +39,15 @@ pub struct Args {
     /// Viewers need no token (only when this creates the stream)
     #[arg(long)]
     open: bool,
+    /// Only viewers of these classes (standard, premium; several with commas) may watch; all when left out (only when
+    /// this creates the stream)
+    #[arg(long, value_delimiter = ',', value_parser = ["standard", "premium"], conflicts_with = "open")]
+    classes: Vec<String>,
     /// Highest rung of the ladder, in lines
     #[arg(long, default_value_t = 1080)]
     max_height: u32,
-    /// x264 preset; default: veryfast for live, slower for on demand
+    /// x264 preset, from ultrafast to veryslow: slower ones make smaller files and need more CPU [default: veryfast,
+    /// or fast with --vod]
     #[arg(long)]
     preset: Option<String>,
 }
@@ -59,6 +64,7 @@ pub async fn run(args: Args) -> Result<()> {
         lines_max: args.max_height,
         preset: args.preset.clone(),
         open: args.open.then_some(true),
+        classes: args.classes.clone(),
         ..Options::new(Input::Media(args.input.clone()), target)
     };
     eprintln!("publishing to {}/watch/{}", args.to.trim_end_matches('/'), args.stream);

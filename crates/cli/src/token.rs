@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use trellis_server::Rate;
+use trellis_server::cluster_api::ViewerClass;
 use trellis_server::manager::{ApiKeyFile, ViewerClaims, mint};
 
 /// Options.
@@ -19,9 +20,9 @@ pub struct Args {
     /// How long it is valid: 90s, 30m, 12h, 7d
     #[arg(long, default_value = "12h", value_parser = duration)]
     expires: Duration,
-    /// Service class: standard or premium
+    /// Service class: standard (which it is when left out) or premium
     #[arg(long)]
-    class: Option<String>,
+    class: Option<ViewerClass>,
     /// Most bit/s, e.g. 3M
     #[arg(long)]
     max_rate: Option<Rate>,
@@ -35,9 +36,6 @@ pub fn run(args: &Args) -> Result<()> {
     if args.stream != "*" {
         args.stream.parse::<trellis_proto::StreamId>()?;
     }
-    if !matches!(args.class.as_deref(), None | Some("standard" | "premium")) {
-        bail!("--class is standard or premium");
-    }
     let path = args.data_dir.join(ApiKeyFile::NAME);
     let key = ApiKeyFile::read(&path).with_context(
         || "no API key here; run this in the manager's directory, or name its data directory with --data-dir",
@@ -48,7 +46,7 @@ pub fn run(args: &Args) -> Result<()> {
         stream: args.stream.clone(),
         exp: (now + args.expires).as_secs(),
         nbf: None,
-        class: args.class.clone(),
+        class: args.class,
         max_rate: args.max_rate.map(|rate| rate.0),
     };
     println!("{}", mint(&key.kid, &key.secret, &claims));

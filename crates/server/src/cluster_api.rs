@@ -3,6 +3,10 @@
 //! Everything here is repeated: a beat carries the sender's whole state, so a manager that restarts knows all
 //! again within one interval, and a beat that is lost does no harm. Requests carry the server key as bearer.
 
+use std::collections::BTreeSet;
+use std::fmt;
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
 use trellis_proto::limits::EDGE_NAME_BYTES_MAX;
 
@@ -159,6 +163,46 @@ pub enum StreamState {
     Vod,
 }
 
+/// Service class of a viewer, as tokens and streams name it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ViewerClass {
+    /// What a viewer is who is nothing else.
+    #[default]
+    Standard,
+    /// What the operator grants to some.
+    Premium,
+}
+
+impl fmt::Display for ViewerClass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Standard => "standard",
+            Self::Premium => "premium",
+        })
+    }
+}
+
+impl FromStr for ViewerClass {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        [Self::Standard, Self::Premium]
+            .into_iter()
+            .find(|class| class.to_string() == text)
+            .ok_or_else(|| format!("`{text}` is no class: there are standard and premium"))
+    }
+}
+
+impl From<ViewerClass> for trellis_proto::Class {
+    fn from(class: ViewerClass) -> Self {
+        match class {
+            ViewerClass::Standard => Self::Standard,
+            ViewerClass::Premium => Self::Premium,
+        }
+    }
+}
+
 /// `POST /v1/cluster/publish`: may this publisher publish? `200` [`PublishGrant`], `401` wrong key,
 /// `403` key is for another stream, `409` another origin has a publisher for it, or the asking origin's name.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -171,8 +215,12 @@ pub struct PublishRequest {
     pub origin: String,
     /// Which process asks.
     pub instance: Instance,
-    /// For a stream that does not exist yet: watchable without a token? None: the manager's default.
+    /// For a stream that does not exist yet: watchable without a token? None: the manager's default, or no when there
+    /// are `classes`.
     pub open: Option<bool>,
+    /// For a stream that does not exist yet: the viewer classes it admits; none: all.
+    #[serde(default)]
+    pub classes: BTreeSet<ViewerClass>,
 }
 
 /// Leave to publish.

@@ -88,12 +88,24 @@ pub struct Options {
     pub preset: Option<String>,
     /// Whether viewers need no token (`Some(true)`) or do (`Some(false)`); `None` leaves it to the manager.
     pub open: Option<bool>,
+    /// Viewer classes that a stream this creates admits; none: all.
+    pub classes: Vec<String>,
 }
 
 impl Options {
     /// A live ladder of `input`.
     pub fn new(input: Input, target: Target) -> Self {
-        Self { input, target, mode: Mode::Live, copy: false, looped: false, lines_max: 1080, preset: None, open: None }
+        Self {
+            input,
+            target,
+            mode: Mode::Live,
+            copy: false,
+            looped: false,
+            lines_max: 1080,
+            preset: None,
+            open: None,
+            classes: Vec::new(),
+        }
     }
 }
 
@@ -194,7 +206,7 @@ pub async fn publish(
     check(options)?;
     let client = push::client(&options.target)?;
     let (probe, target_duration_s) = look(options).await?;
-    let head = Head { mode: options.mode, target_duration_s, open: options.open };
+    let head = Head { mode: options.mode, target_duration_s, open: options.open, classes: options.classes.join(",") };
     let mut state = Progress::default();
     let mut retries = Retries::default();
     let mut from_s = 0.0;

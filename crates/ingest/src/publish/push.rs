@@ -17,6 +17,7 @@ pub(super) struct Head {
     pub mode: Mode,
     pub target_duration_s: Option<u32>,
     pub open: Option<bool>,
+    pub classes: String,
 }
 
 /// What came of a push.
@@ -77,6 +78,9 @@ pub(super) async fn push(
     }
     if let Some(open) = head.open {
         request = request.header("trellis-access", if open { "open" } else { "token" });
+    }
+    if !head.classes.is_empty() {
+        request = request.header("trellis-classes", &head.classes);
     }
     match request.body(reqwest::Body::wrap_stream(counted)).send().await {
         Ok(response) => outcome(response).await,

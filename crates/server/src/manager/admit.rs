@@ -10,7 +10,7 @@ use http::header::{LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode};
 use serde::Serialize;
 use trellis_core::manager::redirect::RETRY_AFTER_MAX;
-use trellis_proto::{Class, SessionId, StreamId, Ticket};
+use trellis_proto::{SessionId, StreamId, Ticket};
 
 use super::accounts::JoinRow;
 use super::auth::{self, Denied, Viewer};
@@ -18,7 +18,7 @@ use super::directory::Stream;
 use super::registry::{Held, Place};
 use super::store::fresh_id;
 use super::{Manager, Now, api};
-use crate::cluster_api::StreamState;
+use crate::cluster_api::{StreamState, ViewerClass};
 use crate::keyfile;
 
 /// Bits of a ticket's expiry and rate; the wire ends at 2^40.
@@ -46,8 +46,8 @@ pub enum Refused {
     TokenInvalid(Cow<'static, str>),
     /// It was.
     TokenExpired,
-    /// It is for something else.
-    NotAllowed,
+    /// It is for something else, and what.
+    NotAllowed(Cow<'static, str>),
     /// Never heard of.
     NoSuchStream,
     /// Nobody publishes it.
@@ -112,7 +112,7 @@ impl Manager {
             edge: place.edge.as_ref().to_owned(),
             expires_s,
             max_rate,
-            class: viewer.class,
+            class: viewer.class.into(),
         };
         let ticket = self.keys.ticket.sign(&ticket);
         self.accounts.on_join(JoinRow {
@@ -132,8 +132,11 @@ impl Manager {
         let viewer = token.map(|token| auth::authenticate(token, now.unix_s(), known)).transpose()?;
         let stream = self.stream(name).ok_or(Refused::NoSuchStream)?;
         match viewer {
-            Some((key, viewer)) if key.allows(&viewer, name) => Ok((stream, viewer)),
-            Some(_) => Err(Refused::NotAllowed),
+            Some((key, viewer)) if !key.allows(&viewer, name) => {
+                Err(Refused::NotAllowed("the viewer token is for another stream".into()))
+            }
+            Some((_, viewer)) if !stream.admits(viewer.class) => Err(wrong_class(&stream, viewer.class)),
+            Some((_, viewer)) => Ok((stream, viewer)),
             None if stream.open => Ok((stream, self.anonymous(now))),
             None => Err(Refused::TokenMissing),
         }
@@ -142,7 +145,7 @@ impl Manager {
     /// Whoever watches an open stream without a token.
     fn anonymous(&self, now: Now) -> Viewer {
         let expires_s = now.unix_s().saturating_add(self.config.open_session_s);
-        Viewer { id: String::new(), stream: String::new(), expires_s, class: Class::Standard, max_rate: None }
+        Viewer { id: String::new(), stream: String::new(), expires_s, class: ViewerClass::Standard, max_rate: None }
     }
 
     /// A viewer is given the rate of the best rendition and some headroom, unless token or stream say less.
@@ -159,6 +162,15 @@ impl Manager {
         let place = registry.pick(now.mono, max_rate).map_err(|refusal| Refused::NoCapacity(refusal.retry_after))?;
         Ok((held, place, max_rate))
     }
+}
+
+fn wrong_class(stream: &Stream, class: ViewerClass) -> Refused {
+    let classes: Vec<_> = stream.classes.iter().map(ToString::to_string).collect();
+    let admitted = classes.join(" or ");
+    Refused::NotAllowed(
+        format!("this stream is for viewers of class {admitted}, the viewer token says {class}: ask the stream's site")
+            .into(),
+    )
 }
 
 /// The token of an `Authorization` header. Another scheme than Bearer is a mistake to be told about.
@@ -205,7 +217,7 @@ impl Refused {
             Self::TokenMissing => "token_missing",
             Self::TokenInvalid(_) => "token_invalid",
             Self::TokenExpired => "token_expired",
-            Self::NotAllowed => "not_allowed",
+            Self::NotAllowed(_) => "not_allowed",
             Self::NoSuchStream => "no_such_stream",
             Self::NotLive => "not_live",
             Self::NoCapacity(_) => "no_capacity",
@@ -215,7 +227,7 @@ impl Refused {
     fn status(&self) -> StatusCode {
         match self {
             Self::TokenMissing | Self::TokenInvalid(_) | Self::TokenExpired => StatusCode::UNAUTHORIZED,
-            Self::NotAllowed => StatusCode::FORBIDDEN,
+            Self::NotAllowed(_) => StatusCode::FORBIDDEN,
             Self::NoSuchStream | Self::NotLive => StatusCode::NOT_FOUND,
             Self::NoCapacity(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
@@ -229,7 +241,7 @@ impl Refused {
             }
             Self::TokenInvalid(why) => format!("{why}; ask the stream's site for a new token").into(),
             Self::TokenExpired => "the viewer token has expired: ask the stream's site for a new one".into(),
-            Self::NotAllowed => "the viewer token is for another stream".into(),
+            Self::NotAllowed(why) => why.clone(),
             Self::NoSuchStream => "there is no stream of this name: check the spelling, or create it".into(),
             Self::NotLive => "nobody publishes this stream now: try again when it starts".into(),
             Self::NoCapacity(_) => "every edge is full: try again after the given time".into(),

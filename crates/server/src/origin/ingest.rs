@@ -1,6 +1,7 @@
 //! How does a publisher's request become a run? `POST /v1/ingest/{stream}`: the body is fragmented MP4, however
 //! long it lasts; the answer comes when it ends.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use trellis_proto::{Mode, StreamId};
 use super::Origin;
 use super::run::{Finish, Run, RunError};
 use crate::client::ClientError;
-use crate::cluster_api::{ErrorBody, PublishRequest};
+use crate::cluster_api::{ErrorBody, PublishRequest, ViewerClass};
 use crate::http::{Reply, error, json};
 use crate::secret::bearer;
 
@@ -204,6 +205,13 @@ fn mode(headers: &HeaderMap) -> Result<Mode, Refusal> {
     }
 }
 
+/// The viewer classes a stream admits that this publisher creates, with commas between them.
+fn classes(headers: &HeaderMap) -> Result<BTreeSet<ViewerClass>, Refusal> {
+    let named = header(headers, "trellis-classes").unwrap_or_default();
+    let classes = named.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::parse);
+    classes.collect::<Result<_, _>>().map_err(|why| Refusal::new(StatusCode::BAD_REQUEST, "bad_class", why, None))
+}
+
 async fn authorize(origin: &Origin, stream: &StreamId, headers: &HeaderMap) -> Result<(), Refusal> {
     let Some(key) = bearer(headers) else {
         let text = "a stream key is needed: send it as `Authorization: Bearer …` (trellis publish --key)";
@@ -220,6 +228,7 @@ async fn authorize(origin: &Origin, stream: &StreamId, headers: &HeaderMap) -> R
         origin: origin.config.name().to_owned(),
         instance: origin.lease.instance().clone(),
         open,
+        classes: classes(headers)?,
     };
     match origin.manager.publish(&request).await {
         Ok(_) => Ok(()),

@@ -7,6 +7,7 @@ use axum::extract::{Path, State};
 use http::StatusCode;
 use trellis_proto::StreamId;
 
+use super::streams::open;
 use super::{Answer, Fault, Here, Input, Json};
 use crate::cluster_api::{EdgeBeat, EdgeBeatReply, OriginBeat, PublishGrant, PublishRequest, StreamSource};
 use crate::manager::Manager;
@@ -49,11 +50,12 @@ pub async fn publish(State(manager): Here, Input(request): Input<PublishRequest>
     if !manager.registry().is_origin_free(manager.now().mono, &request.origin, &request.instance) {
         return Err(BadBeat::NameTaken("origin").into());
     }
+    let origin = request.origin.clone();
     let open = match manager.stream(&request.stream) {
         Some(stream) => stream.open,
-        None => create(&manager, &name, request.open).await?.open,
+        None => create(&manager, &name, request).await?.open,
     };
-    if !manager.registry().grant(manager.now().mono, &name, &request.origin) {
+    if !manager.registry().grant(manager.now().mono, &name, &origin) {
         let message = "another origin has a publisher for this stream: stop that one first, or wait until it is gone";
         return Err(Fault::new(StatusCode::CONFLICT, "already_publishing", message));
     }
@@ -87,7 +89,7 @@ fn authorize(manager: &Manager, name: &StreamId, key: &str) -> Result<(), Fault>
 }
 
 /// A stream that comes to be by being published.
-async fn create(manager: &Manager, name: &StreamId, open: Option<bool>) -> Result<Arc<Stream>, Fault> {
+async fn create(manager: &Manager, name: &StreamId, request: PublishRequest) -> Result<Arc<Stream>, Fault> {
     let _changing = manager.changes.lock().await;
     if let Some(stream) = manager.stream(name.as_str()) {
         return Ok(stream);
@@ -102,7 +104,8 @@ async fn create(manager: &Manager, name: &StreamId, open: Option<bool>) -> Resul
     let stream = Stream {
         name: name.clone(),
         title: String::new(),
-        open: open.unwrap_or(manager.config.default_open),
+        open: open(manager, request.open, &request.classes)?,
+        classes: request.classes,
         key_hash: None,
         max_rate: None,
         created_ms: manager.now().unix_ms,

@@ -30,7 +30,7 @@ pub struct PlayQuery {
     responses(
         (status = 200, description = "A place", body = JoinReply),
         (status = 401, description = "`token_missing`, `token_invalid`, `token_expired`", body = ErrorBody),
-        (status = 403, description = "`not_allowed`: the token is for another stream", body = ErrorBody),
+        (status = 403, description = "`not_allowed`: the token is for another stream or class", body = ErrorBody),
         (status = 404, description = "`no_such_stream`; `not_live`, with Retry-After", body = ErrorBody),
         (status = 503, description = "`no_capacity`, with Retry-After", body = ErrorBody),
     )
@@ -51,7 +51,7 @@ pub async fn join(State(manager): Here, Path(stream): Path<String>, headers: Hea
     responses(
         (status = 302, description = "To the multivariant playlist at an edge"),
         (status = 401, description = "`token_missing`, `token_invalid`, `token_expired`", body = ErrorBody),
-        (status = 403, description = "`not_allowed`: the token is for another stream", body = ErrorBody),
+        (status = 403, description = "`not_allowed`: the token is for another stream or class", body = ErrorBody),
         (status = 404, description = "`no_such_stream`; `not_live`, with Retry-After", body = ErrorBody),
         (status = 503, description = "`no_capacity`, with Retry-After", body = ErrorBody),
     )

@@ -70,7 +70,7 @@ async fn streams_are_made_changed_and_deleted_and_outlive_a_restart() {
     }
     let changed =
         house.admin("PATCH", "/v1/admin/streams/town-hall", json!({"open": false, "title": "All hands"})).await;
-    let expected = json!({"stream": "town-hall", "title": "All hands", "open": false, "max_rate": 3_000_000,
+    let expected = json!({"stream": "town-hall", "title": "All hands", "open": false, "classes": [], "max_rate": 3_000_000,
         "created_ms": super::START_S * 1000, "state": "waiting"});
     assert_eq!(changed.body, expected);
 
