@@ -3,22 +3,25 @@
 mod channel;
 mod check;
 mod demo;
-
 mod log;
-
 mod publish;
 mod serve;
 mod token;
 
 use clap::{Parser, Subcommand};
 
-/// Peer-Server-Peer media streaming: servers you trust admit, guide and guarantee; viewers carry most of the bytes.
+/// Peer-Server-Peer media streaming: servers you trust admit, guide, secure and guarantee.
 #[derive(Debug, Parser)]
-#[command(name = "trellis", version, about, long_about = None)]
+#[command(name = "trellis", version, about, long_about = None, after_help = FIRST_STEPS)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
 }
+
+const FIRST_STEPS: &str =
+    "Begin with `trellis demo`. For streams of your own: `trellis serve`, and in another terminal, in the same \
+directory, `trellis publish film.mp4 --stream town --open`.
+`trellis COMMAND --help` says more; TRELLIS_LOG=debug logs more.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -30,7 +33,7 @@ enum Command {
     Publish(publish::Args),
     /// Make a viewer token by hand
     Token(token::Args),
-    /// Say whether a configuration is good, and what it amounts to
+    /// Say whether a configuration file is good, and what it amounts to
     CheckConfig(check::Args),
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio_util::sync::CancellationToken;
-use trellis_ingest::publish::{Input, Mode, Options, Progress, Target, publish};
+use trellis_ingest::publish::{Input, Mode, Options, Progress, Target, publish, watch_url};
 
 use crate::{log, serve};
 
@@ -15,11 +15,11 @@ use crate::{log, serve};
 pub struct Args {
     /// A file, a device or a URL: whatever ffmpeg reads; `-` is standard input
     input: String,
-    /// Name of the stream
+    /// Name of the stream: lower-case letters, digits, '.', '_' and '-'
     #[arg(long)]
     stream: String,
-    /// The origin
-    #[arg(long, env = "TRELLIS_URL", default_value = "http://127.0.0.1:8080")]
+    /// URL of the origin
+    #[arg(long, value_name = "URL", env = "TRELLIS_URL", default_value = "http://127.0.0.1:8080")]
     to: String,
     /// Stream key; by default `publish.key` of the data directory
     #[arg(long, env = "TRELLIS_KEY", hide_env_values = true)]
@@ -43,7 +43,7 @@ pub struct Args {
     /// this creates the stream)
     #[arg(long, value_delimiter = ',', value_parser = ["standard", "premium"], conflicts_with = "open")]
     classes: Vec<String>,
-    /// Highest rung of the ladder, in lines
+    /// Highest rung of the ladder, in lines; rungs above the source are left out anyway
     #[arg(long, default_value_t = 1080)]
     max_height: u32,
     /// x264 preset, from ultrafast to veryslow: slower ones make smaller files and need more CPU [default: veryfast,
@@ -67,7 +67,7 @@ pub async fn run(args: Args) -> Result<()> {
         classes: args.classes.clone(),
         ..Options::new(Input::Media(args.input.clone()), target)
     };
-    eprintln!("publishing to {}/watch/{}", args.to.trim_end_matches('/'), args.stream);
+    eprintln!("publishing to {}; watch at {}", args.to, watch_url(&options.target).await?);
     let stop = CancellationToken::new();
     let (signal, cancel) = (serve::stop_signal()?, stop.clone());
     tokio::spawn(async move {

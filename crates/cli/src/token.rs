@@ -11,7 +11,7 @@ use trellis_server::manager::{ApiKeyFile, ViewerClaims, mint};
 /// Options.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Stream the viewer may watch; `*` for all
+    /// Stream the viewer may watch; '*' (in quotes) for all
     #[arg(long)]
     stream: String,
     /// Your name for the viewer, as it will stand in the accounts
@@ -23,7 +23,7 @@ pub struct Args {
     /// Service class: standard (which it is when left out) or premium
     #[arg(long)]
     class: Option<ViewerClass>,
-    /// Most bit/s, e.g. 3M
+    /// Most bits per second the viewer gets, e.g. 800k or 3M; when left out, what the stream has
     #[arg(long)]
     max_rate: Option<Rate>,
     /// The manager's data directory, where api.key is

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -30,6 +31,13 @@ pub fn is_server_name(name: &str) -> bool {
 pub fn is_server_url(text: &str) -> bool {
     let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
     rest.is_some_and(|rest| !rest.starts_with(['/', ':'])) && is_plain(text, URL_BYTES_MAX) && rest != Some("")
+}
+
+/// Does this address lead to the machine it is used on?
+pub fn is_loopback_url(text: &str) -> bool {
+    let uri = text.parse::<http::Uri>().ok();
+    let host = uri.as_ref().and_then(http::Uri::host).map(|host| host.trim_matches(['[', ']']));
+    host.is_some_and(|host| host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback()))
 }
 
 /// Printable ASCII that needs no quoting anywhere.

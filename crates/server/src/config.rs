@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer, de};
 
-use crate::cluster_api::{is_server_name, is_server_url};
+use crate::cluster_api::{is_loopback_url, is_server_name, is_server_url};
 use crate::manager::ManagerConfig;
 use crate::units::Rate;
 
@@ -163,7 +163,7 @@ impl EdgeConfig {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file is not there or not readable.
-    #[error("cannot read {0}: {1}")]
+    #[error("cannot read {0}: {1}; name the configuration file with --config")]
     Read(PathBuf, std::io::Error),
     /// Not TOML, an unknown key, or a value of the wrong kind.
     #[error("{0}: {1}")]
@@ -192,6 +192,18 @@ impl Config {
     pub fn check(&self) -> Result<(), ConfigError> {
         let verdict = self.check_role().and_then(|()| self.check_reach()).and_then(|()| self.check_values());
         verdict.map_err(ConfigError::Invalid)
+    }
+
+    /// What works and yet should be looked at.
+    pub fn warnings(&self) -> Vec<String> {
+        let in_clear = |url: &&String| url.starts_with("http://") && !is_loopback_url(url);
+        let urls = [&self.manager_url, &self.edge.parent, &self.origin.media_url].into_iter().flatten();
+        let warn = |url| {
+            format!(
+                "the server key goes to {url} unencrypted, and so will media: use https://, or see to it that the network between is yours alone"
+            )
+        };
+        urls.filter(in_clear).map(warn).collect()
     }
 
     /// Has a role without a manager beside it what it needs?
@@ -378,6 +390,44 @@ mod tests {
         ] {
             let error = load_file(text, &[("TRELLIS_ROLE", "all")]).unwrap_err().to_string();
             assert!(error.contains(line), "{text}: {error}");
+        }
+    }
+
+    /// The names of a table's keys, as its own error lists them.
+    fn keys(section: &str) -> Vec<String> {
+        let error = toml::from_str::<Config>(&format!("{section}\nnonsense = 1")).unwrap_err();
+        let listed = error.message().split("expected one of").nth(1).or(error.message().split("expected").nth(1));
+        let names: Vec<_> = listed.unwrap().split('`').skip(1).step_by(2).map(String::from).collect();
+        assert!(names.len() > 1, "{error}");
+        names
+    }
+
+    #[test]
+    fn the_readme_shows_every_key_with_its_default() {
+        let readme = include_str!("../../../README.md");
+        let sample = readme.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+        assert_eq!(format!("{:?}", load_file(sample, &[]).unwrap()), format!("{:?}", Config::default()));
+        let all: String = sample.lines().map(|line| format!("{}\n", line.trim_start_matches("# "))).collect();
+        load_file(&all, &[]).unwrap();
+        for (section, keys) in ["", "[tls]", "[manager]", "[origin]", "[edge]"].map(|section| (section, keys(section)))
+        {
+            let table = if section.is_empty() { all.as_str() } else { all.split(section).nth(1).unwrap() };
+            let table = table.split("\n[").next().unwrap();
+            for key in keys.iter().filter(|key| !["tls", "manager", "origin", "edge"].contains(&key.as_str())) {
+                assert!(
+                    table.contains(&format!("\n{key} = ")) || table.starts_with(&format!("{key} = ")),
+                    "{section} {key}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_server_key_in_the_clear_is_warned_of() {
+        let warnings = |url: &str| load(&[("TRELLIS_MANAGER_URL", url)]).unwrap().warnings();
+        assert!(warnings("http://10.0.0.1:8080")[0].contains("http://10.0.0.1:8080"));
+        for safe in ["https://m", "http://127.0.0.1:8080", "http://localhost", "http://[::1]:80/x"] {
+            assert_eq!(warnings(safe), [""; 0], "{safe}");
         }
     }
 

@@ -7,9 +7,9 @@
 use std::fs::{File, TryLockError};
 use std::path::Path;
 
+use crate::clock::unix_ms;
 use crate::cluster_api::Instance;
 use crate::keyfile;
-use crate::shelf::unix_ms;
 
 /// An instance for as long as this is held.
 pub struct Lease {

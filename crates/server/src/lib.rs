@@ -4,6 +4,7 @@
 //! what works in one process works on three machines.
 
 mod client;
+mod clock;
 pub mod cluster_api;
 pub mod config;
 pub mod edge;

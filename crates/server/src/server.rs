@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{AUTHORIZATION, ORIGIN};
+use http::header::ORIGIN;
 use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
 use tokio::sync::watch;
@@ -19,6 +19,7 @@ use crate::http::cors::Cors;
 use crate::http::listen::Handle;
 use crate::http::{Body, Listener, Reply, Stop, error, tls};
 use crate::instance::{Lease, Taken};
+use crate::manager::api::viewer::join;
 use crate::manager::{self, Created, Manager};
 use crate::origin::{Origin, OriginError};
 use crate::secret::Secret;
@@ -78,6 +79,7 @@ impl Server {
     /// Brings up the configured roles and returns once the listener accepts.
     pub async fn start(config: &Config) -> Result<Self, StartError> {
         config.check()?;
+        config.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
         if let Some(address) = config.metrics_listen {
             telemetry::serve(address).map_err(StartError::Metrics)?;
         }
@@ -157,6 +159,9 @@ impl Roles {
         if let Some(manager) = &manager {
             router = router.merge(manager.router()).merge(web::router());
         }
+        if let (None, Some(manager_url)) = (&manager, &config.manager_url) {
+            router = router.merge(web::elsewhere(manager_url));
+        }
         let http = client()?;
         let manager_url = config.manager_url.as_deref().unwrap_or(inner_url);
         let server_key =
@@ -215,8 +220,7 @@ impl Roles {
         if let (Some(manager), Some(stream)) = (&self.manager, join_path(path))
             && request.method() == Method::POST
         {
-            let authorization = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-            return manager.join(stream, authorization, manager.now()).map(Body::full);
+            return join(manager, stream, request.headers());
         }
         match path {
             "/health" => text(StatusCode::OK, "ok\n"),

@@ -1,10 +1,11 @@
 //! The watch page: the built bundle of `web/`, embedded in the binary.
 
 use axum::extract::Path;
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Redirect};
 use axum::routing::get;
 use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
-use http::{HeaderValue, StatusCode};
+use http::uri::PathAndQuery;
+use http::{HeaderValue, StatusCode, Uri};
 use rust_embed::RustEmbed;
 use tower_http::compression::CompressionLayer;
 
@@ -20,6 +21,16 @@ pub fn router() -> axum::Router {
         .route("/assets/{*path}", get(asset))
         .layer(CompressionLayer::new())
         .route("/favicon.ico", get(|| async { StatusCode::NO_CONTENT }))
+}
+
+/// The watch page is at the manager: where a publisher's or viewer's URL names another server, it is shown the way.
+pub fn elsewhere(manager_url: &str) -> axum::Router {
+    let base = manager_url.trim_end_matches('/').to_owned();
+    let there = move |uri: Uri| {
+        let to = format!("{base}{}", uri.path_and_query().map_or("/", PathAndQuery::as_str));
+        async move { Redirect::temporary(&to) }
+    };
+    axum::Router::new().route("/watch/{stream}", get(there))
 }
 
 async fn page() -> impl IntoResponse {
@@ -54,3 +65,18 @@ fn file(name: &str, cache: &'static str) -> axum::response::Response {
 /// a feature.
 const POLICY: &str = "default-src 'self'; connect-src *; media-src * blob:; img-src 'self' data: blob:; worker-src 'self' blob:; \
      style-src 'self'; script-src 'self'; base-uri 'none'; form-action 'none'; object-src 'none'";
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use http::Request;
+    use tower::ServiceExt;
+
+    #[tokio::test]
+    async fn a_server_without_the_page_shows_the_way_to_it() {
+        let request = Request::head("/watch/town?token=t").body(Body::empty()).unwrap();
+        let reply = super::elsewhere("https://manager.example/").oneshot(request).await.unwrap();
+        assert_eq!(reply.status(), 307);
+        assert_eq!(reply.headers()["location"], "https://manager.example/watch/town?token=t");
+    }
+}

@@ -119,11 +119,19 @@ async fn a_stop_lets_downloads_finish_and_a_restart_keeps_recordings_and_account
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_edge_that_has_no_manager_lives_but_is_not_ready() {
+async fn servers_that_have_no_manager_live_but_are_not_ready() {
     let manager = Setup::new("manager").start().await;
     let key = manager.key("server.key");
     let url = manager.base();
     drop(manager);
+    let origin = Setup::new("origin")
+        .env("TRELLIS_MANAGER_URL", &url)
+        .env("TRELLIS_SERVER_KEY", &key)
+        .env("TRELLIS_ORIGIN_NAME", "lonely")
+        .env("TRELLIS_ORIGIN_MEDIA_URL", "http://127.0.0.1:{port}/origin")
+        .start_unready()
+        .await;
+    assert_eq!((origin.get("/health").await.status, origin.get("/ready").await.status), (200, 503));
     let edge = Setup::new("edge")
         .env("TRELLIS_MANAGER_URL", url)
         .env("TRELLIS_SERVER_KEY", key)

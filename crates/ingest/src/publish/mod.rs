@@ -9,6 +9,7 @@ mod ffmpeg;
 pub mod ladder;
 pub mod probe;
 mod push;
+mod watch;
 
 use std::fmt;
 use std::io;
@@ -26,6 +27,8 @@ use crate::sample::Looper;
 use ffmpeg::{Ffmpeg, Status};
 use probe::Probe;
 use push::{Head, Outcome};
+
+pub use watch::watch_url;
 
 /// What is published.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -41,6 +41,8 @@ pub(super) fn client(target: &Target) -> Result<(reqwest::Client, reqwest::Url),
         .connect_timeout(Duration::from_secs(10))
         .tcp_keepalive(Duration::from_secs(10))
         .tcp_nodelay(true)
+        // A body that streams cannot be sent twice.
+        .redirect(reqwest::redirect::Policy::none())
         .user_agent(concat!("trellis/", env!("CARGO_PKG_VERSION")));
     // Without it a dead network is noticed only after a quarter of an hour.
     #[cfg(target_os = "linux")]

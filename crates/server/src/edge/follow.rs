@@ -14,8 +14,9 @@ use trellis_proto::{RunId, StreamId, Table};
 use super::cache::Cache;
 use super::fetch::Upstream;
 use crate::client::{ClientError, ManagerClient};
+use crate::clock::unix_ms;
 use crate::http::Stop;
-use crate::shelf::{FRAME_BYTES_MAX, KEEP_ALIVE, Shelf, unix_ms};
+use crate::shelf::{FRAME_BYTES_MAX, KEEP_ALIVE, Shelf};
 
 /// All streams of an edge.
 pub struct Streams(Arc<Inner>);

@@ -15,8 +15,8 @@ use trellis_core::trust::table::Authority;
 use trellis_proto::{StreamId, Ticket, limits};
 
 use super::budget::Budget;
+use crate::clock::unix_ms;
 use crate::cluster_api::{Usage, UsageEnd};
-use crate::shelf::unix_ms;
 
 /// Hashes the front of a ticket, which is its session id: that tells tickets apart, and is a ninth of the text. Only
 /// tickets that were signed become keys, so nobody chooses ids that collide.

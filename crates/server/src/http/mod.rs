@@ -11,4 +11,4 @@ pub mod tls;
 
 pub use body::Body;
 pub use listen::{Listener, Stop};
-pub use reply::{Reply, error, json};
+pub use reply::{Reply, empty, error, json};

@@ -5,9 +5,8 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::header::{LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderValue, Response, StatusCode};
+use http::header::{LOCATION, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::Serialize;
 use trellis_core::manager::redirect::RETRY_AFTER_MAX;
 use trellis_proto::{SessionId, StreamId, Ticket};
@@ -17,9 +16,11 @@ use super::auth::{self, Denied, Viewer};
 use super::directory::Stream;
 use super::registry::{Held, Place};
 use super::store::fresh_id;
-use super::{Manager, Now, api};
+use super::{Manager, Now};
 use crate::cluster_api::{StreamState, ViewerClass};
+use crate::http::{Reply, empty, error, json};
 use crate::keyfile;
+use crate::secret::{NotBearer, bearer};
 
 /// Bits of a ticket's expiry and rate; the wire ends at 2^40.
 const TICKET_NUMBER_MAX: u64 = 1 << 40;
@@ -78,9 +79,9 @@ pub struct JoinReply<'a> {
 }
 
 impl Manager {
-    /// Answers `POST /v1/streams/{stream}/join` with this `Authorization` header.
-    pub fn join(&self, stream: &str, authorization: Option<&str>, now: Now) -> Response<Bytes> {
-        let admitted = bearer(authorization).and_then(|token| self.admit(stream, token, now));
+    /// Answers `POST /v1/streams/{stream}/join` with these headers.
+    pub fn join(&self, stream: &str, headers: &HeaderMap, now: Now) -> Reply {
+        let admitted = bearer(headers).map_err(Refused::from).and_then(|token| self.admit(stream, token, now));
         match admitted {
             Ok(admission) => admission.reply(now),
             Err(refused) => refused.reply(),
@@ -88,7 +89,7 @@ impl Manager {
     }
 
     /// Answers `GET /v1/streams/{stream}/play.m3u8` with this `token` in its query.
-    pub fn play(&self, stream: &str, token: Option<&str>, now: Now) -> Response<Bytes> {
+    pub fn play(&self, stream: &str, token: Option<&str>, now: Now) -> Reply {
         match self.admit(stream, token, now) {
             Ok(admission) => admission.redirect(),
             Err(refused) => refused.reply(),
@@ -173,21 +174,12 @@ fn wrong_class(stream: &Stream, class: ViewerClass) -> Refused {
     )
 }
 
-/// The token of an `Authorization` header. Another scheme than Bearer is a mistake to be told about.
-fn bearer(authorization: Option<&str>) -> Result<Option<&str>, Refused> {
-    let Some(text) = authorization else { return Ok(None) };
-    match text.split_once(' ') {
-        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(Some(token.trim())),
-        _ => Err(Refused::TokenInvalid("the Authorization header must read `Bearer <viewer token>`".into())),
-    }
-}
-
 impl Admission {
     fn url(&self) -> String {
         format!("{}/v/{}/s/{}/index.m3u8", self.place.base, self.ticket, self.stream)
     }
 
-    fn reply(&self, now: Now) -> Response<Bytes> {
+    fn reply(&self, now: Now) -> Reply {
         let reply = JoinReply {
             stream: self.stream.as_str(),
             state: self.state,
@@ -198,11 +190,11 @@ impl Admission {
             expires_at: self.expires_s,
             server_time_ms: now.unix_ms,
         };
-        api::json(StatusCode::OK, &reply)
+        json(StatusCode::OK, &reply)
     }
 
-    fn redirect(&self) -> Response<Bytes> {
-        let mut response = api::empty(StatusCode::FOUND);
+    fn redirect(&self) -> Reply {
+        let mut response = empty(StatusCode::FOUND);
         let url =
             HeaderValue::try_from(self.url()).expect("base URLs are checked to be printable, tickets are base64url");
         response.headers_mut().insert(LOCATION, url);
@@ -256,14 +248,11 @@ impl Refused {
         }
     }
 
-    fn reply(&self) -> Response<Bytes> {
+    fn reply(&self) -> Reply {
         let retry_after = self.retry_after().map(|after| after.as_secs() as u32);
-        let mut response = api::error(self.status(), self.word(), self.message(), retry_after);
+        let mut response = error(self.status(), self.word(), self.message(), retry_after);
         if self.status() == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-        }
-        if let Some(seconds) = retry_after {
-            response.headers_mut().insert(RETRY_AFTER, seconds.into());
         }
         response
     }
@@ -275,6 +264,13 @@ impl From<Denied> for Refused {
             Denied::Invalid(why) => Self::TokenInvalid(why),
             Denied::Expired => Self::TokenExpired,
         }
+    }
+}
+
+impl From<NotBearer> for Refused {
+    /// Another scheme is a mistake to be told about.
+    fn from(_: NotBearer) -> Self {
+        Self::TokenInvalid("the Authorization header must read `Bearer <viewer token>`".into())
     }
 }
 

@@ -11,8 +11,8 @@ use trellis_proto::StreamId;
 
 use super::names::Names;
 use crate::cluster_api::{
-    BEAT_TIMEOUT_MS, EdgeBeat, Instance, OriginBeat, OriginStream, StreamSource, StreamState, is_plain, is_server_name,
-    is_server_url,
+    BEAT_TIMEOUT_MS, EdgeBeat, Instance, OriginBeat, OriginStream, StreamSource, StreamState, is_loopback_url,
+    is_plain, is_server_name, is_server_url,
 };
 
 /// Most origins one manager keeps.
@@ -141,9 +141,13 @@ impl Registry {
         };
         self.redirect.on_beat(now, &beat.edge, report).map_err(|_| BadBeat::TooMany)?;
         self.edge_names.hold(now, &beat.edge, &beat.instance, beat.draining);
+        let new = !self.edges.contains_key(&beat.edge);
         if self.edges.get(&beat.edge).is_none_or(|place| &*place.base != base) {
             let place = Place { edge: beat.edge.as_str().into(), base: base.into() };
             self.edges.insert(beat.edge.clone(), place);
+        }
+        if new {
+            self.warn_of_distance();
         }
         Ok(())
     }
@@ -176,9 +180,31 @@ impl Registry {
             last_beat: now,
             streams: beat.streams.iter().map(hold).collect::<Result<_, _>>()?,
         };
-        self.origins.insert(beat.origin.clone(), origin);
+        let new = self.origins.insert(beat.origin.clone(), origin).is_none();
         self.origin_names.hold(now, &beat.origin, &beat.instance, false);
+        if new {
+            self.warn_of_distance();
+        }
         Ok(())
+    }
+
+    /// Edges of other machines, and an origin whose media has an address of this machine only.
+    pub fn too_far(&self) -> Option<(Vec<&str>, &str)> {
+        let elsewhere = |place: &&Place| !place.base.is_empty() && !is_loopback_url(&place.base);
+        let edges: Vec<_> = self.edges.values().filter(elsewhere).map(|place| &*place.edge).collect();
+        let mut origins = self.origins.iter().filter(|(_, origin)| is_loopback_url(&origin.media_url));
+        origins.next().filter(|_| !edges.is_empty()).map(|(origin, _)| (edges, origin.as_str()))
+    }
+
+    fn warn_of_distance(&self) {
+        if let Some((edges, origin)) = self.too_far() {
+            tracing::warn!(
+                ?edges,
+                origin,
+                "these edges cannot fetch from an origin whose address is a loopback one: set `media_url` in [origin] to \
+                 where they reach it, e.g. \"http://10.0.0.1:8080/origin\" (an edge with a `parent` needs it not)"
+            );
+        }
     }
 
     /// May this process speak as `origin`?

@@ -213,7 +213,7 @@ fn classes(headers: &HeaderMap) -> Result<BTreeSet<ViewerClass>, Refusal> {
 }
 
 async fn authorize(origin: &Origin, stream: &StreamId, headers: &HeaderMap) -> Result<(), Refusal> {
-    let Some(key) = bearer(headers) else {
+    let Ok(Some(key)) = bearer(headers) else {
         let text = "a stream key is needed: send it as `Authorization: Bearer …` (trellis publish --key)";
         return Err(Refusal::new(StatusCode::UNAUTHORIZED, "key_missing", text, None));
     };

@@ -14,8 +14,9 @@ use trellis_proto::{
 
 use super::vault::Recording;
 use super::{Channel, Origin};
+use crate::clock::unix_ms;
 use crate::keyfile;
-use crate::shelf::{Item, Key, Object, unix_ms};
+use crate::shelf::{Item, Key, Object};
 
 /// A run in the making.
 pub struct Run {

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ACCEPT_RANGES, CACHE_CONTROL, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_NONE_MATCH, RANGE};
@@ -15,6 +15,7 @@ use super::feed::{after_query, feed};
 use super::object::slices;
 use super::range::{Wanted, wanted};
 use super::{Item, Key, Object, Shelf};
+use crate::clock::unix_ms;
 use crate::cluster_api::StreamState;
 use crate::http::{Body, Reply, Stop, error, json};
 
@@ -71,11 +72,6 @@ pub async fn serve(shelf: &Arc<Shelf>, ask: Ask<'_>, stop: &Stop) -> Served {
         _ => not_found(),
     };
     other(reply)
-}
-
-/// The time as a player's clock needs it.
-pub fn unix_ms() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64)
 }
 
 #[derive(serde::Serialize)]

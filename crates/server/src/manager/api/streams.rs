@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize};
 use trellis_proto::StreamId;
 use utoipa::ToSchema;
 
-use super::{Answer, Fault, Here, Input, Json, empty};
+use super::{Answer, Fault, Here, Input, Json};
 use crate::cluster_api::{ErrorBody, StreamState, ViewerClass};
+use crate::http::empty;
 use crate::manager::Manager;
 use crate::manager::directory::{KeyHash, Stream};
 use crate::manager::keys::random_text;
@@ -155,7 +156,7 @@ pub async fn delete_stream(State(manager): Here, Path(name): Path<String>) -> Re
     let stream = named(&manager, &name)?;
     manager.store.delete_stream(stream.name.as_str()).await?;
     manager.directory_mut().remove_stream(&stream.name);
-    Ok(empty(StatusCode::NO_CONTENT).map(axum::body::Body::from))
+    Ok(empty(StatusCode::NO_CONTENT).map(axum::body::Body::new))
 }
 
 fn named(manager: &Manager, name: &str) -> Result<Arc<Stream>, Fault> {

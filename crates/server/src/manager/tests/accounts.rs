@@ -105,14 +105,12 @@ async fn many_joins_and_reports_are_all_kept_across_a_restart() {
     // More than a statement's rows, and not a multiple of them.
     for i in 0..150 {
         house.pass(Duration::from_millis(i % 2));
-        let now = house.manager.now();
         let stream = if i % 2 == 0 { "open" } else { "live" };
         let token = if i % 2 == 0 { token.clone() } else { house.token("bert", "live") };
-        let reply = house.manager.join(stream, Some(&format!("Bearer {token}")), now);
+        let got = house.join(stream, Some(&token)).await;
         // 2.3 Mbit/s each: the edge is full after 43.
-        if reply.status() == StatusCode::OK {
-            let body: Value = serde_json::from_slice(reply.body()).unwrap();
-            records.push(usage(body["session"].as_str().unwrap(), T + 1, T + 2, 10, json!(null)));
+        if got.status == StatusCode::OK {
+            records.push(usage(got.body["session"].as_str().unwrap(), T + 1, T + 2, 10, json!(null)));
         }
         if i % 40 == 39 {
             let room = edge_beat("e", json!({"capacity_bps": 1_000_000_000_000u64}));

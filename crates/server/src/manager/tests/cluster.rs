@@ -190,3 +190,19 @@ async fn of_two_origins_of_one_name_the_second_takes_no_publishers() {
     ask["instance"] = second["instance"].clone();
     assert_eq!(house.cluster("POST", "/v1/cluster/publish", ask).await.body["error"], "name_taken");
 }
+
+#[tokio::test]
+async fn a_far_edge_of_an_origin_with_a_near_address_is_noticed() {
+    let house = House::new().await;
+    let mut near = origin_beat("o", json!([]));
+    near["media_url"] = "http://127.0.0.1:41234/origin".into();
+    house.cluster("POST", "/v1/cluster/origins", near.clone()).await;
+    house.cluster("POST", "/v1/cluster/edges", edge_beat("here", json!({}))).await;
+    house.cluster("POST", "/v1/cluster/edges", edge_beat("too", json!({"public_url": "http://localhost:81"}))).await;
+    assert_eq!(house.manager.registry().too_far(), None);
+    house.cluster("POST", "/v1/cluster/edges", edge_beat("far", json!({"public_url": "https://e.example"}))).await;
+    assert_eq!(house.manager.registry().too_far(), Some((vec!["far"], "o")));
+    near["media_url"] = "http://10.0.0.1:8080/origin".into();
+    house.cluster("POST", "/v1/cluster/origins", near).await;
+    assert_eq!(house.manager.registry().too_far(), None);
+}

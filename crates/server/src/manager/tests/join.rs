@@ -5,7 +5,8 @@ use std::time::Duration;
 use axum::body::Body;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use http::{HeaderValue, Request, StatusCode};
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderValue, Request, StatusCode};
 use serde_json::json;
 use trellis_core::trust::table::Authority;
 use trellis_proto::{Class, Ticket};
@@ -13,6 +14,7 @@ use trellis_proto::{Class, Ticket};
 use super::{House, START_S, ViewerClaims, claims, edge_beat};
 use crate::cluster_api::ViewerClass;
 use crate::manager::ManagerConfig;
+use crate::manager::api::viewer::join;
 
 fn ticket(house: &House, text: &str) -> Ticket {
     let authority = Authority::new(&house.manager.ticket_key()).unwrap();
@@ -96,7 +98,10 @@ async fn only_a_bearer_is_a_bearer() {
     let house = House::new().await;
     house.on_air().await;
     let token = house.token("anna", "live");
-    let answer = |authorization: String| house.manager.join("live", Some(&authorization), house.manager.now()).status();
+    let answer = |authorization: String| {
+        let headers = HeaderMap::from_iter([(AUTHORIZATION, authorization.parse().unwrap())]);
+        join(&house.manager, "live", &headers).status()
+    };
     assert_eq!(answer(format!("bearer  {token} ")), StatusCode::OK);
     assert_eq!(answer(format!("Basic {token}")), StatusCode::UNAUTHORIZED);
     assert_eq!(answer(token), StatusCode::UNAUTHORIZED);
@@ -159,6 +164,11 @@ async fn to_look_is_not_to_join() {
     house.on_air().await;
     let got = house.call(Request::head("/v1/streams/open/play.m3u8").body(Body::empty()).unwrap()).await;
     assert_eq!((got.status, &got.headers["allow"]), (StatusCode::METHOD_NOT_ALLOWED, &HeaderValue::from_static("GET")));
+    let got = house.call(Request::get("/v1/streams/open/join").body(Body::empty()).unwrap()).await;
+    assert_eq!(
+        (got.status, &got.headers["allow"]),
+        (StatusCode::METHOD_NOT_ALLOWED, &HeaderValue::from_static("POST"))
+    );
     let edges = house.admin("GET", "/v1/admin/edges", json!(null)).await.body;
     assert_eq!(edges["edges"][0]["pending_bps"], 0);
 }

@@ -15,11 +15,13 @@ use aws_lc_rs::hmac;
 use axum::body::Body;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use http::{HeaderMap, Request, StatusCode};
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, Request, Response, StatusCode};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 use trellis_core::time::Instant;
 
+use super::api::viewer::join;
 use super::{ApiKeyFile, Clock, Manager, ManagerConfig, Now, ViewerClaims, mint};
 
 /// The tests begin here: 2026-07-01.
@@ -47,6 +49,15 @@ struct Got {
     status: StatusCode,
     headers: HeaderMap,
     body: Value,
+}
+
+impl Got {
+    async fn read(response: Response<Body>) -> Self {
+        let (parts, body) = response.into_parts();
+        let bytes = axum::body::to_bytes(body, 1 << 20).await.unwrap();
+        let body = serde_json::from_slice(&bytes).unwrap_or_else(|_| String::from_utf8_lossy(&bytes).into());
+        Self { status: parts.status, headers: parts.headers, body }
+    }
 }
 
 impl House {
@@ -78,11 +89,7 @@ impl House {
     }
 
     async fn call(&self, request: Request<Body>) -> Got {
-        let response = self.manager.router().oneshot(request).await.unwrap();
-        let (parts, body) = response.into_parts();
-        let bytes = axum::body::to_bytes(body, 1 << 20).await.unwrap();
-        let body = serde_json::from_slice(&bytes).unwrap_or_else(|_| String::from_utf8_lossy(&bytes).into());
-        Got { status: parts.status, headers: parts.headers, body }
+        Got::read(self.manager.router().oneshot(request).await.unwrap()).await
     }
 
     async fn send(&self, method: &str, path: &str, key: &str, body: &Value) -> Got {
@@ -100,11 +107,9 @@ impl House {
     }
 
     async fn join(&self, stream: &str, token: Option<&str>) -> Got {
-        let mut request = Request::post(format!("/v1/streams/{stream}/join"));
-        if let Some(token) = token {
-            request = request.header("authorization", format!("Bearer {token}"));
-        }
-        self.call(request.body(Body::empty()).unwrap()).await
+        let bearer = token.map(|token| (AUTHORIZATION, format!("Bearer {token}").parse().unwrap()));
+        let reply = join(&self.manager, stream, &HeaderMap::from_iter(bearer));
+        Got::read(reply.map(Body::new)).await
     }
 
     /// A token of the first API key.
