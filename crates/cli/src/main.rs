@@ -8,18 +8,20 @@ mod publish;
 mod serve;
 mod token;
 
+use std::net::SocketAddr;
+
 use clap::{Parser, Subcommand};
 
 /// Peer-Server-Peer media streaming: servers you trust admit, guide, secure and guarantee.
 #[derive(Debug, Parser)]
-#[command(name = "trellis", version, about, long_about = None, after_help = FIRST_STEPS)]
+#[command(name = "trellis", version, after_help = FIRST_STEPS)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
 }
 
 const FIRST_STEPS: &str =
-    "Begin with `trellis demo`. For streams of your own: `trellis serve`, and in another terminal, in the same \
+    "Begin with `trellis demo`. For streams of your own: `trellis serve`, and in another terminal, in the same
 directory, `trellis publish film.mp4 --stream town --open`.
 `trellis COMMAND --help` says more; TRELLIS_LOG=debug logs more.";
 
@@ -35,6 +37,11 @@ enum Command {
     Token(token::Args),
     /// Say whether a configuration file is good, and what it amounts to
     CheckConfig(check::Args),
+}
+
+/// An address to listen on.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "write an address and a port: 127.0.0.1:8080, or 0.0.0.0:8080 for all networks".into())
 }
 
 #[tokio::main]

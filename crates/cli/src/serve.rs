@@ -20,7 +20,7 @@ pub struct Args {
     #[arg(long, value_parser = role)]
     role: Option<Role>,
     /// Address to listen on [default: 127.0.0.1:8080]
-    #[arg(long)]
+    #[arg(long, value_parser = crate::address)]
     listen: Option<SocketAddr>,
     /// Directory for keys, database and recordings, made when it is missing [default: trellis-data]
     #[arg(long)]

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use trellis_server::Rate;
 use trellis_server::cluster_api::ViewerClass;
 use trellis_server::manager::{ApiKeyFile, ViewerClaims, mint};
@@ -37,9 +37,10 @@ pub fn run(args: &Args) -> Result<()> {
         args.stream.parse::<trellis_proto::StreamId>()?;
     }
     let path = args.data_dir.join(ApiKeyFile::NAME);
-    let key = ApiKeyFile::read(&path).with_context(
-        || "no API key here; run this in the manager's directory, or name its data directory with --data-dir",
-    )?;
+    // The error names its cause itself.
+    let key = ApiKeyFile::read(&path).map_err(|error| {
+        anyhow!("{error}; run this where the manager was started, or name its data directory with --data-dir")
+    })?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock stands before 1970")?;
     let claims = ViewerClaims {
         sub: args.viewer.clone(),
