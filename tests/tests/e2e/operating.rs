@@ -15,7 +15,11 @@ async fn the_first_run_makes_keys_for_its_owner_alone_and_says_where() {
     let mut server = Setup::new("all").start().await;
     let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&server.data()), 0o700, "the data directory");
-    let log = server.log();
+    // It can serve a moment before it has said everything; the API key is the last it tells of.
+    let log = eventually("it says where its files are", PATIENCE, async || {
+        Some(server.log()).filter(|log| log.contains("api.key"))
+    })
+    .await;
     let files = ["publish.key", "api.key", "admin.key", "server.key", "ticket.key"];
     for file in files {
         let path = server.data().join(file);
