@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 pub const BEAT_INTERVAL_MS: u64 = 1_000;
 /// After this long without a beat an edge or origin counts as dead.
 pub const BEAT_TIMEOUT_MS: u64 = 3_500;
+/// Most streams of one origin: what one beat can carry.
+pub const ORIGIN_STREAMS_MAX: usize = 10_000;
 
 /// `POST /v1/cluster/edges`: an edge registers and reports, every [`BEAT_INTERVAL_MS`].
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -103,6 +105,9 @@ pub struct OriginStream {
     pub state: StreamState,
     /// Bit/s of the best video and audio together; 0 while unknown.
     pub rate_bps: u64,
+    /// It has a publisher, from whom nothing may have come yet.
+    #[serde(default)]
+    pub publishing: bool,
 }
 
 /// What a viewer finds when opening a stream.

@@ -131,7 +131,7 @@ impl Timeline {
     ///
     /// A catalogue continues the stream when its first media sequence number and discontinuity are the next
     /// ones. Otherwise (the origin was restarted, or one of the runs is on demand) it replaces what is known,
-    /// unless it is older by `started_ms`: then it comes from a sender that lags, and is ignored.
+    /// unless its run is the older one (ids sort by time): then it comes from a sender that lags, and is ignored.
     pub fn apply(&mut self, table: Table, signed: Bytes) -> Result<Applied, TimelineError> {
         let applied = match table {
             Table::Catalogue(catalogue) => self.on_catalogue(catalogue, signed),
@@ -299,7 +299,7 @@ impl Timeline {
         let continues = new.mode == Mode::Live && self.next_run() == Some(numbers);
         match self.newest() {
             _ if continues => Relation::Continues,
-            Some(newest) if new.started_ms < newest.started_ms => Relation::Stale,
+            Some(newest) if new.run < newest.run => Relation::Stale,
             _ => Relation::Replaces,
         }
     }

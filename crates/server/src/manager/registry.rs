@@ -10,12 +10,12 @@ use trellis_core::time::Instant;
 use trellis_proto::StreamId;
 use trellis_proto::limits::EDGE_NAME_BYTES_MAX;
 
-use crate::cluster_api::{BEAT_TIMEOUT_MS, EdgeBeat, OriginBeat, OriginStream, StreamSource, StreamState};
+use crate::cluster_api::{
+    BEAT_TIMEOUT_MS, EdgeBeat, ORIGIN_STREAMS_MAX, OriginBeat, OriginStream, StreamSource, StreamState,
+};
 
 /// Most origins one manager keeps.
 pub const ORIGINS_MAX: usize = 64;
-/// Most streams of one origin.
-pub const ORIGIN_STREAMS_MAX: usize = 10_000;
 const URL_BYTES_MAX: usize = 256;
 const DEAD_AFTER: Duration = Duration::from_millis(BEAT_TIMEOUT_MS);
 
@@ -55,6 +55,8 @@ pub struct Held {
     pub state: StreamState,
     /// Bit/s; 0 while unknown.
     pub rate_bps: u64,
+    /// It has a publisher.
+    pub publishing: bool,
     /// Since when it is in this state.
     pub since: Instant,
 }
@@ -145,7 +147,7 @@ impl Registry {
             let name: StreamId = stream.stream.parse()?;
             let before = known.and_then(|origin| origin.streams.get(&name)).filter(|held| held.state == stream.state);
             let since = before.map_or(now, |held| held.since);
-            Ok((name, Held { state: stream.state, rate_bps: stream.rate_bps, since }))
+            Ok((name, Held { state: stream.state, rate_bps: stream.rate_bps, publishing: stream.publishing, since }))
         };
         let origin = Origin {
             media_url: beat.media_url.trim_end_matches('/').to_owned(),
@@ -176,7 +178,8 @@ impl Registry {
 
     /// Notes that `origin` may publish `stream`. False: another origin has a publisher, or leave for one.
     pub fn grant(&mut self, now: Instant, stream: &StreamId, origin: &str) -> bool {
-        let publishing = |held: &Held| matches!(held.state, StreamState::Live | StreamState::Paused);
+        // A publisher that paused has the grace time to return in.
+        let publishing = |held: &Held| held.publishing || matches!(held.state, StreamState::Live | StreamState::Paused);
         let elsewhere =
             |(name, other): (&str, &Origin)| name != origin && other.streams.get(stream).is_some_and(publishing);
         if self.living(now).any(elsewhere) {
@@ -221,6 +224,8 @@ impl Registry {
     /// Of several origins that hold the stream: the livelier, then the one whose state is newer.
     fn best(&self, now: Instant, stream: &StreamId) -> Option<(&Origin, Held)> {
         let holders = self.living(now).filter_map(|(_, origin)| Some((origin, *origin.streams.get(stream)?)));
+        // Where nothing has come yet there is nothing to send a viewer to.
+        let holders = holders.filter(|(_, held)| held.state != StreamState::Waiting);
         holders.max_by_key(|(_, held)| (liveliness(held.state), held.since))
     }
 }

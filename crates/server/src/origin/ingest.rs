@@ -14,9 +14,10 @@ use trellis_ingest::packager::Options;
 use trellis_proto::{Mode, StreamId};
 
 use super::Origin;
+use super::channels::Refused;
 use super::run::{Finish, Run, RunError};
 use crate::client::ClientError;
-use crate::cluster_api::{ErrorBody, PublishRequest};
+use crate::cluster_api::{ErrorBody, ORIGIN_STREAMS_MAX, PublishRequest};
 use crate::http::{Reply, error, json};
 use crate::secret::bearer;
 
@@ -35,13 +36,19 @@ async fn ingest(
     body: Body,
 ) -> http::Response<Body> {
     let mut pieces = body.into_data_stream();
-    let reply = match publish(&origin, &stream, &headers, &mut pieces).await {
-        Ok(summary) => json(StatusCode::OK, &summary),
-        Err(refusal) => {
-            tokio::spawn(hear_out(pieces));
-            refusal.reply()
+    // A task of its own: the request of a publisher that is gone may be dropped, and its run must end all the same.
+    let publishing = tokio::spawn(async move {
+        match publish(&origin, &stream, &headers, &mut pieces).await {
+            Ok(summary) => json(StatusCode::OK, &summary),
+            Err(refusal) => {
+                tokio::spawn(hear_out(pieces));
+                refusal.reply()
+            }
         }
-    };
+    });
+    let reply = publishing.await.unwrap_or_else(|_| {
+        error(StatusCode::INTERNAL_SERVER_ERROR, "internal", "publishing failed; the origin's log says why", None)
+    });
     reply.map(Body::new)
 }
 
@@ -98,21 +105,12 @@ async fn publish(
     })?;
     let mode = mode(headers)?;
     authorize(origin, &stream, headers).await?;
-    let channel = origin.channel(&stream);
-    let Ok(_place) = channel.publisher.try_lock() else {
-        let text = format!("`{stream}` already has a publisher; stop that one first, or choose another stream name");
-        return Err(Refusal::new(StatusCode::CONFLICT, "already_publishing", text, None));
-    };
+    let place = origin.claim(&stream).await.map_err(|why| unavailable(&stream, why))?;
     tracing::info!(%stream, ?mode, "a publisher begins");
     let options = Options { target_hint_s: header(headers, "trellis-target-duration").and_then(|v| v.parse().ok()) };
-    let mut run = Run::new(origin.clone(), channel.clone(), mode, options);
+    let mut run = Run::new(origin.clone(), place, mode, options);
     let outcome = pump(&mut run, pieces, origin).await;
-    let finish = match &outcome {
-        Ok(()) => Finish::Done,
-        Err(Stopped::Media(_)) => Finish::Done,
-        Err(_) => Finish::Lost,
-    };
-    let result = run.finish(finish).await;
+    let result = run.finish(if outcome.is_ok() { Finish::Done } else { Finish::Lost }).await;
     let summary =
         Summary { stream: stream.to_string(), parts: run.parts(), bytes: run.bytes(), warnings: run.take_warnings() };
     match outcome {
@@ -123,6 +121,23 @@ async fn publish(
         Err(stopped) => return Err(stopped.refusal(&stream)),
     }
     Ok(summary)
+}
+
+fn unavailable(stream: &StreamId, why: Refused) -> Refusal {
+    match why {
+        Refused::Taken => {
+            let text =
+                format!("`{stream}` already has a publisher; stop that one first, or choose another stream name");
+            Refusal::new(StatusCode::CONFLICT, "already_publishing", text, None)
+        }
+        Refused::Full => {
+            let text = format!(
+                "this origin keeps {ORIGIN_STREAMS_MAX} streams and cannot take another; publish to another origin, or \
+                 remove recordings from its data directory (vod/) and restart it"
+            );
+            Refusal::new(StatusCode::INSUFFICIENT_STORAGE, "too_many_streams", text, None)
+        }
+    }
 }
 
 /// Why a body was not read to its end.

@@ -117,6 +117,18 @@ async fn one_origin_at_a_time_publishes_a_stream() {
     assert_eq!(house.cluster("GET", "/v1/cluster/streams/live", json!(null)).await.status, StatusCode::OK);
     house.pass(Duration::from_secs(4));
     assert_eq!(ask("a").await, 200);
+    // From its publisher's first word on, long before there is anything to see; and while a recording comes in anew.
+    for state in ["waiting", "vod"] {
+        let streams = json!([{"stream": "live", "state": state, "rate_bps": 0, "publishing": true}]);
+        house.cluster("POST", "/v1/cluster/origins", origin_beat("a", streams.clone())).await;
+        house.pass(Duration::from_secs(3));
+        house.cluster("POST", "/v1/cluster/origins", origin_beat("a", streams)).await;
+        house.pass(Duration::from_secs(3));
+        assert_eq!(ask("b").await, 409, "{state}");
+    }
+    beat("a", "waiting").await;
+    let find = house.cluster("GET", "/v1/cluster/streams/live", json!(null)).await;
+    assert_eq!(find.body["error"], "not_live", "there is nothing to follow yet");
 }
 
 #[tokio::test]
