@@ -36,7 +36,7 @@ pub struct Args {
     /// Begin again at the end, for ever
     #[arg(long = "loop")]
     looped: bool,
-    /// Viewers need no token (only when this creates the stream)
+    /// Viewers need no token: makes such a stream; one that exists must be open already
     #[arg(long)]
     open: bool,
     /// Highest rung of the ladder, in lines

@@ -127,7 +127,8 @@ pub enum StreamState {
 }
 
 /// `POST /v1/cluster/publish`: may this publisher publish? `200` [`PublishGrant`], `401` wrong key,
-/// `403` key is for another stream, `409` another origin has a publisher for it.
+/// `403` key is for another stream, `409` another origin has a publisher for it, or who may watch it
+/// is not what the publisher says.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct PublishRequest {
     /// Stream name; created on the fly when the key may.
@@ -136,7 +137,8 @@ pub struct PublishRequest {
     pub key: String,
     /// The asking origin's name.
     pub origin: String,
-    /// For a stream that does not exist yet: watchable without a token? None: the manager's default.
+    /// Watchable without a token? Decided when the stream is made; one that exists must be as said. None: as it is, or
+    /// the manager's default.
     pub open: Option<bool>,
 }
 

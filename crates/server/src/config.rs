@@ -211,8 +211,8 @@ impl Config {
         if name.is_empty() || name.len() > trellis_proto::limits::EDGE_NAME_BYTES_MAX {
             return invalid("[edge] `name` must have 1 to 64 characters");
         }
-        if !(10..=86_400).contains(&self.origin.dvr_window_s) {
-            return invalid("[origin] `dvr_window_s` must be between 10 and 86400 seconds");
+        if !(10..=DVR_WINDOW_S_MAX).contains(&self.origin.dvr_window_s) {
+            return invalid("[origin] `dvr_window_s` must be between 10 and 21600 seconds (six hours)");
         }
         if self.edge.idle_s < 5 {
             return invalid("[edge] `idle_s` must be at least 5 seconds: players pause between requests");
@@ -221,6 +221,10 @@ impl Config {
     }
 }
 
+/// What a time line keeps of a live stream at the usual part duration.
+const DVR_WINDOW_S_MAX: u32 = 6 * 3600;
+/// The shortest parts of common frame rates: eight frames at 25 per second.
+const _: () = assert!(trellis_media::timeline::LIVE_PARTS_MAX as u64 * 320 >= DVR_WINDOW_S_MAX as u64 * 1000);
 /// Must not be guessable by trying.
 const SERVER_KEY_BYTES_MIN: usize = 16;
 const SECTIONS: [&str; 4] = ["MANAGER", "ORIGIN", "EDGE", "TLS"];
@@ -289,6 +293,8 @@ mod tests {
         assert!(error(&[("TRELLIS_EGDE_NAME", "x")]).contains("egde_name"));
         assert!(error(&[("TRELLIS_EDGE_UPLOAD_BUDGET", "fast")]).contains("not a rate"));
         assert!(error(&[("TRELLIS_ROLE", "edge")]).contains("manager_url"));
+        assert!(error(&[("TRELLIS_ORIGIN_DVR_WINDOW_S", "21601")]).contains("21600"));
+        assert!(load(&[("TRELLIS_ORIGIN_DVR_WINDOW_S", "21600")]).is_ok());
         assert!(error(&[("TRELLIS_MANAGER_URL", "ftp://m")]).contains("http://"));
     }
 }

@@ -360,7 +360,7 @@ enum Relation {
     Stale,
 }
 
-/// Most parts kept of a live stream, whatever its window: six hours of third-seconds.
-pub const LIVE_PARTS_MAX: usize = 1 << 16;
+/// Most parts kept of a live stream, whatever its window: six hours of parts of 0.3 s.
+pub const LIVE_PARTS_MAX: usize = 72_000;
 /// Most parts of an on-demand run: a day of third-seconds.
 pub const VOD_PARTS_MAX: usize = 1 << 18;

@@ -46,6 +46,15 @@ pub async fn publish(State(manager): Here, Input(request): Input<PublishRequest>
         Some(stream) => stream.open,
         None => create(&manager, &name, request.open).await?.open,
     };
+    // Who may watch is the administrator's to change: a publisher that expects otherwise must know.
+    if request.open.is_some_and(|wanted| wanted != open) {
+        let (is, change) = if open { ("needs no viewer token", false) } else { ("needs a viewer token", true) };
+        let message = format!(
+            "this stream exists and {is}: publish without saying otherwise (--open), or have it changed with PATCH \
+             /v1/admin/streams/{name} {{\"open\":{change}}}"
+        );
+        return Err(Fault::new(StatusCode::CONFLICT, "access_differs", message));
+    }
     if !manager.registry().grant(manager.now().mono, &name, &request.origin) {
         let message = "another origin has a publisher for this stream: stop that one first, or wait until it is gone";
         return Err(Fault::new(StatusCode::CONFLICT, "already_publishing", message));

@@ -87,12 +87,16 @@ async fn a_stream_made_by_publishing_is_open_when_said_so() {
     let key = house.manager.publish_key().to_owned();
     let open = async |stream: &str, open: Option<bool>| {
         let body = json!({"stream": stream, "key": key, "origin": "o", "open": open});
-        house.cluster("POST", "/v1/cluster/publish", body).await.body["open"].clone()
+        house.cluster("POST", "/v1/cluster/publish", body).await.body
     };
-    assert_eq!(open("a", None).await, true);
-    assert_eq!(open("b", Some(false)).await, false);
-    // Asked again, what it is stands.
-    assert_eq!(open("b", Some(true)).await, false);
+    assert_eq!(open("a", None).await["open"], true);
+    assert_eq!(open("b", Some(false)).await["open"], false);
+    // What it is stands, and whoever expects otherwise is told.
+    assert_eq!(open("b", None).await["open"], false);
+    assert_eq!(open("b", Some(true)).await["error"], "access_differs");
+    assert_eq!(open("a", Some(false)).await["error"], "access_differs");
+    house.admin("PATCH", "/v1/admin/streams/b", json!({"open": true})).await;
+    assert_eq!(open("b", Some(true)).await["open"], true);
 }
 
 #[tokio::test]
