@@ -10,6 +10,7 @@ use axum::routing::post;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use http::{HeaderMap, StatusCode};
+use tokio_util::sync::CancellationToken;
 use trellis_ingest::packager::Options;
 use trellis_proto::{Mode, StreamId};
 
@@ -36,9 +37,12 @@ async fn ingest(
     body: Body,
 ) -> http::Response<Body> {
     let mut pieces = body.into_data_stream();
-    // A task of its own: the request of a publisher that is gone may be dropped, and its run must end all the same.
+    // A task of its own: the request of a publisher that is gone may be dropped, and its run must end all the same. Its
+    // body then looks complete, so the task must know.
+    let here = CancellationToken::new();
+    let (gone, _until_dropped) = (here.clone(), here.drop_guard());
     let publishing = tokio::spawn(async move {
-        match publish(&origin, &stream, &headers, &mut pieces).await {
+        match publish(&origin, &stream, &headers, &mut pieces, &gone).await {
             Ok(summary) => json(StatusCode::OK, &summary),
             Err(refusal) => {
                 tokio::spawn(hear_out(pieces));
@@ -99,6 +103,7 @@ async fn publish(
     stream: &str,
     headers: &HeaderMap,
     pieces: &mut BodyDataStream,
+    gone: &CancellationToken,
 ) -> Result<Summary, Refusal> {
     let stream: StreamId = stream.parse().map_err(|e: trellis_proto::IdError| {
         Refusal::new(StatusCode::BAD_REQUEST, "bad_stream", e.to_string(), None)
@@ -109,7 +114,7 @@ async fn publish(
     tracing::info!(%stream, ?mode, "a publisher begins");
     let options = Options { target_hint_s: header(headers, "trellis-target-duration").and_then(|v| v.parse().ok()) };
     let mut run = Run::new(origin.clone(), place, mode, options);
-    let outcome = pump(&mut run, pieces, origin).await;
+    let outcome = pump(&mut run, pieces, origin, gone).await;
     let result = run.finish(if outcome.is_ok() { Finish::Done } else { Finish::Lost }).await;
     let summary =
         Summary { stream: stream.to_string(), parts: run.parts(), bytes: run.bytes(), warnings: run.take_warnings() };
@@ -182,9 +187,14 @@ fn refused(stream: &StreamId, why: &RunError) -> Refusal {
     }
 }
 
-async fn pump(run: &mut Run, pieces: &mut BodyDataStream, origin: &Origin) -> Result<(), Stopped> {
+async fn pump(
+    run: &mut Run,
+    pieces: &mut BodyDataStream,
+    origin: &Origin,
+    gone: &CancellationToken,
+) -> Result<(), Stopped> {
     loop {
-        match next(pieces, origin).await? {
+        match next(pieces, origin, gone).await? {
             Some(bytes) => run.push(bytes).await.map_err(Stopped::Media)?,
             None => return Ok(()),
         }
@@ -194,11 +204,13 @@ async fn pump(run: &mut Run, pieces: &mut BodyDataStream, origin: &Origin) -> Re
 async fn next(
     pieces: &mut (impl Stream<Item = Result<Bytes, axum::Error>> + Unpin),
     origin: &Origin,
+    gone: &CancellationToken,
 ) -> Result<Option<Bytes>, Stopped> {
     tokio::select! {
         () = origin.stop.wait() => Err(Stopped::Shutdown),
         piece = tokio::time::timeout(SILENCE, pieces.next()) => match piece {
             Err(_) => Err(Stopped::Silent),
+            Ok(None) if gone.is_cancelled() => Err(Stopped::Gone),
             Ok(None) => Ok(None),
             Ok(Some(Ok(bytes))) => Ok(Some(bytes)),
             Ok(Some(Err(_))) => Err(Stopped::Gone),
