@@ -15,7 +15,9 @@ async fn the_first_run_makes_keys_for_its_owner_alone_and_says_where() {
     let mut server = Setup::new("all").start().await;
     let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&server.data()), 0o700, "the data directory");
-    let log = server.log();
+    // It is said after the first answer is given.
+    let said = async || Some(server.log()).filter(|log| log.contains("publish with"));
+    let log = eventually("it has said where", PATIENCE, said).await;
     let files = ["publish.key", "api.key", "admin.key", "server.key", "ticket.key"];
     for file in files {
         let path = server.data().join(file);
