@@ -36,11 +36,11 @@ pub struct Args {
     /// Begin again at the end, for ever
     #[arg(long = "loop")]
     looped: bool,
-    /// Viewers need no token (only when this creates the stream)
+    /// Viewers need no token: makes such a stream; one that exists must be open already
     #[arg(long)]
     open: bool,
-    /// Only viewers of these classes (standard, premium; several with commas) may watch; all when left out (only when
-    /// this creates the stream)
+    /// Only viewers of these classes (standard, premium; several with commas) may watch: makes such a stream; one that
+    /// exists must admit just these
     #[arg(long, value_delimiter = ',', value_parser = ["standard", "premium"], conflicts_with = "open")]
     classes: Vec<String>,
     /// Highest rung of the ladder, in lines; rungs above the source are left out anyway

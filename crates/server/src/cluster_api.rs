@@ -17,6 +17,8 @@ const URL_BYTES_MAX: usize = 256;
 pub const BEAT_INTERVAL_MS: u64 = 1_000;
 /// After this long without a beat an edge or origin counts as dead.
 pub const BEAT_TIMEOUT_MS: u64 = 3_500;
+/// Most streams of one origin: what one beat can carry.
+pub const ORIGIN_STREAMS_MAX: usize = 10_000;
 
 /// Is this a name a server may report under? 1 to 64 letters, digits, `.`, `_` and `-`, a letter or digit first: it
 /// stands in tickets, logs, accounts and file names.
@@ -153,6 +155,9 @@ pub struct OriginStream {
     pub state: StreamState,
     /// Bit/s of the best video and audio together; 0 while unknown.
     pub rate_bps: u64,
+    /// It has a publisher, from whom nothing may have come yet.
+    #[serde(default)]
+    pub publishing: bool,
 }
 
 /// What a viewer finds when opening a stream.
@@ -212,7 +217,8 @@ impl From<ViewerClass> for trellis_proto::Class {
 }
 
 /// `POST /v1/cluster/publish`: may this publisher publish? `200` [`PublishGrant`], `401` wrong key,
-/// `403` key is for another stream, `409` another origin has a publisher for it, or the asking origin's name.
+/// `403` key is for another stream, `409` another origin has a publisher for it, or the asking origin's name, or who may
+/// watch it is not what the publisher says.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct PublishRequest {
     /// Stream name; created on the fly when the key may.
@@ -223,10 +229,10 @@ pub struct PublishRequest {
     pub origin: String,
     /// Which process asks.
     pub instance: Instance,
-    /// For a stream that does not exist yet: watchable without a token? None: the manager's default, or no when there
-    /// are `classes`.
+    /// Watchable without a token? Decided when the stream is made; one that exists must be as said. None: as it is; for
+    /// a new one the manager's default, or no when there are `classes`.
     pub open: Option<bool>,
-    /// For a stream that does not exist yet: the viewer classes it admits; none: all.
+    /// The viewer classes it admits. Decided like `open`; none: all, or as it is.
     #[serde(default)]
     pub classes: BTreeSet<ViewerClass>,
 }

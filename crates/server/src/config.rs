@@ -264,8 +264,8 @@ impl Config {
                 )
             })?;
         }
-        ensure((10..=86_400).contains(&self.origin.dvr_window_s), || {
-            "[origin] `dvr_window_s` must be between 10 and 86400 seconds".into()
+        ensure((10..=DVR_WINDOW_S_MAX).contains(&self.origin.dvr_window_s), || {
+            "[origin] `dvr_window_s` must be between 10 and 21600 seconds (six hours)".into()
         })?;
         ensure(self.edge.idle_s >= 5, || {
             "[edge] `idle_s` must be at least 5 seconds: players pause between requests".into()
@@ -296,6 +296,10 @@ fn address_or_off<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<S
     }
 }
 
+/// What a time line keeps of a live stream at the usual part duration.
+const DVR_WINDOW_S_MAX: u32 = 6 * 3600;
+/// The shortest parts of common frame rates: eight frames at 25 per second.
+const _: () = assert!(trellis_media::timeline::LIVE_PARTS_MAX as u64 * 320 >= DVR_WINDOW_S_MAX as u64 * 1000);
 /// Must not be guessable by trying.
 const KEY_BYTES_MIN: usize = 16;
 #[cfg(test)]
@@ -374,6 +378,8 @@ mod tests {
         assert!(error(&[("TRELLIS_EDGE_UPLOAD_BUDGET", "fast")]).contains("not a rate"));
         assert!(error(&[("TRELLIS_ORIGIN_GRACE_S", "soon")]).contains("TRELLIS_ORIGIN_GRACE_S"));
         assert!(error(&[("TRELLIS_ROLE", "edge")]).contains("manager_url"));
+        assert!(error(&[("TRELLIS_ORIGIN_DVR_WINDOW_S", "21601")]).contains("21600"));
+        assert!(load(&[("TRELLIS_ORIGIN_DVR_WINDOW_S", "21600")]).is_ok());
         assert!(error(&[("TRELLIS_MANAGER_URL", "ftp://m")]).contains("http://"));
         assert!(error(&[("TRELLIS_TLS_CERT", "c.pem")]).contains("`key`"));
         assert!(load(&[("TRELLIS_TLS_CERT", "c.pem"), ("TRELLIS_TLS_KEY", "k.pem")]).is_ok());

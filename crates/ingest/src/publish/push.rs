@@ -9,6 +9,7 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use serde::Deserialize;
 
+use super::advice::Told;
 use super::{Error, Mode, Target};
 
 /// What goes into the head of the request.
@@ -64,6 +65,7 @@ pub(super) async fn push(
     head: &Head,
     body: impl Stream<Item = io::Result<Bytes>> + Send + 'static,
     sent: Arc<AtomicU64>,
+    told: &Told,
 ) -> Outcome {
     let counted = body.inspect(move |piece| {
         if let Ok(bytes) = piece {
@@ -85,17 +87,17 @@ pub(super) async fn push(
         request = request.header("trellis-classes", &head.classes);
     }
     match request.body(reqwest::Body::wrap_stream(counted)).send().await {
-        Ok(response) => outcome(response).await,
+        Ok(response) => outcome(response, told).await,
         Err(error) => Outcome::Lost(Error::Unreachable { url: url.to_string(), why: innermost(&error) }),
     }
 }
 
-async fn outcome(response: reqwest::Response) -> Outcome {
+async fn outcome(response: reqwest::Response, told: &Told) -> Outcome {
     let status = response.status();
     let text = response.text().await.unwrap_or_default();
     if status.is_success() {
         let accepted: Accepted = serde_json::from_str(&text).unwrap_or_default();
-        accepted.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+        accepted.warnings.into_iter().for_each(|warning| told.tell(warning));
         return Outcome::Done;
     }
     let refusal: Refusal = serde_json::from_str(&text).unwrap_or_default();

@@ -11,14 +11,12 @@ use trellis_proto::StreamId;
 
 use super::names::Names;
 use crate::cluster_api::{
-    BEAT_TIMEOUT_MS, EdgeBeat, Instance, OriginBeat, OriginStream, StreamSource, StreamState, is_loopback_url,
-    is_plain, is_server_name, is_server_url,
+    BEAT_TIMEOUT_MS, EdgeBeat, Instance, ORIGIN_STREAMS_MAX, OriginBeat, OriginStream, StreamSource, StreamState,
+    is_loopback_url, is_plain, is_server_name, is_server_url,
 };
 
 /// Most origins one manager keeps.
 pub const ORIGINS_MAX: usize = 64;
-/// Most streams of one origin.
-pub const ORIGIN_STREAMS_MAX: usize = 10_000;
 const INSTANCE_BYTES_MAX: usize = 64;
 /// Who is silent for this long is dead.
 pub const DEAD_AFTER: Duration = Duration::from_millis(BEAT_TIMEOUT_MS);
@@ -61,6 +59,8 @@ pub struct Held {
     pub state: StreamState,
     /// Bit/s; 0 while unknown.
     pub rate_bps: u64,
+    /// It has a publisher.
+    pub publishing: bool,
     /// Since when it is in this state.
     pub since: Instant,
 }
@@ -172,7 +172,7 @@ impl Registry {
             let name: StreamId = stream.stream.parse()?;
             let before = known.and_then(|origin| origin.streams.get(&name)).filter(|held| held.state == stream.state);
             let since = before.map_or(now, |held| held.since);
-            Ok((name, Held { state: stream.state, rate_bps: stream.rate_bps, since }))
+            Ok((name, Held { state: stream.state, rate_bps: stream.rate_bps, publishing: stream.publishing, since }))
         };
         let origin = Origin {
             media_url: beat.media_url.trim_end_matches('/').to_owned(),
@@ -231,7 +231,8 @@ impl Registry {
 
     /// Notes that `origin` may publish `stream`. False: another origin has a publisher, or leave for one.
     pub fn grant(&mut self, now: Instant, stream: &StreamId, origin: &str) -> bool {
-        let publishing = |held: &Held| matches!(held.state, StreamState::Live | StreamState::Paused);
+        // A publisher that paused has the grace time to return in.
+        let publishing = |held: &Held| held.publishing || matches!(held.state, StreamState::Live | StreamState::Paused);
         let elsewhere =
             |(name, other): (&str, &Origin)| name != origin && other.streams.get(stream).is_some_and(publishing);
         if self.living(now).any(elsewhere) {
@@ -278,6 +279,8 @@ impl Registry {
     /// Of several origins that hold the stream: the livelier, then the one whose state is newer.
     fn best(&self, now: Instant, stream: &StreamId) -> Option<(&Origin, Held)> {
         let holders = self.living(now).filter_map(|(_, origin)| Some((origin, *origin.streams.get(stream)?)));
+        // Where nothing has come yet there is nothing to send a viewer to.
+        let holders = holders.filter(|(_, held)| held.state != StreamState::Waiting);
         holders.max_by_key(|(_, held)| (liveliness(held.state), held.since))
     }
 }

@@ -8,7 +8,7 @@ use trellis_media::timeline::Timeline;
 
 use super::Origin;
 use crate::client::Contact;
-use crate::cluster_api::{BEAT_INTERVAL_MS, OriginBeat, OriginStream, StreamState};
+use crate::cluster_api::{BEAT_INTERVAL_MS, OriginBeat, OriginStream};
 
 /// Reports until the server stops.
 pub async fn report(origin: Arc<Origin>) {
@@ -28,10 +28,10 @@ pub async fn report(origin: Arc<Origin>) {
 }
 
 fn beat(origin: &Origin) -> OriginBeat {
-    // A stream of which nothing has come yet is none to the manager: there is nothing to send a viewer to.
-    let streams = origin.shelves().into_iter().filter_map(|shelf| {
+    let streams = origin.channels.all().into_iter().map(|channel| {
+        let (shelf, publishing) = (channel.shelf(), channel.is_taken());
         let (state, rate_bps) = (shelf.state(), shelf.look(Timeline::rate_bps));
-        (state != StreamState::Waiting).then(|| OriginStream { stream: shelf.stream().to_string(), state, rate_bps })
+        OriginStream { stream: shelf.stream().to_string(), state, rate_bps, publishing }
     });
     OriginBeat {
         origin: origin.config.name().to_owned(),

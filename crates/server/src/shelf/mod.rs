@@ -50,6 +50,11 @@ type Playlist = (Option<RenditionName>, bool);
 pub trait Source: Send + Sync {
     /// Begins to get it. The object fills while it is already being served. None: it cannot be had.
     fn get(&self, shelf: &Arc<Shelf>, key: Key, size: usize) -> Option<Arc<Object>>;
+
+    /// Is what it brought worth keeping? Not when the next one can have it as cheaply.
+    fn is_far(&self) -> bool {
+        true
+    }
 }
 
 /// Everything held of one stream.
@@ -64,6 +69,8 @@ pub struct Shelf {
     stale: AtomicBool,
     /// Everything that is known upstream has come in once.
     complete: watch::Sender<bool>,
+    /// Nothing more will ever come in here.
+    closed: AtomicBool,
 }
 
 impl Shelf {
@@ -78,6 +85,7 @@ impl Shelf {
             source,
             stale: AtomicBool::new(false),
             complete: watch::Sender::new(false),
+            closed: AtomicBool::new(false),
         })
     }
 
@@ -99,6 +107,24 @@ impl Shelf {
                 self.version.send_replace(version);
             }
         }
+        Ok(())
+    }
+
+    /// Takes tables that belong together: all of them, or none when one does not fit.
+    pub fn apply_all(&self, tables: Vec<(Table, Bytes)>) -> Result<(), TimelineError> {
+        let mut evicted = Vec::new();
+        let mut timeline = self.timeline.write().unwrap_or_else(PoisonError::into_inner);
+        let mut next = timeline.clone();
+        for (table, signed) in tables {
+            if let Applied::New(gone) = next.apply(table, signed)? {
+                evicted.extend(gone);
+            }
+        }
+        let version = next.version();
+        *timeline = next;
+        drop(timeline);
+        self.drop_evicted(&evicted);
+        self.version.send_replace(version);
         Ok(())
     }
 
@@ -155,6 +181,17 @@ impl Shelf {
         let _ = self.complete.subscribe().wait_for(|complete| *complete).await;
     }
 
+    /// Nothing more will come in here, whatever is published under the name later: its feeds end.
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.version.send_modify(|_| ());
+    }
+
+    /// Has it been closed?
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
     /// Looks at the time line.
     pub fn look<T>(&self, look: impl FnOnce(&Timeline) -> T) -> T {
         look(&self.timeline.read().unwrap_or_else(PoisonError::into_inner))
@@ -174,6 +211,9 @@ impl Shelf {
     pub fn object(self: &Arc<Self>, key: Key, size: usize) -> Option<Arc<Object>> {
         if let Some(object) = self.held(key) {
             return Some(object);
+        }
+        if !self.source.is_far() {
+            return self.source.get(self, key, size);
         }
         let mut objects = self.objects.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(object) = objects.get(&key).filter(|object| !object.has_failed()) {

@@ -50,16 +50,16 @@ pub async fn publish(State(manager): Here, Input(request): Input<PublishRequest>
     if !manager.registry().is_origin_free(manager.now().mono, &request.origin, &request.instance) {
         return Err(BadBeat::NameTaken("origin").into());
     }
-    let origin = request.origin.clone();
-    let open = match manager.stream(&request.stream) {
-        Some(stream) => stream.open,
-        None => create(&manager, &name, request).await?.open,
+    let stream = match manager.stream(&request.stream) {
+        Some(stream) => stream,
+        None => create(&manager, &name, &request).await?,
     };
-    if !manager.registry().grant(manager.now().mono, &name, &origin) {
+    check_access(&stream, &request)?;
+    if !manager.registry().grant(manager.now().mono, &name, &request.origin) {
         let message = "another origin has a publisher for this stream: stop that one first, or wait until it is gone";
         return Err(Fault::new(StatusCode::CONFLICT, "already_publishing", message));
     }
-    Ok(Json(StatusCode::OK, PublishGrant { open }))
+    Ok(Json(StatusCode::OK, PublishGrant { open: stream.open }))
 }
 
 /// `GET /v1/cluster/streams/{stream}`.
@@ -88,8 +88,30 @@ fn authorize(manager: &Manager, name: &StreamId, key: &str) -> Result<(), Fault>
     }
 }
 
+/// Who may watch is the administrator's to change: a publisher that expects otherwise must know.
+fn check_access(stream: &Stream, request: &PublishRequest) -> Result<(), Fault> {
+    let name = &stream.name;
+    let differs = |is: &str, option: &str, change: String| {
+        let message = format!(
+            "this stream exists and {is}: publish without saying otherwise ({option}), or have it changed with PATCH \
+             /v1/admin/streams/{name} {change}"
+        );
+        Err(Fault::new(StatusCode::CONFLICT, "access_differs", message))
+    };
+    if let Some(open) = request.open.filter(|open| *open != stream.open) {
+        let is = if stream.open { "needs no viewer token" } else { "needs a viewer token" };
+        return differs(is, "--open", format!("{{\"open\":{open}}}"));
+    }
+    if !request.classes.is_empty() && request.classes != stream.classes {
+        let wanted: Vec<_> = request.classes.iter().map(|class| format!("\"{class}\"")).collect();
+        let change = format!("{{\"open\":false,\"classes\":[{}]}}", wanted.join(","));
+        return differs("admits other viewer classes", "--classes", change);
+    }
+    Ok(())
+}
+
 /// A stream that comes to be by being published.
-async fn create(manager: &Manager, name: &StreamId, request: PublishRequest) -> Result<Arc<Stream>, Fault> {
+async fn create(manager: &Manager, name: &StreamId, request: &PublishRequest) -> Result<Arc<Stream>, Fault> {
     let _changing = manager.changes.lock().await;
     if let Some(stream) = manager.stream(name.as_str()) {
         return Ok(stream);
@@ -105,7 +127,7 @@ async fn create(manager: &Manager, name: &StreamId, request: PublishRequest) -> 
         name: name.clone(),
         title: String::new(),
         open: open(manager, request.open, &request.classes)?,
-        classes: request.classes,
+        classes: request.classes.clone(),
         key_hash: None,
         max_rate: None,
         created_ms: manager.now().unix_ms,

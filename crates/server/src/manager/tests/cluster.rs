@@ -89,12 +89,26 @@ async fn a_stream_made_by_publishing_is_open_when_said_so() {
     let key = house.manager.publish_key().to_owned();
     let open = async |stream: &str, open: Option<bool>| {
         let body = json!({"stream": stream, "key": key, "origin": "o", "instance": instance("o"), "open": open});
-        house.cluster("POST", "/v1/cluster/publish", body).await.body["open"].clone()
+        house.cluster("POST", "/v1/cluster/publish", body).await.body
     };
-    assert_eq!(open("a", None).await, true);
-    assert_eq!(open("b", Some(false)).await, false);
-    // Asked again, what it is stands.
-    assert_eq!(open("b", Some(true)).await, false);
+    assert_eq!(open("a", None).await["open"], true);
+    assert_eq!(open("b", Some(false)).await["open"], false);
+    // What it is stands, and whoever expects otherwise is told.
+    assert_eq!(open("b", None).await["open"], false);
+    assert_eq!(open("b", Some(true)).await["error"], "access_differs");
+    assert_eq!(open("a", Some(false)).await["error"], "access_differs");
+    house.admin("PATCH", "/v1/admin/streams/b", json!({"open": true})).await;
+    assert_eq!(open("b", Some(true)).await["open"], true);
+    let classes = async |stream: &str, classes: &[&str]| {
+        let mut body = publish(stream, &key, "o");
+        body["classes"] = json!(classes);
+        house.cluster("POST", "/v1/cluster/publish", body).await.body
+    };
+    assert_eq!(classes("c", &["premium"]).await["open"], false);
+    assert_eq!(classes("c", &["premium"]).await["open"], false);
+    assert_eq!(classes("c", &["standard", "premium"]).await["error"], "access_differs");
+    assert_eq!(classes("b", &["premium"]).await["error"], "access_differs", "it is open");
+    assert_eq!(classes("c", &[]).await["open"], false, "who says nothing agrees");
 }
 
 #[tokio::test]
@@ -119,6 +133,18 @@ async fn one_origin_at_a_time_publishes_a_stream() {
     assert_eq!(house.cluster("GET", "/v1/cluster/streams/live", json!(null)).await.status, StatusCode::OK);
     house.pass(Duration::from_secs(4));
     assert_eq!(ask("a").await, 200);
+    // From its publisher's first word on, long before there is anything to see; and while a recording comes in anew.
+    for state in ["waiting", "vod"] {
+        let streams = json!([{"stream": "live", "state": state, "rate_bps": 0, "publishing": true}]);
+        house.cluster("POST", "/v1/cluster/origins", origin_beat("a", streams.clone())).await;
+        house.pass(Duration::from_secs(3));
+        house.cluster("POST", "/v1/cluster/origins", origin_beat("a", streams)).await;
+        house.pass(Duration::from_secs(3));
+        assert_eq!(ask("b").await, 409, "{state}");
+    }
+    beat("a", "waiting").await;
+    let find = house.cluster("GET", "/v1/cluster/streams/live", json!(null)).await;
+    assert_eq!(find.body["error"], "not_live", "there is nothing to follow yet");
 }
 
 #[tokio::test]
