@@ -143,7 +143,7 @@ pub struct PublishGrant {
 }
 
 /// `GET /v1/cluster/streams/{stream}`: where an edge finds a stream. `404` when no living origin has it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StreamSource {
     /// Base URL; `/s/{stream}/…` follows.
     pub media_url: String,

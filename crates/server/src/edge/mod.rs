@@ -10,6 +10,8 @@ mod fetch;
 mod follow;
 mod meter;
 mod session;
+#[cfg(test)]
+mod testing;
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
