@@ -1,5 +1,6 @@
 //! The edge's report to the manager: its room every second, its sessions' use as it changes.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,10 +41,9 @@ pub async fn last(edge: &Edge) {
 
 fn sweep(edge: &Edge) {
     let shelves = edge.shelves();
-    let over = |stream: &trellis_proto::StreamId| {
-        shelves.iter().any(|shelf| shelf.stream() == stream && shelf.look(Timeline::state) == State::Ended)
-    };
-    edge.sessions.sweep(over);
+    let ended = shelves.iter().filter(|shelf| shelf.look(Timeline::state) == State::Ended);
+    let ended: HashSet<_> = ended.map(|shelf| shelf.stream().clone()).collect();
+    edge.sessions.sweep(|stream| ended.contains(stream));
     drop(shelves);
     edge.streams.sweep();
 }

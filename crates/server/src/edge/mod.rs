@@ -1,7 +1,7 @@
 //! The edge role: admits tickets, follows streams, serves viewers.
 //!
 //! It honours what the manager signed and never decides who may watch. Invariant: what it promises to sessions
-//! never exceeds its upload budget, and media leaves no faster than that.
+//! never exceeds its upload budget, and no faster do bytes leave.
 
 mod beat;
 mod budget;
@@ -82,8 +82,13 @@ impl Edge {
 
     /// Answers `/v/{ticket}/s/{stream}/…`.
     pub async fn serve_viewer(&self, ticket: &str, stream: &str, ask: Ask<'_>) -> Reply {
+        // Between servers only: it would tell a viewer all tables for ever.
+        if ask.name == "feed" {
+            return error(StatusCode::NOT_FOUND, "not_found", "there is nothing of this name for viewers", None);
+        }
+        let keeps = ask.name != "state.json";
         let entered = match &*self.tickets.read().unwrap_or_else(PoisonError::into_inner) {
-            Some(authority) => self.sessions.enter(ticket, stream, authority),
+            Some(authority) => self.sessions.enter(ticket, stream, keeps, authority),
             None => Err(Refusal::Starting),
         };
         let visit = match entered {
@@ -95,8 +100,7 @@ impl Edge {
         if ask.method == http::Method::HEAD {
             return served.reply;
         }
-        let budget = served.media.then(|| self.budget.clone());
-        let meter = meter::Out::new(visit, budget, self.sent.of(served.media));
+        let meter = meter::Out::new(visit, self.budget.clone(), self.sent.of(served.media), served.media);
         served.reply.map(|body| body.metered(Box::new(meter)))
     }
 
@@ -144,6 +148,12 @@ fn refuse(refusal: Refusal) -> Reply {
             "no_capacity",
             "this edge is full; join the stream again to be sent elsewhere",
             Some(2),
+        ),
+        Refusal::TooMany => error(
+            StatusCode::TOO_MANY_REQUESTS,
+            "too_many_requests",
+            "this viewer has too many requests at a time; let some of them finish",
+            Some(1),
         ),
     }
 }
