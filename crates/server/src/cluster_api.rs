@@ -21,8 +21,9 @@ pub struct EdgeBeat {
     pub capacity_bps: u64,
     /// Sum of the rates of the sessions it holds, bit/s.
     pub committed_bps: u64,
-    /// Sum of the rates of all sessions it took up since it started, bit/s, those that left included. Tells the
-    /// manager which of its grants `committed_bps` contains. Left out: a grant counts against the room for 10 s.
+    /// Sum of the rates of all sessions it took up since it started, bit/s, those that left included; one that comes
+    /// back counts once. Tells the manager which of its grants `committed_bps` contains. Left out: a grant counts
+    /// against the room for 5 s.
     #[serde(default)]
     pub admitted_bps_total: u64,
     /// Sessions it holds.
