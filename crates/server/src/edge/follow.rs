@@ -8,12 +8,13 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
+use tokio::sync::Semaphore;
 use trellis_core::trust::table::{Authority, Distrust};
 use trellis_media::timeline::{Timeline, TimelineError};
 use trellis_proto::{RunId, StreamId, Table};
 
 use super::cache::Cache;
-use super::fetch::Upstream;
+use super::fetch::{FETCHES_MAX, Upstream};
 use crate::client::{ClientError, ManagerClient};
 use crate::cluster_api::{StreamSource, StreamState};
 use crate::http::Stop;
@@ -28,6 +29,8 @@ pub struct Inner {
     http: reqwest::Client,
     parent: Option<String>,
     cache: Cache,
+    /// Turns at the upstream.
+    fetches: Semaphore,
     stop: Stop,
     followed: RwLock<HashMap<StreamId, Followed>>,
     this: Weak<Inner>,
@@ -80,6 +83,7 @@ impl Streams {
             http,
             parent,
             cache,
+            fetches: Semaphore::new(FETCHES_MAX),
             stop,
             followed: RwLock::default(),
             this: this.clone(),
@@ -124,6 +128,11 @@ impl Followed {
 }
 
 impl Inner {
+    /// Turns at the upstream.
+    pub fn fetches(&self) -> &Semaphore {
+        &self.fetches
+    }
+
     /// The bound on memory.
     pub fn cache(&self) -> &Cache {
         &self.cache

@@ -13,10 +13,12 @@ mod session;
 #[cfg(test)]
 mod testing;
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use trellis_core::trust::table::Authority;
 use trellis_proto::StreamId;
 
@@ -41,7 +43,12 @@ pub struct Edge {
     streams: Streams,
     budget: Arc<Budget>,
     sent: Sent,
+    /// Nothing new begins.
     stop: Stop,
+    /// Nothing goes on; thrown after the last answer.
+    close: watch::Sender<bool>,
+    closed: Stop,
+    reporter: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Edge {
@@ -49,6 +56,7 @@ impl Edge {
     pub fn start(config: &EdgeConfig, manager: ManagerClient, http: reqwest::Client, stop: Stop) -> Arc<Self> {
         let cache = Cache::new(config.cache_bytes);
         let budget = Arc::new(Budget::new(config.upload_budget.0 / 8, BURST));
+        let (close, closed) = Stop::new();
         let edge = Arc::new(Self {
             streams: Streams::new(manager.clone(), http, config.parent.clone(), cache, stop.clone()),
             sessions: Sessions::new(
@@ -62,8 +70,12 @@ impl Edge {
             budget,
             sent: Sent::new(),
             stop,
+            close,
+            closed,
+            reporter: Mutex::default(),
         });
-        tokio::spawn(beat::report(edge.clone()));
+        let reporter = tokio::spawn(beat::keep_reporting(edge.clone()));
+        *edge.reporter.lock().unwrap_or_else(PoisonError::into_inner) = Some(reporter);
         edge
     }
 
@@ -128,6 +140,12 @@ impl Edge {
     /// Ends all sessions and tells the manager what they used.
     pub async fn close(&self) {
         self.sessions.end_all();
+        self.close.send_replace(true);
+        let reporter = self.reporter.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(reporter) = reporter {
+            // It ends by itself; its panics have been logged.
+            let _ = reporter.await;
+        }
         beat::last(self).await;
     }
 }

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, DefaultHasher, Hasher, RandomState};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -272,8 +272,8 @@ impl Sessions {
             .count() as u32
     }
 
-    /// What has changed since the manager last acknowledged, at most [`USAGE_MAX`] records; ends first in line.
-    pub fn changes(&self, every: Duration) -> Vec<Usage> {
+    /// What has changed since the manager last acknowledged, at most `max` records; ends first in line.
+    pub fn changes(&self, every: Duration, max: usize) -> Vec<Usage> {
         let now = unix_ms();
         let due = |session: &Arc<Session>| {
             let life = *session.life();
@@ -284,7 +284,7 @@ impl Sessions {
         let mut sessions = self.all();
         sessions.retain(due);
         sessions.sort_by_cached_key(|session| session.life().ended.is_none());
-        sessions.iter().take(USAGE_MAX).map(|session| session.usage()).collect()
+        sessions.iter().take(max).map(|session| session.usage()).collect()
     }
 
     /// The manager has these.
@@ -378,8 +378,6 @@ fn new_session(ticket: Ticket) -> Session {
 const TICKET_FRONT: usize = 24;
 /// Marks a session that has not had its place yet; no edge says this of itself.
 const NEVER_OPENED: UsageEnd = UsageEnd::EdgeLost;
-/// Most usage records in one report.
-const USAGE_MAX: usize = 2_000;
 /// Most requests of one session at a time: five players' worth over HTTP/1.1, a preloading one's over HTTP/2.
 const IN_FLIGHT_MAX: u32 = 32;
 /// A request for which nothing has moved this long waits for its reader, not for us: playlists are held for 18 s at
@@ -398,7 +396,8 @@ pub(super) mod tests {
 
     use super::*;
 
-    fn ticket(pair: &Ed25519KeyPair, id: u8, change: impl FnOnce(&mut Ticket)) -> String {
+    /// A ticket for the edge of this name.
+    pub fn ticket(pair: &Ed25519KeyPair, id: u8, change: impl FnOnce(&mut Ticket)) -> String {
         let mut ticket = Ticket {
             session: SessionId([id; 16]),
             stream: "demo".parse().unwrap(),
@@ -463,12 +462,12 @@ pub(super) mod tests {
         let tally = *sessions.tally();
         assert_eq!((tally.open, tally.committed_bps), (1, 1_000_000));
         assert!(sessions.enter(&tickets[2], "demo", true, &authority).is_ok());
-        let told = sessions.changes(Duration::ZERO);
+        let told = sessions.changes(Duration::ZERO, 10);
         let of = |id: u8| told.iter().find(|u| u.session == SessionId([id; 16]).to_string()).unwrap();
         assert_eq!((of(1).media_bytes, of(1).ended), (70, None));
         assert_eq!(of(2).ended, Some(UsageEnd::Idle));
         sessions.acknowledge(&told);
-        assert_eq!(sessions.changes(Duration::ZERO), []);
+        assert_eq!(sessions.changes(Duration::ZERO, 10), []);
     }
 
     #[test]
@@ -494,7 +493,7 @@ pub(super) mod tests {
         assert_eq!(sessions.tally().open, 0);
         assert!(sessions.enter(&two, "demo", true, &authority).is_ok());
         assert!(sessions.enter(&one, "demo", false, &authority).is_ok(), "the edge is full, but a look needs no room");
-        assert_eq!(sessions.changes(Duration::ZERO).iter().map(|usage| usage.other_bytes).sum::<u64>(), 60);
+        assert_eq!(sessions.changes(Duration::ZERO, 10).iter().map(|usage| usage.other_bytes).sum::<u64>(), 60);
     }
 
     #[test]
@@ -505,7 +504,7 @@ pub(super) mod tests {
         sessions.sweep(|_| false);
         assert_eq!(sessions.tally().open, 1);
         sessions.sweep(|_| true);
-        assert_eq!(sessions.changes(Duration::ZERO)[0].ended, Some(UsageEnd::StreamEnded));
+        assert_eq!(sessions.changes(Duration::ZERO, 10)[0].ended, Some(UsageEnd::StreamEnded));
     }
 
     #[test]
@@ -525,12 +524,12 @@ pub(super) mod tests {
         let (mut sessions, visit) = one_visit(1_000_000);
         sessions.remembered_max = 0;
         sessions.end_all();
-        sessions.acknowledge(&sessions.changes(Duration::ZERO));
+        sessions.acknowledge(&sessions.changes(Duration::ZERO, 10));
         sessions.sweep(|_| false);
         visit.sent(70, true);
         drop(visit);
-        assert_eq!(sessions.changes(Duration::ZERO)[0].media_bytes, 70);
-        sessions.acknowledge(&sessions.changes(Duration::ZERO));
+        assert_eq!(sessions.changes(Duration::ZERO, 10)[0].media_bytes, 70);
+        sessions.acknowledge(&sessions.changes(Duration::ZERO, 10));
         sessions.sweep(|_| false);
         assert_eq!(sessions.all().len(), 0);
     }

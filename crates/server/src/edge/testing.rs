@@ -11,7 +11,7 @@ use http::{Request, StatusCode};
 use hyper::body::Incoming;
 use tokio::sync::watch;
 use trellis_core::trust::chunk::{describe, init_hash};
-use trellis_core::trust::table::sealed;
+use trellis_core::trust::table::{Authority, sealed};
 use trellis_media::timeline::Timeline;
 use trellis_proto::{
     Catalogue, Descriptor, EndReason, Layer, Media, Mode, Rendition, RunEnd, RunId, StreamId, Table, TrackPart,
@@ -101,6 +101,11 @@ impl World {
         key(TICKET_SEED)
     }
 
+    /// And checked with.
+    pub fn ticket_authority() -> Authority {
+        Authority::new(key(TICKET_SEED).public_key().as_ref().try_into().unwrap()).unwrap()
+    }
+
     /// An origin with a key of its own.
     pub fn origin(&self, name: &str, seed: u8) -> Publisher {
         let shelf = Shelf::new(Timeline::new(Self::stream()), Self::stream(), Box::new(Nowhere));
@@ -132,6 +137,11 @@ impl World {
     /// From now on media requests get no byte.
     pub fn mute(&self) {
         self.lock().mute = true;
+    }
+
+    /// And now they do again.
+    pub fn speak(&self) {
+        self.lock().mute = false;
     }
 
     /// How many of them wait.
