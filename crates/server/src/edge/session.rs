@@ -17,7 +17,7 @@ use trellis_core::trust::table::Authority;
 use trellis_proto::{StreamId, Ticket, limits};
 
 use super::budget::Budget;
-use crate::cluster_api::{Usage, UsageEnd};
+use crate::cluster_api::{BEAT_INTERVAL_MS, Usage, UsageEnd};
 use crate::shelf::unix_ms;
 
 /// Hashes the front of a ticket, which is its session id: that tells tickets apart, and is a ninth of the text. Only
@@ -350,11 +350,12 @@ impl Session {
         self.busy.load(Ordering::Acquire) > 0
     }
 
-    /// Was it joined so lately that the manager still counts its grant as on its way? Its id begins with the time of
-    /// the join; clocks that differ make grants count a little longer, never strike out another's.
+    /// Was it joined so lately that the manager still counts its grant as on its way when the next beat arrives? The id
+    /// begins with the time of the join. When in doubt no: the grant then counts for its whole life, and no other's is
+    /// struck out instead.
     fn is_fresh(&self, now_ms: u64) -> bool {
         let joined_ms = self.ticket.session.0[..6].iter().fold(0, |ms, byte| ms << 8 | u64::from(*byte));
-        now_ms.abs_diff(joined_ms) <= PENDING_LIFE.as_millis() as u64
+        now_ms.abs_diff(joined_ms) <= FRESH_MS
     }
 }
 
@@ -385,6 +386,8 @@ const IN_FLIGHT_MAX: u32 = 32;
 const STUCK: Duration = Duration::from_secs(30);
 /// Whoever still watches what has ended asks for the next segment by then.
 const ENDED_IDLE: Duration = Duration::from_secs(10);
+/// A grant's life, less the time to the next beat and the second the manager rounds by.
+const FRESH_MS: u64 = PENDING_LIFE.as_millis() as u64 - BEAT_INTERVAL_MS - 1_000;
 /// Sessions remembered after their end, so that a player that comes back continues its account.
 const REMEMBERED_MAX: usize = 100_000;
 
