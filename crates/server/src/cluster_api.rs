@@ -71,8 +71,9 @@ pub struct EdgeBeat {
     pub capacity_bps: u64,
     /// Sum of the rates of the sessions it holds, bit/s.
     pub committed_bps: u64,
-    /// Sum of the rates of all sessions it took up since it started, bit/s, those that left included. Tells the
-    /// manager which of its grants `committed_bps` contains. Left out: a grant counts against the room for 10 s.
+    /// Sum of the rates of all sessions it took up since it started, bit/s, those that left included; one that comes
+    /// back counts once. Tells the manager which of its grants `committed_bps` contains. Left out: a grant counts
+    /// against the room for 5 s.
     #[serde(default)]
     pub admitted_bps_total: u64,
     /// Sessions it holds.
@@ -245,7 +246,7 @@ pub struct PublishGrant {
 }
 
 /// `GET /v1/cluster/streams/{stream}`: where an edge finds a stream. `404` when no living origin has it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StreamSource {
     /// Base URL; `/s/{stream}/…` follows.
     pub media_url: String,

@@ -85,7 +85,7 @@ impl Listener {
     }
 
     fn spawn(&self, stream: TcpStream, peer: SocketAddr, handler: Arc<impl Handle>, graceful: &GracefulShutdown) {
-        let _ = stream.set_nodelay(true);
+        prepare(&stream);
         let watcher = graceful.watcher();
         match self.tls.clone() {
             None => {
@@ -103,6 +103,13 @@ impl Listener {
             }
         }
     }
+}
+
+/// A client that takes no byte for [`STUCK`] is gone, or as good as: its connection goes, and what it holds with it.
+fn prepare(stream: &TcpStream) {
+    let _ = stream.set_nodelay(true);
+    #[cfg(target_os = "linux")]
+    let _ = socket2::SockRef::from(stream).set_tcp_user_timeout(Some(STUCK));
 }
 
 async fn connection(
@@ -130,6 +137,8 @@ async fn connection(
     }
 }
 
+/// A player that pauses for longer asks anew.
+const STUCK: Duration = Duration::from_secs(30);
 /// How long answers in flight may take after a stop.
 const DRAIN: Duration = Duration::from_secs(10);
 /// A client that has not finished its TLS handshake by then is gone or hostile.
@@ -142,3 +151,16 @@ const HEADER_TIME: Duration = Duration::from_secs(30);
 const TLS_BUFFER_BYTES: usize = 128 * 1024;
 /// Largest request head.
 const HEADER_BYTES_MAX: usize = 32 * 1024;
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_client_that_takes_nothing_is_dropped_by_the_kernel() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        prepare(&stream);
+        assert_eq!(socket2::SockRef::from(&stream).tcp_user_timeout().unwrap(), Some(STUCK));
+    }
+}

@@ -149,11 +149,16 @@ impl Shelf {
         self.stale.store(stale, Ordering::Relaxed);
     }
 
+    /// Do they not?
+    pub fn is_stale(&self) -> bool {
+        self.stale.load(Ordering::Relaxed)
+    }
+
     /// What a viewer finds here now.
     pub fn state(&self) -> StreamState {
         match self.look(Timeline::state) {
             State::Waiting => StreamState::Waiting,
-            State::Live if self.stale.load(Ordering::Relaxed) => StreamState::Paused,
+            State::Live if self.is_stale() => StreamState::Paused,
             State::Live => StreamState::Live,
             State::Paused => StreamState::Paused,
             State::Ended => StreamState::Ended,
@@ -246,6 +251,17 @@ impl Shelf {
     /// Forgets an object. Whoever is being sent it still gets it whole.
     pub fn forget(&self, key: Key) {
         self.objects.write().unwrap_or_else(PoisonError::into_inner).remove(&key);
+    }
+
+    /// Forgets an object that nobody has but the shelf and the caller. While the shelf is locked nobody new can get it.
+    pub fn forget_unread(&self, key: Key, object: &Arc<Object>) -> bool {
+        let mut objects = self.objects.write().unwrap_or_else(PoisonError::into_inner);
+        let here = objects.get(&key).is_some_and(|held| Arc::ptr_eq(held, object));
+        let unread = Arc::strong_count(object) == 1 + usize::from(here);
+        if unread && here {
+            objects.remove(&key);
+        }
+        unread
     }
 
     /// A playlist's text, written anew only when something changed.

@@ -72,6 +72,18 @@ async fn repeated_and_late_reports_change_nothing() {
 }
 
 #[tokio::test]
+async fn an_edge_cannot_write_what_another_serves() {
+    let house = House::new().await;
+    house.on_air().await;
+    let session = house.join("open", None).await.body["session"].as_str().unwrap().to_owned();
+    report(&house, json!([usage(&session, T, T + 1000, 700, json!(null))])).await;
+    let foreign = usage(&session, T + 500, T + 2000, 9_000_000, json!("idle"));
+    let got = house.cluster("POST", "/v1/cluster/edges", edge_beat("f", json!({"usage": [foreign]}))).await;
+    assert_eq!(got.status, StatusCode::OK);
+    assert_eq!(newest(&house).await, (700, 70, None, None));
+}
+
+#[tokio::test]
 async fn a_lost_edges_sessions_end_and_begin_again_when_it_returns() {
     let house = House::new().await;
     house.on_air().await;
