@@ -28,10 +28,7 @@ export function words(page: Page, facts: Facts): Words | null {
     case "waiting":
       return waiting(stage.at === "waiting" && stage.known, facts.stream);
     case "refused":
-      return say("Every place is taken", "This page asks again by itself, and starts as soon as there is room.", {
-        countdown: true,
-        detail: page.detail,
-      });
+      return refused(stage.at === "refused" ? stage.error : "", page.detail);
     case "denied":
       return denied(stage.at === "denied" ? stage.error : "", page, facts.stream);
     case "lost":
@@ -58,6 +55,12 @@ export function announcement(page: Page, facts: Facts): string {
 function waiting(known: boolean, stream: string): Words {
   if (known) return say("Not started yet", `Leave this page open: ${stream} starts here by itself.`, {});
   return say(`No stream is called “${stream}”`, "If the name is right, leave this page open: it starts here by itself once somebody publishes it.", {});
+}
+
+function refused(error: string, detail: string): Words {
+  const more = { countdown: true, button: "Try now", detail } as const;
+  if (error !== "no_capacity") return say("The server has no time just now", "This page asks again by itself.", more);
+  return say("Every place is taken", "This page asks again by itself, and starts as soon as there is room.", more);
 }
 
 function denied(error: string, page: Page, stream: string): Words {
