@@ -58,8 +58,8 @@ function waiting(known: boolean, stream: string): Words {
 }
 
 function refused(error: string, detail: string): Words {
-  const more = { countdown: true, button: "Try now", detail } as const;
-  if (error !== "no_capacity") return say("The server has no time just now", "This page asks again by itself.", more);
+  const more = { countdown: true, button: "Try now" } as const;
+  if (error !== "no_capacity") return say("The server has no time just now", "This page asks again by itself.", { ...more, detail });
   return say("Every place is taken", "This page asks again by itself, and starts as soon as there is room.", more);
 }
 
@@ -81,7 +81,7 @@ function denied(error: string, page: Page, stream: string): Words {
 function lost(error: string, page: Page): Words {
   const title = error === "manager_unreachable" ? "The server does not answer" : "The connection was lost";
   const text = page.picture ? "The last picture stays while this page reconnects." : "This page keeps trying by itself.";
-  return say(title, text, { countdown: page.failures > 2, button: page.failures > 2 ? "Try now" : null, detail: page.detail, tone: "busy" });
+  return say(title, text, { countdown: page.failures > 2, button: page.failures > 3 ? "Try now" : null, detail: page.detail, tone: "busy" });
 }
 
 function failed(error: string, detail: string): Words {
