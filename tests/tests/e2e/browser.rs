@@ -99,7 +99,7 @@ async fn a_page_plays_on_without_standing_still() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_page_sees_a_publisher_begin_vanish_return_and_end() {
+async fn a_page_sees_a_publisher_begin_vanish_return_end_and_begin_anew() {
     let server = Setup::new("all").env("TRELLIS_ORIGIN_GRACE_S", 40).start().await;
     let mut browser = Browser::start().await;
     browser.open(&format!("{}/watch/town", server.base()));
@@ -125,6 +125,11 @@ async fn a_page_sees_a_publisher_begin_vanish_return_and_end() {
     assert!(publisher.end(LONG).await.success(), "{}", publisher.said());
     browser.wait_for("window.trellis.state().state === 'ended'", LONG);
     browser.screenshot("ended.png");
+
+    let _publisher = publish(&server, film(), "town", &["--loop"]);
+    let again = "(({ state, publisher }) => state === 'playing' && publisher === 'live')(window.trellis.state())";
+    browser.wait_for(again, LONG);
+    goes_on(&mut browser, 2.0);
     let scripts: Vec<_> = browser.complaints().into_iter().filter(|line| line.starts_with("script")).collect();
     assert!(scripts.is_empty(), "{scripts:#?}");
 }
