@@ -25,7 +25,7 @@ pub fn run(args: &Args) -> Result<()> {
         None => println!("  metrics  off"),
     }
     if let Some(tls) = &config.tls {
-        trellis_server::http::tls::load(tls)?;
+        trellis_server::http::tls::Certificate::load(tls)?;
         println!("  TLS      certificate and key can be used");
     }
     if let Some(url) = &config.manager_url {

@@ -39,6 +39,10 @@ enum Command {
     CheckConfig(check::Args),
 }
 
+/// A request allocates a dozen small things and frees them all; the C library's allocator takes longer over it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// An address to listen on.
 fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| "write an address and a port: 127.0.0.1:8080, or 0.0.0.0:8080 for all networks".into())

@@ -16,8 +16,8 @@ use crate::client::ManagerClient;
 use crate::config::{Config, ConfigError, Role};
 use crate::edge::Edge;
 use crate::http::cors::Cors;
-use crate::http::listen::Handle;
-use crate::http::{Body, Listener, Reply, Stop, error, tls};
+use crate::http::listen::open_files_max;
+use crate::http::{Body, Handle, Limits, Listener, Reply, Stop, error, tls};
 use crate::instance::{Lease, Taken};
 use crate::manager::api::viewer::join;
 use crate::manager::{self, Created, Manager};
@@ -83,18 +83,25 @@ impl Server {
         if let Some(address) = config.metrics_listen {
             telemetry::serve(address).map_err(StartError::Metrics)?;
         }
-        let tls = config.tls.as_ref().map(tls::load).transpose()?;
+        let certificate = config.tls.as_ref().map(tls::Certificate::load).transpose()?;
+        let tls = certificate.as_ref().map(|certificate| certificate.server_config()).transpose()?;
         let scheme_is_tls = tls.is_some();
-        let listener = bind(config.listen, tls).await?;
+        // The rest is for files, for the loopback listener and for what this server fetches itself.
+        let limits = Limits { connections: open_files_max() / 4 * 3, ..Limits::default() };
+        let listener = bind(config.listen, tls, limits).await?;
         let address = listener.address().map_err(|e| StartError::Listen(config.listen, e))?;
         // Roles of one process reach each other here, whatever certificate and address the public listener has.
-        let inner_listener = bind(([127, 0, 0, 1], 0).into(), None).await?;
+        let inner_listener = bind(([127, 0, 0, 1], 0).into(), None, Limits::default()).await?;
         let inner_address = inner_listener.address().map_err(|e| StartError::Listen(config.listen, e))?;
         let inner_url = format!("http://{inner_address}");
         let (stop, stopped) = Stop::new();
         let (inner_stop, inner_stopped) = Stop::new();
         let roles = Arc::new(Roles::start(config, &inner_url, &stopped).await?);
         let inner = tokio::spawn(inner_listener.serve(roles.clone(), inner_stopped));
+        if let Some(certificate) = certificate {
+            let stopped = stopped.clone();
+            tokio::spawn(async move { tokio::select!(() = stopped.wait() => {}, () = certificate.keep_fresh() => {}) });
+        }
         let public = tokio::spawn(listener.serve(roles.clone(), stopped));
         tracing::info!(%address, tls = scheme_is_tls, role = ?config.role, "listening");
         Ok(Self { address, inner_url, roles, stop, inner_stop, public, inner })
@@ -145,8 +152,12 @@ impl Server {
     }
 }
 
-async fn bind(address: SocketAddr, tls: Option<Arc<rustls::ServerConfig>>) -> Result<Listener, StartError> {
-    Listener::bind(address, tls).await.map_err(|error| StartError::Listen(address, error))
+async fn bind(
+    address: SocketAddr,
+    tls: Option<Arc<rustls::ServerConfig>>,
+    limits: Limits,
+) -> Result<Listener, StartError> {
+    Listener::bind(address, tls, limits).await.map_err(|error| StartError::Listen(address, error))
 }
 
 impl Roles {
@@ -245,7 +256,7 @@ impl Roles {
 }
 
 impl Handle for Roles {
-    fn handle(&self, request: Request<Incoming>, _peer: SocketAddr) -> impl Future<Output = Reply> + Send {
+    fn handle(&self, request: Request<Incoming>) -> impl Future<Output = Reply> + Send {
         let origin = request.headers().get(ORIGIN).cloned();
         async move {
             let mut reply = match self.cors.preflight(request.method()) {

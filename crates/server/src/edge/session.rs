@@ -19,6 +19,7 @@ use trellis_proto::{StreamId, Ticket, limits};
 use super::budget::Budget;
 use crate::clock::unix_ms;
 use crate::cluster_api::{BEAT_INTERVAL_MS, Usage, UsageEnd};
+use crate::shelf::BLOCKED_MAX;
 
 /// Hashes the front of a ticket, which is its session id: that tells tickets apart, and is a ninth of the text. Only
 /// tickets that were signed become keys, so nobody chooses ids that collide.
@@ -381,9 +382,10 @@ const TICKET_FRONT: usize = 24;
 const NEVER_OPENED: UsageEnd = UsageEnd::EdgeLost;
 /// Most requests of one session at a time: five players' worth over HTTP/1.1, a preloading one's over HTTP/2.
 const IN_FLIGHT_MAX: u32 = 32;
-/// A request for which nothing has moved this long waits for its reader, not for us: playlists are held for 18 s at
-/// most, parts for 6 s, and the slowest pace lets a piece out sooner.
+/// A request for which nothing has moved this long waits for its reader, not for us: what is blocked is answered sooner,
+/// and the slowest pace lets a piece out sooner.
 const STUCK: Duration = Duration::from_secs(30);
+const _: () = assert!(BLOCKED_MAX.as_secs() < STUCK.as_secs());
 /// Whoever still watches what has ended asks for the next segment by then.
 const ENDED_IDLE: Duration = Duration::from_secs(10);
 /// A grant's life, less the time to the next beat and the second the manager rounds by.

@@ -1,7 +1,6 @@
 //! What an edge finds around it, for tests: a manager and origins on one loopback listener.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -24,8 +23,7 @@ use crate::client::ManagerClient;
 use crate::clock::unix_ms;
 use crate::cluster_api::{EdgeBeat, EdgeBeatReply, StreamSource};
 use crate::config::EdgeConfig;
-use crate::http::listen::Handle;
-use crate::http::{Body, Listener, Reply, Stop, error, json};
+use crate::http::{Body, Handle, Limits, Listener, Reply, Stop, error, json};
 use crate::instance::Lease;
 use crate::secret::Secret;
 use crate::shelf::{Ask, Item, Key, Object, Shelf, Source, serve};
@@ -81,7 +79,7 @@ pub const PART: &[u8] = &[7; 3_000];
 impl World {
     /// Nothing is published yet.
     pub async fn start() -> Self {
-        let listener = Listener::bind(([127, 0, 0, 1], 0).into(), None).await.unwrap();
+        let listener = Listener::bind(([127, 0, 0, 1], 0).into(), None, Limits::default()).await.unwrap();
         let (switch, stop) = Stop::new();
         let world = Self(Arc::new(Inner {
             base: format!("http://{}", listener.address().unwrap()),
@@ -226,7 +224,7 @@ impl Inner {
 struct Asked(std::sync::Weak<Inner>);
 
 impl Handle for Asked {
-    async fn handle(&self, request: Request<Incoming>, _peer: SocketAddr) -> Reply {
+    async fn handle(&self, request: Request<Incoming>) -> Reply {
         let Some(world) = self.0.upgrade() else { return away() };
         let path = request.uri().path().trim_start_matches('/').to_owned();
         match path.strip_prefix("v1/cluster/") {

@@ -21,7 +21,7 @@ use crate::cluster_api::StreamState;
 
 pub use feed::{FRAME_BYTES_MAX, KEEP_ALIVE};
 pub use object::Object;
-pub use serve::{Ask, serve};
+pub use serve::{Ask, BLOCKED_MAX, serve};
 
 /// One thing with bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

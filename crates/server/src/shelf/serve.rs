@@ -143,7 +143,7 @@ async fn media_playlist(shelf: &Shelf, name: RenditionName, query: Option<&str>,
             }
         }
     };
-    match patiently(ready, BLOCKED_PLAYLIST, stop).await {
+    match patiently(ready, three_targets(shelf), stop).await {
         Some(Ok(Some(text))) => playlist_reply(text),
         Some(Ok(None)) => not_found(),
         Some(Err(())) => error(StatusCode::BAD_REQUEST, "bad_request", "_HLS_msn lies too far ahead", None),
@@ -151,6 +151,12 @@ async fn media_playlist(shelf: &Shelf, name: RenditionName, query: Option<&str>,
             error(StatusCode::SERVICE_UNAVAILABLE, "timeout", "the publisher has sent nothing new; ask again", Some(1))
         }
     }
+}
+
+/// RFC 8216bis §6.2.5.2: a blocked playlist fails after three target durations; at the latest after [`BLOCKED_MAX`].
+fn three_targets(shelf: &Shelf) -> Duration {
+    let target_s = shelf.look(|timeline| timeline.newest().map_or(SEGMENT_USUAL_S, |c| c.segment_target_s.into()));
+    Duration::from_secs(3 * target_s).min(BLOCKED_MAX)
 }
 
 /// The last step of a media path.
@@ -367,10 +373,12 @@ async fn patiently<T>(ready: impl Future<Output = T>, limit: Duration, stop: &St
 
 /// Those of a media answer with those of CORS: room for them is made once.
 const HEADERS_USUAL: usize = 10;
+/// Before a run has said how long its own are.
+const SEGMENT_USUAL_S: u64 = 2;
 /// A stream that is being fetched for its first viewer has its tables by then.
 const FIRST_TABLES: Duration = Duration::from_secs(4);
-/// RFC 8216bis §6.2.5.2: a blocked playlist fails after three target durations; we take a live stream's longest.
-const BLOCKED_PLAYLIST: Duration = Duration::from_secs(18);
+/// No answer is blocked for longer, however long a stream's segments are: who asks again is seen to be there.
+pub const BLOCKED_MAX: Duration = Duration::from_secs(20);
 /// A hinted part comes within a part time, or the publisher is gone.
 const BLOCKED_PART: Duration = Duration::from_secs(6);
 
