@@ -32,12 +32,21 @@ pub(super) enum Outcome {
     Lost(Error),
 }
 
+/// Where to send to: what has no scheme is a host, perhaps with a port.
+fn ingest_url(target: &Target) -> Result<reqwest::Url, String> {
+    let scheme = if target.url.contains("://") { "" } else { "http://" };
+    let base = format!("{scheme}{}", target.url.trim_end_matches('/'));
+    let host = base.split_once("://").map_or("", |(_, rest)| rest.split('/').next().unwrap_or_default());
+    let url = format!("{base}/v1/ingest/{}", target.stream).parse().map_err(|error| format!("{error}"))?;
+    let known =
+        |url: &reqwest::Url| matches!(url.scheme(), "http" | "https") && !host.is_empty() && !host.ends_with(':');
+    Some(url).filter(known).ok_or_else(|| "no http:// or https:// before a host".into())
+}
+
 /// A client for origins at `url`.
 pub(super) fn client(target: &Target) -> Result<(reqwest::Client, reqwest::Url), Error> {
     let bad = |why: String| Error::BadTarget { url: target.url.clone(), why };
-    let base = if target.url.contains("://") { target.url.clone() } else { format!("http://{}", target.url) };
-    let url = reqwest::Url::parse(&format!("{}/v1/ingest/{}", base.trim_end_matches('/'), target.stream))
-        .map_err(|error| bad(error.to_string()))?;
+    let url = ingest_url(target).map_err(bad)?;
     let mut builder = reqwest::Client::builder()
         .connect_timeout(Duration::from_secs(10))
         .tcp_keepalive(Duration::from_secs(10))
@@ -134,4 +143,25 @@ struct Refusal {
     error: Option<String>,
     message: Option<String>,
     retry_after: Option<f64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_is_a_host_or_a_web_address() {
+        let of = |url: &str| ingest_url(&Target { url: url.into(), stream: "s".into(), key: "k".into() });
+        for (url, ingest) in [
+            ("origin", "http://origin/v1/ingest/s"),
+            ("127.0.0.1:8080/", "http://127.0.0.1:8080/v1/ingest/s"),
+            ("[::1]:80", "http://[::1]/v1/ingest/s"),
+            ("https://o.example/behind", "https://o.example/behind/v1/ingest/s"),
+        ] {
+            assert_eq!(of(url).unwrap().as_str(), ingest);
+        }
+        for url in ["", "ftp:/x", "ftp://x", "http:/x", "http://", "o:port"] {
+            assert!(of(url).is_err(), "{url}");
+        }
+    }
 }

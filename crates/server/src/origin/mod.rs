@@ -5,6 +5,7 @@
 mod beat;
 mod channels;
 mod ingest;
+mod numbers;
 mod run;
 mod run_ids;
 mod signer;
@@ -12,7 +13,7 @@ mod signer;
 mod tests;
 mod vault;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -43,6 +44,8 @@ pub struct Origin {
     registered: AtomicBool,
     signer: Signer,
     vault: Vault,
+    /// Folder of [`numbers`].
+    numbers: PathBuf,
     manager: ManagerClient,
     channels: Arc<Channels>,
     run_ids: RunIds,
@@ -87,6 +90,7 @@ impl Origin {
             registered: AtomicBool::new(false),
             signer: Signer::open(&data_dir.join("origin.key"))?,
             vault: Vault::open(&data_dir.join("vod")),
+            numbers: data_dir.join("live"),
             manager,
             channels: Arc::default(),
             run_ids: RunIds::new(),

@@ -13,6 +13,7 @@ use trellis_proto::{
 
 use super::Origin;
 use super::channels::Place;
+use super::numbers::Numbers;
 use super::vault::Recording;
 use crate::clock::unix_ms;
 use crate::shelf::{Item, Key, Object};
@@ -22,6 +23,7 @@ pub struct Run {
     origin: Arc<Origin>,
     place: Place,
     packager: Packager,
+    numbers: Numbers,
     mode: Mode,
     started: Option<Started>,
     parts: u64,
@@ -71,6 +73,7 @@ impl Run {
     /// Nothing is known yet.
     pub fn new(origin: Arc<Origin>, place: Place, mode: Mode, options: packager::Options) -> Self {
         Self {
+            numbers: Numbers::of(place.shelf().stream(), &origin.numbers),
             origin,
             place,
             packager: Packager::new(options),
@@ -171,7 +174,7 @@ impl Run {
     }
 
     async fn start(&mut self, shape: Shape, held_us: u64) -> Result<(), RunError> {
-        let catalogue = self.catalogue(&shape, held_us)?;
+        let catalogue = self.catalogue(&shape, held_us).await?;
         let (run, msn) = (catalogue.run, catalogue.first_msn);
         let inits: Vec<_> = shape.renditions.into_iter().map(|rendition| rendition.init).collect();
         let recording = match self.mode {
@@ -192,7 +195,7 @@ impl Run {
         self.say(table, signed).await
     }
 
-    fn catalogue(&self, shape: &Shape, held_us: u64) -> Result<Catalogue, RunError> {
+    async fn catalogue(&mut self, shape: &Shape, held_us: u64) -> Result<Catalogue, RunError> {
         if shape.renditions.len() > limits::RENDITIONS_MAX {
             return Err(RunError::Table(format!(
                 "at most {} renditions, this has {}",
@@ -200,7 +203,7 @@ impl Run {
                 shape.renditions.len()
             )));
         }
-        let (first_msn, discontinuity) = self.continuing();
+        let (first_msn, discontinuity) = self.continuing().await;
         let renditions =
             shape.renditions.iter().map(|r| rendition(r, shape.part_target_us)).collect::<Result<_, _>>()?;
         Ok(Catalogue {
@@ -219,13 +222,15 @@ impl Run {
         })
     }
 
-    /// Where the stream's numbers stand. After a restart of the origin they go on from the clock: a segment lasts two
-    /// seconds or more, so half the Unix time is never behind what players have seen.
-    fn continuing(&self) -> (u64, u64) {
+    /// Where the stream's numbers stand.
+    async fn continuing(&mut self) -> (u64, u64) {
         if self.mode == Mode::Vod {
             return (0, 0);
         }
-        self.place.shelf().look(Timeline::next_run).unwrap_or_else(|| (unix_ms() / 2_000, 0))
+        match self.place.shelf().look(Timeline::next_run) {
+            Some(next) => next,
+            None => (self.numbers.fresh().await, 0),
+        }
     }
 
     async fn add(&mut self, part: Part) -> Result<(), RunError> {
@@ -236,6 +241,9 @@ impl Run {
         if part.segment_start && self.parts > 0 {
             started.msn += 1;
             started.index = 0;
+        }
+        if part.segment_start && self.mode == Mode::Live {
+            self.numbers.cover(started.msn).await;
         }
         let descriptor = descriptor(started, &part)?;
         let signed = self.origin.signer.seal(descriptor.encode());

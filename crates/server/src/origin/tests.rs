@@ -159,6 +159,20 @@ async fn media_that_goes_bad_pauses_a_live_stream() {
 }
 
 #[tokio::test]
+async fn numbers_go_on_after_a_restart_however_fast_they_came_before_it() {
+    let house = House::new().await;
+    let mut run = house.begin(Mode::Live).await;
+    run.push(clip()).await.unwrap();
+    let (seen, _, _) = house.shelf().unwrap().look(Timeline::last).unwrap();
+    drop(run);
+    let house = house.restarted().await;
+    let mut run = house.begin(Mode::Live).await;
+    run.push(clip()).await.unwrap();
+    let next = house.shelf().unwrap().look(|timeline| timeline.newest().unwrap().first_msn);
+    assert!(next > seen, "{next} comes after {seen}");
+}
+
+#[tokio::test]
 async fn a_restarted_origin_reads_a_recording_when_it_is_asked_for() {
     let house = House::new().await;
     let run = house.vod(clip(), Finish::Done).await.unwrap();
