@@ -116,7 +116,7 @@ fn heard(edge: &Edge, beat: &EdgeBeat, reply: &EdgeBeatReply) {
     }
 }
 
-/// A session in use is reported this often; one that ended, at once.
+/// A session in use is reported this often; one that ended or came back, at once.
 const USAGE_EVERY: Duration = Duration::from_secs(5);
 /// Until the manager has answered once.
 const FIRST_TRIES_MS: u64 = 50;

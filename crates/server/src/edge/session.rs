@@ -273,14 +273,16 @@ impl Sessions {
             .count() as u32
     }
 
-    /// What has changed since the manager last acknowledged, at most `max` records; ends first in line.
+    /// What has changed since the manager last acknowledged, at most `max` records: of sessions that ended or came back at
+    /// once, of others after `every`; ends first in line.
     pub fn changes(&self, every: Duration, max: usize) -> Vec<Usage> {
         let now = unix_ms();
         let due = |session: &Arc<Session>| {
             let life = *session.life();
             let opened = life.ended != Some(NEVER_OPENED);
             let changed = life.told != (session.bytes(), life.ended);
-            opened && changed && (life.ended.is_some() || now.saturating_sub(life.told_ms) >= every.as_millis() as u64)
+            let turned = life.ended.is_some() || life.told.1.is_some();
+            opened && changed && (turned || now.saturating_sub(life.told_ms) >= every.as_millis() as u64)
         };
         let mut sessions = self.all();
         sessions.retain(due);
@@ -482,6 +484,23 @@ pub(super) mod tests {
         sessions.sweep(|_| false);
         assert_eq!(sessions.tally().open, 0);
         drop(visit);
+    }
+
+    #[test]
+    fn who_comes_back_is_reported_at_once() {
+        let (pair, authority) = keys(1);
+        let sessions = Sessions::new("edge".into(), 1_000_000, Duration::ZERO);
+        let ticket = ticket(&pair, 1, |_| ());
+        let report = || sessions.changes(Duration::from_secs(60), 10);
+        for ended in [None, Some(UsageEnd::Shutdown), None] {
+            match ended {
+                Some(_) => sessions.end_all(),
+                None => sessions.enter(&ticket, "demo", true, &authority).ok().unwrap().sent(9, true),
+            }
+            assert_eq!(report().first().map(|usage| usage.ended), Some(ended));
+            sessions.acknowledge(&report());
+            assert_eq!(report(), []);
+        }
     }
 
     #[test]

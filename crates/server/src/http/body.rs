@@ -70,9 +70,27 @@ impl Body {
     }
 
     /// Keeps the connection from being idle until all has left.
-    pub(super) fn during(mut self, answering: Answering) -> Self {
+    pub(super) fn during(mut self, mut answering: Answering) -> Self {
+        answering.made();
         self.answering = Some(answering);
         self
+    }
+
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, axum::BoxError>>> {
+        while self.held.is_empty() {
+            match std::task::ready!(self.source.poll_next(cx)) {
+                Some(Ok(piece)) => self.held = piece,
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None => return Poll::Ready(None),
+            }
+        }
+        let Some(meter) = &mut self.meter else {
+            return Poll::Ready(Some(Ok(std::mem::take(&mut self.held))));
+        };
+        let len = self.held.len().min(meter.step());
+        std::task::ready!(meter.poll_allow(cx, len));
+        meter.count(len);
+        Poll::Ready(Some(Ok(self.held.split_to(len))))
     }
 }
 
@@ -88,20 +106,13 @@ impl http_body::Body for Body {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let this = self.get_mut();
-        while this.held.is_empty() {
-            match std::task::ready!(this.source.poll_next(cx)) {
-                Some(Ok(piece)) => this.held = piece,
-                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
-                None => return Poll::Ready(None),
-            }
+        let polled = this.poll_piece(cx);
+        match &mut this.answering {
+            Some(answering) if polled.is_pending() => answering.awaited(),
+            Some(answering) => answering.moved(),
+            None => {}
         }
-        let Some(meter) = &mut this.meter else {
-            return Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut this.held)))));
-        };
-        let len = this.held.len().min(meter.step());
-        std::task::ready!(meter.poll_allow(cx, len));
-        meter.count(len);
-        Poll::Ready(Some(Ok(Frame::data(this.held.split_to(len)))))
+        polled.map_ok(Frame::data)
     }
 
     fn is_end_stream(&self) -> bool {

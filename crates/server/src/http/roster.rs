@@ -1,8 +1,9 @@
 //! Which connections are open, and which of them are not worth their file descriptor?
 //!
 //! One coarse clock looks at all of them, so that no request sets a timer of its own. Invariant: there are never more
-//! than [`Limits::connections`], and one that is not being answered and asks for nothing is closed after
-//! [`Limits::first`] (when it never asked) or [`Limits::idle`], and at most two ticks.
+//! than [`Limits::connections`], and one that asks for nothing is closed after [`Limits::first`] (when it never asked),
+//! [`Limits::idle`] (when it is not being answered) or [`Limits::stuck`] (when it takes nothing of its answers), and at
+//! most two ticks.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
@@ -22,6 +23,8 @@ pub struct Limits {
     pub first: Duration,
     /// From the end of an answer to the head of the next request.
     pub idle: Duration,
+    /// From one piece of an answer to the next, where it is the client that is waited for.
+    pub stuck: Duration,
     /// How often the clock looks.
     pub tick: Duration,
 }
@@ -34,6 +37,9 @@ impl Default for Limits {
             first: Duration::from_secs(10),
             // Longer than our own client keeps a connection it does not use, so that it never asks on one we close.
             idle: Duration::from_secs(75),
+            // The kernel drops who takes no byte much sooner, but over HTTP/2 a client can take all but the answer. Pieces
+            // have a quarter of a megabyte: on the slowest line that plays anything they leave in time.
+            stuck: Duration::from_secs(120),
             tick: Duration::from_secs(1),
         }
     }
@@ -55,17 +61,20 @@ struct Open {
 /// One connection, as the clock sees it.
 struct Line {
     pulse: Arc<Pulse>,
-    /// Requests at the last look.
-    asked: u32,
-    /// Ticks without one.
+    /// [`Pulse::moves`] at the last look.
+    moves: u32,
+    /// Ticks without any.
     quiet: u32,
 }
 
 /// What a connection and the clock tell each other.
 #[derive(Default)]
 pub struct Pulse {
-    asked: AtomicU32,
+    /// Requests that came and pieces that left.
+    moves: AtomicU32,
     answering: AtomicU32,
+    /// Of these answers so many wait for us.
+    ours: AtomicU32,
     order: AtomicU8,
     waker: AtomicWaker,
 }
@@ -89,7 +98,11 @@ pub struct Place {
 }
 
 /// While one lives, its connection is not idle.
-pub struct Answering(Arc<Pulse>);
+pub struct Answering {
+    pulse: Arc<Pulse>,
+    /// The answer, or what comes next of it, is still to be made.
+    ours: bool,
+}
 
 impl Roster {
     /// Of nobody.
@@ -105,7 +118,7 @@ impl Roster {
         }
         let (id, pulse) = (open.next, Arc::new(Pulse::default()));
         open.next += 1;
-        open.lines.insert(id, Line { pulse: pulse.clone(), asked: 0, quiet: 0 });
+        open.lines.insert(id, Line { pulse: pulse.clone(), moves: 0, quiet: 0 });
         Some(Place { roster: self.clone(), id, pulse })
     }
 
@@ -114,8 +127,7 @@ impl Roster {
         let mut clock = tokio::time::interval(self.limits.tick);
         loop {
             clock.tick().await;
-            let (first, idle) = (self.ticks(self.limits.first), self.ticks(self.limits.idle));
-            self.open().lines.values_mut().for_each(|line| line.look(first, idle));
+            self.open().lines.values_mut().for_each(|line| line.look(&self.limits));
         }
     }
 
@@ -129,24 +141,31 @@ impl Roster {
         }
     }
 
-    fn ticks(&self, time: Duration) -> u32 {
-        time.as_nanos().div_ceil(self.limits.tick.as_nanos().max(1)) as u32
-    }
-
     fn open(&self) -> MutexGuard<'_, Open> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+impl Limits {
+    fn ticks(&self, time: Duration) -> u32 {
+        time.as_nanos().div_ceil(self.tick.as_nanos().max(1)) as u32
+    }
+}
+
 impl Line {
-    fn look(&mut self, first: u32, idle: u32) {
-        let asked = self.pulse.asked.load(Ordering::Relaxed);
-        if asked != self.asked || self.pulse.answering.load(Ordering::Relaxed) > 0 {
-            (self.asked, self.quiet) = (asked, 0);
+    fn look(&mut self, limits: &Limits) {
+        let moves = self.pulse.moves.load(Ordering::Relaxed);
+        if moves != self.moves || self.pulse.ours.load(Ordering::Relaxed) > 0 {
+            (self.moves, self.quiet) = (moves, 0);
             return;
         }
+        let patience = match self.pulse.answering.load(Ordering::Relaxed) {
+            0 if moves == 0 => limits.first,
+            0 => limits.idle,
+            _ => limits.stuck,
+        };
         self.quiet += 1;
-        if self.quiet > if asked == 0 { first } else { idle } {
+        if self.quiet > limits.ticks(patience) {
             self.pulse.tell(Order::Leave);
         }
     }
@@ -155,9 +174,10 @@ impl Line {
 impl Pulse {
     /// A request has come; its answer has left when the guard is dropped.
     pub fn answering(self: &Arc<Self>) -> Answering {
-        self.asked.fetch_add(1, Ordering::Relaxed);
-        self.answering.fetch_add(1, Ordering::Relaxed);
-        Answering(self.clone())
+        for count in [&self.moves, &self.answering, &self.ours] {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+        Answering { pulse: self.clone(), ours: true }
     }
 
     /// What to do now; wakes the task when that changes.
@@ -185,7 +205,7 @@ impl Pulse {
 
     fn finish(&self) {
         // Who has asked for nothing yet has nothing to finish.
-        let asked = self.asked.load(Ordering::Relaxed) > 0;
+        let asked = self.moves.load(Ordering::Relaxed) > 0;
         self.tell(if asked { Order::Finish } else { Order::Leave });
     }
 
@@ -212,9 +232,32 @@ impl Drop for Place {
     }
 }
 
+impl Answering {
+    /// There is something to send, and it is the client that must take it.
+    pub fn made(&mut self) {
+        if std::mem::take(&mut self.ours) {
+            self.pulse.ours.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// A piece has left.
+    pub fn moved(&mut self) {
+        self.pulse.moves.fetch_add(1, Ordering::Relaxed);
+        self.made();
+    }
+
+    /// The client would take what is not there yet.
+    pub fn awaited(&mut self) {
+        if !std::mem::replace(&mut self.ours, true) {
+            self.pulse.ours.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
 impl Drop for Answering {
     fn drop(&mut self) {
-        self.0.answering.fetch_sub(1, Ordering::Relaxed);
+        self.made();
+        self.pulse.answering.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -224,17 +267,29 @@ mod tests {
 
     #[test]
     fn only_the_silent_are_sent_away() {
-        let line = |pulse: &Arc<Pulse>| Line { pulse: pulse.clone(), asked: 0, quiet: 0 };
+        let tick = Duration::from_secs(1);
+        let limits = Limits { first: 2 * tick, idle: 5 * tick, stuck: 3 * tick, tick, ..Limits::default() };
+        let line = |pulse: &Arc<Pulse>| Line { pulse: pulse.clone(), moves: 0, quiet: 0 };
         let order = |pulse: &Pulse| pulse.order.load(Ordering::Relaxed);
-        let [silent, kept, busy] = [(); 3].map(|()| Arc::new(Pulse::default()));
-        let mut lines = [line(&silent), line(&kept), line(&busy)];
-        let mut ticks = |n: u32| (0..n).for_each(|_| lines.iter_mut().for_each(|line| line.look(2, 5)));
+        let [silent, kept, busy, stuck] = [(); 4].map(|()| Arc::new(Pulse::default()));
+        let mut lines = [line(&silent), line(&kept), line(&busy), line(&stuck)];
+        let mut ticks = |n: u32| (0..n).for_each(|_| lines.iter_mut().for_each(|line| line.look(&limits)));
         drop(kept.answering());
-        let answer = busy.answering();
+        let (answer, mut untaken) = (busy.answering(), stuck.answering());
         ticks(3);
-        assert_eq!([order(&silent), order(&kept), order(&busy)], [2, 0, 0]);
+        assert_eq!([&silent, &kept, &busy, &stuck].map(|pulse| order(pulse)), [2, 0, 0, 0]);
         ticks(4);
-        assert_eq!([order(&kept), order(&busy)], [2, 0]);
+        assert_eq!([&kept, &busy, &stuck].map(|pulse| order(pulse)), [2, 0, 0]);
+        untaken.moved();
+        ticks(3);
+        untaken.moved();
+        ticks(3);
+        untaken.awaited();
+        ticks(9);
+        assert_eq!(order(&stuck), 0, "it takes what there is");
+        untaken.made();
+        ticks(5);
+        assert_eq!(order(&stuck), 2);
         drop(answer);
         ticks(6);
         assert_eq!(order(&busy), 2);

@@ -45,6 +45,7 @@ const SHORT: Limits = Limits {
     connections: 3,
     first: Duration::from_millis(60),
     idle: Duration::from_millis(120),
+    stuck: Duration::from_millis(120),
     tick: Duration::from_millis(20),
 };
 
@@ -103,6 +104,17 @@ async fn an_idle_connection_is_closed_and_one_being_answered_is_not() {
     assert!(!slow.is_finished());
     served.tell.notify_one();
     assert!(slow.await.unwrap().ends_with(b"at last"));
+}
+
+#[tokio::test]
+async fn a_client_that_takes_all_but_the_answer_is_sent_away() {
+    let served = serve(SHORT, None).await;
+    // The kernel sees it read; HTTP/2 lets it refuse the answer's bytes: SETTINGS with a window of 0, then GET /.
+    let asks = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\
+        \0\0\x06\x04\0\0\0\0\0\0\x04\0\0\0\0\
+        \0\0\x06\x01\x05\0\0\0\x01\x82\x86\x84\x41\x01h";
+    let got = until_closed(served.address, asks).await;
+    assert!(got.len() > 40 && !got.windows(5).any(|bytes| bytes == b"hello"), "its head comes, and no more: {got:?}");
 }
 
 #[tokio::test]
