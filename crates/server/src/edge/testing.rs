@@ -11,7 +11,6 @@ use hyper::body::Incoming;
 use tokio::sync::watch;
 use trellis_core::trust::chunk::{describe, init_hash};
 use trellis_core::trust::table::{Authority, sealed};
-use trellis_media::timeline::Timeline;
 use trellis_proto::{
     Catalogue, Descriptor, EndReason, Layer, Media, Mode, Rendition, RunEnd, RunId, StreamId, Table, TrackPart,
 };
@@ -26,7 +25,7 @@ use crate::config::EdgeConfig;
 use crate::http::{Body, Handle, Limits, Listener, Reply, Stop, error, json};
 use crate::instance::Lease;
 use crate::secret::Secret;
-use crate::shelf::{Ask, Item, Key, Object, Shelf, Source, serve};
+use crate::shelf::{Ask, Item, Key, Object, Shelf, serve};
 
 /// A manager that says what it is told to, and origins.
 #[derive(Clone)]
@@ -63,14 +62,6 @@ pub struct Publisher {
     shelf: Arc<Shelf>,
     run: RunId,
     parts: u64,
-}
-
-struct Nowhere;
-
-impl Source for Nowhere {
-    fn get(&self, _: &Arc<Shelf>, _: Key, _: usize) -> Option<Arc<Object>> {
-        None
-    }
 }
 
 /// Every part has these bytes.
@@ -110,7 +101,7 @@ impl World {
 
     /// An origin with a key of its own.
     pub fn origin(&self, name: &str, seed: u8) -> Publisher {
-        let shelf = Shelf::new(Timeline::new(Self::stream()), Self::stream(), Box::new(Nowhere));
+        let shelf = Shelf::alone(Self::stream().as_str());
         shelf.set_complete();
         let pair = key(seed);
         let mut state = self.lock();

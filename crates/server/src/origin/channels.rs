@@ -157,40 +157,26 @@ impl Drop for Place {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::shelf::{Key, Object, Source};
-
-    struct Nowhere;
-
-    impl Source for Nowhere {
-        fn get(&self, _: &Arc<Shelf>, _: Key, _: usize) -> Option<Arc<Object>> {
-            None
-        }
-    }
-
-    fn shelf(name: &str) -> Arc<Shelf> {
-        let stream: StreamId = name.parse().unwrap();
-        Shelf::new(Timeline::new(stream.clone()), stream, Box::new(Nowhere))
-    }
 
     #[test]
     fn a_stream_has_one_publisher_and_is_not_forgotten_under_it() {
         let channels = Arc::new(Channels::default());
-        let demo = shelf("demo");
+        let demo = Shelf::alone("demo");
         let place = channels.claim(demo.stream(), || demo.clone()).ok().unwrap();
         assert_eq!(channels.claim(demo.stream(), || demo.clone()).err(), Some(Refused::Taken));
         assert!(!channels.forget(place.channel()) && !demo.is_closed());
         assert!(channels.get(demo.stream()).is_some_and(|channel| channel.is_taken()));
         drop(place);
         assert!(demo.is_closed() && channels.all().is_empty(), "nothing came of it");
-        assert!(channels.claim(demo.stream(), || shelf("demo")).is_ok(), "its place is free again");
+        assert!(channels.claim(demo.stream(), || Shelf::alone("demo")).is_ok(), "its place is free again");
     }
 
     #[test]
     fn an_origin_keeps_a_bounded_number_of_streams() {
         let channels = Arc::new(Channels::default());
-        assert!((0..ORIGIN_STREAMS_MAX).all(|n| channels.keep(shelf(&format!("s{n}")))));
-        assert!(!channels.keep(shelf("more")));
-        let more = shelf("more");
+        assert!((0..ORIGIN_STREAMS_MAX).all(|n| channels.keep(Shelf::alone(&format!("s{n}")))));
+        assert!(!channels.keep(Shelf::alone("more")));
+        let more = Shelf::alone("more");
         assert_eq!(channels.claim(more.stream(), || more.clone()).err(), Some(Refused::Full));
         assert!(channels.claim(&"s7".parse().unwrap(), || more).is_ok(), "one that is kept can be published again");
     }

@@ -100,23 +100,12 @@ const NOTHING: Bytes = Bytes::from_static(&[0; 4]);
 #[cfg(test)]
 mod tests {
     use futures_util::StreamExt;
-    use trellis_media::timeline::Timeline;
 
-    use super::super::{Key, Object, Source};
     use super::*;
-
-    struct Nowhere;
-
-    impl Source for Nowhere {
-        fn get(&self, _: &Arc<Shelf>, _: Key, _: usize) -> Option<Arc<Object>> {
-            None
-        }
-    }
 
     #[tokio::test]
     async fn the_feed_of_a_closed_shelf_says_what_there_is_and_ends() {
-        let stream: trellis_proto::StreamId = "demo".parse().unwrap();
-        let shelf = Shelf::new(Timeline::new(stream.clone()), stream, Box::new(Nowhere));
+        let shelf = Shelf::alone("demo");
         let (_switch, stop) = Stop::new();
         let mut follower = std::pin::pin!(feed(shelf.clone(), None, stop));
         shelf.set_complete();

@@ -282,3 +282,18 @@ impl Shelf {
         Some(text)
     }
 }
+
+#[cfg(test)]
+impl Shelf {
+    /// With nothing behind it: what is not put on it cannot be had.
+    pub fn alone(stream: &str) -> Arc<Self> {
+        struct Nowhere;
+        impl Source for Nowhere {
+            fn get(&self, _: &Arc<Shelf>, _: Key, _: usize) -> Option<Arc<Object>> {
+                None
+            }
+        }
+        let stream: StreamId = stream.parse().expect("a stream's name");
+        Self::new(Timeline::new(stream.clone()), stream, Box::new(Nowhere))
+    }
+}

@@ -412,18 +412,9 @@ mod tests {
         }
     }
 
-    struct Nowhere;
-
-    impl super::super::Source for Nowhere {
-        fn get(&self, _: &Arc<Shelf>, _: Key, _: usize) -> Option<Arc<Object>> {
-            None
-        }
-    }
-
     #[tokio::test]
     async fn a_stream_whose_tables_did_not_come_is_to_be_asked_for_again() {
-        let name: trellis_proto::StreamId = "demo".parse().unwrap();
-        let shelf = Shelf::new(trellis_media::timeline::Timeline::new(name.clone()), name, Box::new(Nowhere));
+        let shelf = Shelf::alone("demo");
         let headers = HeaderMap::new();
         for name in ["index.m3u8", "v0.m3u8", NAME] {
             // A stop cuts the wait short; what is said is what is said at its end.
