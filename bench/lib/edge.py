@@ -26,7 +26,7 @@ def compare(w, options, tls):
     server_key = head.key("server")
     base = f"http://127.0.0.1:{head.port}"
     origin = w.serve("source-tls" if tls else "source", on=cpu.LOAD_CPU, settings={
-        "role": "origin", "manager_url": base, "server_key": server_key, "origin.media_url": "HERE/origin"})
+        "role": "origin", "manager_url": base, "server_key": server_key, "origin.name": "bench", "origin.media_url": "HERE/origin"})
     origin.key = lambda _: head.key("publish")
     edge = w.serve("edge-tls" if tls else "edge", config=tls_config(w) if tls else "", settings={
         "role": "edge", "manager_url": base, "server_key": server_key,

@@ -6,6 +6,7 @@
 //   {"do":"wait","js":…,"ms":…}        the expression's value as soon as it is truthy
 //   {"do":"frame","js":…,"ms":…}       the same inside the page's frame
 //   {"do":"click","selector":…}        presses something
+//   {"do":"press","key":…}             a key
 //   {"do":"hover","selector":…}        moves the mouse over something
 //   {"do":"screenshot","path":…}       for people
 //   {"do":"complaints"}                what the console, scripts and requests complained of so far
@@ -37,6 +38,7 @@ const commands = {
   wait: ({ js, ms }) => until(() => evaluate(js), ms),
   frame: ({ js, ms }) => until(() => page.frames()[1]?.evaluate(js).catch(whileLoading), ms),
   click: async ({ selector }) => void (await page.click(selector)),
+  press: async ({ key }) => void (await page.keyboard.press(key)),
   hover: async ({ selector }) => void (await page.hover(selector)),
   screenshot: async ({ path }) => void (await page.screenshot({ path })),
   complaints: () => complaints,

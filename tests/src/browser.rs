@@ -83,6 +83,11 @@ impl Browser {
         self.ask(json!({"do": "click", "selector": selector}));
     }
 
+    /// Presses a key.
+    pub fn press(&mut self, key: &str) {
+        self.ask(json!({"do": "press", "key": key}));
+    }
+
     /// Moves the mouse over something.
     pub fn hover(&mut self, selector: &str) {
         self.ask(json!({"do": "hover", "selector": selector}));

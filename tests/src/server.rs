@@ -181,6 +181,7 @@ impl Cluster {
         let origin = Setup::new("origin")
             .env("TRELLIS_MANAGER_URL", manager.base())
             .env("TRELLIS_SERVER_KEY", manager.key("server.key"))
+            .env("TRELLIS_ORIGIN_NAME", "origin")
             .env("TRELLIS_ORIGIN_MEDIA_URL", "http://127.0.0.1:{port}/origin")
             .start()
             .await;

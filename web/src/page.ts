@@ -82,7 +82,9 @@ export type Label =
 
 const WAIT_S = 2;
 const REFUSED_S = 5;
+/** An end is seldom followed by a new start: from here on ever longer, up to a minute. */
 const OVER_MS = 10_000;
+const OVER_MS_MAX = 60_000;
 const PAUSED_RELOAD_MS = 1_500;
 /** How long one more try of the same edge may take. */
 const RELOAD_MS = 4_000;
@@ -148,7 +150,8 @@ function watchingLabel({ media, publisher, picture }: Page): Label {
 function onAdmitted(page: Page, admission: Admission, roll: number): Step {
   const publisher = admission.publisher;
   if (publisher === "waiting") return wait({ ...page, publisher, detail: "" }, true, WAIT_S, roll);
-  const over = publisher === "ended";
+  // Whoever is watching an ended stream again when the place runs out goes on watching.
+  const over = publisher === "ended" && (page.media === "starting" || page.media === "finished");
   return step(
     { ...page, stage: { at: "watching" }, publisher, media: over ? "finished" : "starting", detail: "" },
     { do: "load", admission, play: !over },
@@ -262,7 +265,8 @@ function wait(page: Page, known: boolean, afterS: number, roll: number): Step {
 }
 
 function over(page: Page, roll: number): Step {
-  const retryMs = spread(OVER_MS, roll);
+  const last = page.stage.at === "over" ? page.stage.retryMs : OVER_MS / 2;
+  const retryMs = spread(Math.min(2 * last, OVER_MS_MAX), roll);
   return sit({ ...page, stage: { at: "over", retryMs } }, retryMs);
 }
 

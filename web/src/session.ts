@@ -12,6 +12,8 @@ import { readStats, type Stats } from "./stats";
 
 /** A player that waits this long without a byte and without an error is stuck. Twice the longest blocking reload. */
 const STUCK_MS = 8_000;
+/** An impatient viewer asks no more often than this. */
+const PRESS_MS = 3_000;
 
 export type MakePlayer = (video: HTMLVideoElement, tell: (event: PlayerEvent) => void) => Player | null;
 
@@ -66,6 +68,17 @@ export class Session {
     if (!same) this.changed();
   }
 
+  /** The viewer pressed what the state offers. */
+  press(): void {
+    if (this.mayPress()) this.dispatch({ is: "again" });
+  }
+
+  /** What asks the server may be pressed as often as anybody likes, and asks it once in a while. */
+  mayPress(): boolean {
+    const asks = this.page.stage.at !== "watching";
+    return !asks || (!this.joining && performance.now() - this.joinedAtMs >= PRESS_MS);
+  }
+
   timeline(): Timeline {
     const { video, player } = this;
     return timeline({
@@ -82,7 +95,7 @@ export class Session {
   }
 
   togglePlay(): void {
-    if (label(this.page) === "ended") return this.dispatch({ is: "again" });
+    if (label(this.page) === "ended") return this.press();
     if (!this.video.paused) return this.video.pause();
     if (this.player) void this.play();
   }
@@ -158,11 +171,12 @@ export class Session {
     if (play) void this.screen.play();
   }
 
-  /** A change of edge goes on where the viewer was, unless that was live. */
+  /** A change of edge goes on where the viewer was, unless that was live or the end. */
   private whereToBegin(): From {
     const date = this.player?.dateMs() ?? null;
-    if (!this.page.picture || this.page.publisher === "ended") return { at: "default" };
-    if (this.page.publisher === "vod") return { at: "seconds", seconds: this.video.currentTime };
+    const { picture, publisher, media } = this.page;
+    if (!picture || (publisher === "ended" && media === "finished")) return { at: "default" };
+    if (publisher === "vod") return { at: "seconds", seconds: this.video.currentTime };
     return this.following || date === null ? { at: "default" } : { at: "date", ms: date };
   }
 

@@ -28,10 +28,7 @@ export function words(page: Page, facts: Facts): Words | null {
     case "waiting":
       return waiting(stage.at === "waiting" && stage.known, facts.stream);
     case "refused":
-      return say("Every place is taken", "This page asks again by itself, and starts as soon as there is room.", {
-        countdown: true,
-        detail: page.detail,
-      });
+      return refused(stage.at === "refused" ? stage.error : "", page.detail);
     case "denied":
       return denied(stage.at === "denied" ? stage.error : "", page, facts.stream);
     case "lost":
@@ -60,6 +57,12 @@ function waiting(known: boolean, stream: string): Words {
   return say(`No stream is called “${stream}”`, "If the name is right, leave this page open: it starts here by itself once somebody publishes it.", {});
 }
 
+function refused(error: string, detail: string): Words {
+  const more = { countdown: true, button: "Try now" } as const;
+  if (error !== "no_capacity") return say("The server has no time just now", "This page asks again by itself.", { ...more, detail });
+  return say("Every place is taken", "This page asks again by itself, and starts as soon as there is room.", more);
+}
+
 function denied(error: string, page: Page, stream: string): Words {
   // A token that was refused is forgotten, so there is nothing to try again with; a right may still be granted.
   const stop = { tone: "stop", detail: page.detail } as const;
@@ -78,7 +81,7 @@ function denied(error: string, page: Page, stream: string): Words {
 function lost(error: string, page: Page): Words {
   const title = error === "manager_unreachable" ? "The server does not answer" : "The connection was lost";
   const text = page.picture ? "The last picture stays while this page reconnects." : "This page keeps trying by itself.";
-  return say(title, text, { countdown: page.failures > 2, button: page.failures > 2 ? "Try now" : null, detail: page.detail, tone: "busy" });
+  return say(title, text, { countdown: page.failures > 2, button: page.failures > 3 ? "Try now" : null, detail: page.detail, tone: "busy" });
 }
 
 function failed(error: string, detail: string): Words {

@@ -121,7 +121,20 @@ describe("watching", () => {
       effects: [{ do: "unload" }, { do: "wake", ms: 10_000 }],
     });
     expect(label(step.page)).toBe("ended");
-    expect(next(step.page, no(404, "not_live", 2), 0).page.stage).toEqual({ at: "over", retryMs: 10_000 });
+    const asked = next(step.page, no(404, "not_live", 2), 0).page;
+    expect(asked.stage).toEqual({ at: "over", retryMs: 20_000 });
+    const long = { ...asked, stage: { at: "over", retryMs: 60_000 } } as Page;
+    expect(next(long, no(404, "not_live", 2), 0).page.stage).toEqual({ at: "over", retryMs: 60_000 });
+    expect(next(long, { is: "admitted", admission }, 0).effects).toEqual([{ do: "load", admission, play: true }]);
+  });
+
+  it("goes on with somebody who watches an ended stream again when the place runs out", () => {
+    const page = watching({ publisher: "ended", stage: lost({ plan: "join", trying: true }) });
+    const ended = { ...admission, publisher: "ended" as const };
+    expect(next(page, { is: "admitted", admission: ended }, 0)).toEqual({
+      page: watching({ publisher: "ended", media: "starting" }),
+      effects: [{ do: "load", admission: ended, play: true }],
+    });
   });
 
   it("leaves a recording alone that has been seen to its end", () => {

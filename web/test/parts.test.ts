@@ -116,6 +116,12 @@ it("guesses the line's speed from the best hint there is", () => {
   ]).toEqual([1_200_000, 4_000_000, 8_000_000, 3_000_000]);
 });
 
+it("lets a refused viewer ask at once", () => {
+  const refused = (error: string) => words({ ...start, stage: { at: "refused", error, retryMs: 1 }, detail: "said" }, { stream: "demo", replay: false });
+  expect(refused("no_capacity")).toMatchObject({ button: "Try now", countdown: true, detail: "" });
+  expect(refused("starting")).toMatchObject({ button: "Try now", countdown: true, detail: "said" });
+});
+
 it("has words for every state that shows no moving picture", () => {
   const facts = { stream: "demo", replay: true };
   const title = (page: Partial<Page>) => words({ ...start, ...page }, facts)?.title ?? null;

@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use trellis_server::config::Config;
+use trellis_server::config::{Config, Role};
 
 /// Options.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The file
-    #[arg(long, default_value = "trellis.toml")]
+    /// Configuration file; TRELLIS_… variables go over it, as they do for `serve`
+    #[arg(long, value_name = "FILE", default_value = "trellis.toml")]
     config: PathBuf,
 }
 
@@ -17,7 +17,7 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<()> {
     let config = Config::load(Some(&args.config), std::env::vars())?;
     println!("{} is good", args.config.display());
-    println!("  role     {:?}", config.role);
+    println!("  role     {}", format!("{:?}", config.role).to_lowercase());
     println!("  listen   {}{}", config.listen, if config.tls.is_some() { " (TLS)" } else { "" });
     println!("  data     {}", config.data_dir.display());
     match config.metrics_listen {
@@ -25,10 +25,19 @@ pub fn run(args: &Args) -> Result<()> {
         None => println!("  metrics  off"),
     }
     if let Some(tls) = &config.tls {
-        trellis_server::http::tls::load(tls)?;
+        trellis_server::http::tls::Certificate::load(tls)?;
         println!("  TLS      certificate and key can be used");
     }
-    println!("  edge     `{}`, upload budget {}", config.edge.name, config.edge.upload_budget);
-    println!("  origin   rewind {} s, grace {} s", config.origin.dvr_window_s, config.origin.grace_s);
+    if let Some(url) = &config.manager_url {
+        println!("  manager  {url}");
+    }
+    if config.role.includes(Role::Edge) {
+        println!("  edge     `{}`, upload budget {}", config.edge.name(), config.edge.upload_budget);
+    }
+    if config.role.includes(Role::Origin) {
+        let origin = &config.origin;
+        println!("  origin   `{}`, rewind {} s, grace {} s", origin.name(), origin.dvr_window_s, origin.grace_s);
+    }
+    config.warnings().iter().for_each(|warning| println!("  warning  {warning}"));
     Ok(())
 }

@@ -16,7 +16,7 @@ use crate::{channel, log, serve};
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Address to listen on; 0.0.0.0:8080 lets phones in the same network watch
-    #[arg(long, default_value = "127.0.0.1:8080")]
+    #[arg(long, default_value = "127.0.0.1:8080", value_parser = crate::address)]
     listen: SocketAddr,
     /// Show a wall clock instead of the sample clip (needs ffmpeg)
     #[arg(long)]

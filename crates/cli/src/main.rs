@@ -3,13 +3,13 @@
 mod channel;
 mod check;
 mod demo;
-
 mod log;
-
 mod publish;
 mod serve;
 mod sim;
 mod token;
+
+use std::net::SocketAddr;
 
 use clap::{Parser, Subcommand};
 use mimalloc::MiMalloc;
@@ -18,13 +18,18 @@ use mimalloc::MiMalloc;
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
-/// Peer-Server-Peer media streaming: servers you trust admit, guide and guarantee; viewers carry most of the bytes.
+/// Peer-Server-Peer media streaming: servers you trust admit, guide, secure and guarantee.
 #[derive(Debug, Parser)]
-#[command(name = "trellis", version, about, long_about = None)]
+#[command(name = "trellis", version, after_help = FIRST_STEPS)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
 }
+
+const FIRST_STEPS: &str =
+    "Begin with `trellis demo`. For streams of your own: `trellis serve`, and in another terminal, in the same
+directory, `trellis publish film.mp4 --stream town --open`.
+`trellis COMMAND --help` says more; TRELLIS_LOG=debug logs more.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -36,10 +41,19 @@ enum Command {
     Publish(publish::Args),
     /// Make a viewer token by hand
     Token(token::Args),
-    /// Say whether a configuration is good, and what it amounts to
+    /// Say whether a configuration file is good, and what it amounts to
     CheckConfig(check::Args),
     /// Run a swarm in virtual time and say what came of it
     Sim(sim::Args),
+}
+
+/// A request allocates a dozen small things and frees them all; the C library's allocator takes longer over it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// An address to listen on.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "write an address and a port: 127.0.0.1:8080, or 0.0.0.0:8080 for all networks".into())
 }
 
 #[tokio::main]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio_util::sync::CancellationToken;
-use trellis_ingest::publish::{Input, Mode, Options, Progress, Target, publish};
+use trellis_ingest::publish::{Input, Mode, Options, Progress, Target, publish, watch_url};
 
 use crate::{log, serve};
 
@@ -15,11 +15,11 @@ use crate::{log, serve};
 pub struct Args {
     /// A file, a device or a URL: whatever ffmpeg reads; `-` is standard input
     input: String,
-    /// Name of the stream
+    /// Name of the stream: lower-case letters, digits, '.', '_' and '-'
     #[arg(long)]
     stream: String,
-    /// The origin
-    #[arg(long, env = "TRELLIS_URL", default_value = "http://127.0.0.1:8080")]
+    /// URL of the origin
+    #[arg(long, value_name = "URL", env = "TRELLIS_URL", default_value = "http://127.0.0.1:8080")]
     to: String,
     /// Stream key; by default `publish.key` of the data directory
     #[arg(long, env = "TRELLIS_KEY", hide_env_values = true)]
@@ -36,13 +36,18 @@ pub struct Args {
     /// Begin again at the end, for ever
     #[arg(long = "loop")]
     looped: bool,
-    /// Viewers need no token (only when this creates the stream)
+    /// Viewers need no token: makes such a stream; one that exists must be open already
     #[arg(long)]
     open: bool,
-    /// Highest rung of the ladder, in lines
+    /// Only viewers of these classes (standard, premium; several with commas) may watch: makes such a stream; one that
+    /// exists must admit just these
+    #[arg(long, value_delimiter = ',', value_parser = ["standard", "premium"], conflicts_with = "open")]
+    classes: Vec<String>,
+    /// Highest rung of the ladder, in lines; rungs above the source are left out anyway
     #[arg(long, default_value_t = 1080)]
     max_height: u32,
-    /// x264 preset; default: veryfast for live, slower for on demand
+    /// x264 preset, from ultrafast to veryslow: slower ones make smaller files and need more CPU [default: veryfast,
+    /// or fast with --vod]
     #[arg(long)]
     preset: Option<String>,
 }
@@ -59,9 +64,10 @@ pub async fn run(args: Args) -> Result<()> {
         lines_max: args.max_height,
         preset: args.preset.clone(),
         open: args.open.then_some(true),
+        classes: args.classes.clone(),
         ..Options::new(Input::Media(args.input.clone()), target)
     };
-    eprintln!("publishing to {}/watch/{}", args.to.trim_end_matches('/'), args.stream);
+    eprintln!("publishing to {}; watch at {}", args.to, watch_url(&options.target).await?);
     let stop = CancellationToken::new();
     let (signal, cancel) = (serve::stop_signal()?, stop.clone());
     tokio::spawn(async move {

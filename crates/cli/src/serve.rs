@@ -13,16 +13,16 @@ use crate::log;
 /// Options. What is given here goes before the file and the environment.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Configuration file; none: defaults and environment
+    /// Configuration file, e.g. trellis.toml; when left out: the defaults, and TRELLIS_… variables
     #[arg(long)]
     config: Option<PathBuf>,
-    /// Which roles this process plays
+    /// Which roles this process plays: all, manager, origin or edge [default: all]
     #[arg(long, value_parser = role)]
     role: Option<Role>,
-    /// Address to listen on
-    #[arg(long)]
+    /// Address to listen on [default: 127.0.0.1:8080]
+    #[arg(long, value_parser = crate::address)]
     listen: Option<SocketAddr>,
-    /// Directory for keys, database and recordings
+    /// Directory for keys, database and recordings, made when it is missing [default: trellis-data]
     #[arg(long)]
     data_dir: Option<PathBuf>,
     /// How log lines look
@@ -50,9 +50,11 @@ pub async fn run(args: Args) -> Result<()> {
     for file in server.created() {
         tracing::info!("made {}: {}", file.what, file.path.display());
     }
-    if server.manager().is_some() {
-        let scheme = if config.tls.is_some() { "https" } else { "http" };
+    let scheme = if config.tls.is_some() { "https" } else { "http" };
+    if config.role.includes(Role::Manager) {
         tracing::info!("watch page: {scheme}://{}/watch/STREAM", server.address());
+    }
+    if config.role.includes(Role::Origin) {
         tracing::info!("publish with: trellis publish INPUT --stream STREAM --to {scheme}://{}", server.address());
     }
     stop.await;

@@ -3,14 +3,15 @@
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow};
 use trellis_server::Rate;
+use trellis_server::cluster_api::ViewerClass;
 use trellis_server::manager::{ApiKeyFile, ViewerClaims, mint};
 
 /// Options.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Stream the viewer may watch; `*` for all
+    /// Stream the viewer may watch; '*' (in quotes) for all
     #[arg(long)]
     stream: String,
     /// Your name for the viewer, as it will stand in the accounts
@@ -19,10 +20,10 @@ pub struct Args {
     /// How long it is valid: 90s, 30m, 12h, 7d
     #[arg(long, default_value = "12h", value_parser = duration)]
     expires: Duration,
-    /// Service class: standard or premium
+    /// Service class: standard (which it is when left out) or premium
     #[arg(long)]
-    class: Option<String>,
-    /// Most bit/s, e.g. 3M
+    class: Option<ViewerClass>,
+    /// Most bits per second the viewer gets, e.g. 800k or 3M; when left out, what the stream has
     #[arg(long)]
     max_rate: Option<Rate>,
     /// The manager's data directory, where api.key is
@@ -35,20 +36,18 @@ pub fn run(args: &Args) -> Result<()> {
     if args.stream != "*" {
         args.stream.parse::<trellis_proto::StreamId>()?;
     }
-    if !matches!(args.class.as_deref(), None | Some("standard" | "premium")) {
-        bail!("--class is standard or premium");
-    }
     let path = args.data_dir.join(ApiKeyFile::NAME);
-    let key = ApiKeyFile::read(&path).with_context(
-        || "no API key here; run this in the manager's directory, or name its data directory with --data-dir",
-    )?;
+    // The error names its cause itself.
+    let key = ApiKeyFile::read(&path).map_err(|error| {
+        anyhow!("{error}; run this where the manager was started, or name its data directory with --data-dir")
+    })?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock stands before 1970")?;
     let claims = ViewerClaims {
         sub: args.viewer.clone(),
         stream: args.stream.clone(),
         exp: (now + args.expires).as_secs(),
         nbf: None,
-        class: args.class.clone(),
+        class: args.class,
         max_rate: args.max_rate.map(|rate| rate.0),
     };
     println!("{}", mint(&key.kid, &key.secret, &claims));

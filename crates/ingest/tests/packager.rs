@@ -1,8 +1,10 @@
 //! The packager on a whole stream: two rungs and sound, 4.6 s at 15 fps, keyframes every 2 s, B-frames.
 
 use bytes::Bytes;
+use futures_util::StreamExt;
 use proptest::prelude::*;
 use trellis_ingest::packager::{Error, Event, FrameRate, Media, Options, Packager, Part, Shape, Warning, fuzz};
+use trellis_ingest::publish::advice::{self, Told};
 use trellis_media::cmaf;
 use trellis_media::fmp4::{self, Item};
 
@@ -229,6 +231,25 @@ fn long_gops_keep_their_keyframes_as_boundaries_and_are_named() {
     assert_eq!(starts, [0, 5_000_000, 10_000_000]);
     assert_eq!(warnings, [Warning::LongGop { seen_ms: 5000, keyint: 50 }]);
     assert!(warnings[0].to_string().contains("-g 50"));
+}
+
+#[tokio::test]
+async fn what_is_copied_is_advised_on_while_it_is_sent() {
+    let stream = retimed((0..300).map(|i| (i * 40, i % 125 == 0)));
+    let pieces: Vec<_> = stream.chunks(1000).map(Bytes::copy_from_slice).collect();
+    let (count, sent) = (pieces.len(), pieces.clone());
+    let told = Told::default();
+    let body = futures_util::stream::iter(pieces.into_iter().map(Ok));
+    let mut body = std::pin::pin!(advice::watched(body, None, told.clone()));
+    let (mut passed, mut advised_at) = (Vec::new(), None);
+    while let Some(piece) = body.next().await {
+        passed.push(piece.expect("as it was sent"));
+        advised_at = advised_at.or((!told.all().is_empty()).then_some(passed.len()));
+    }
+    let advice = Warning::LongGop { seen_ms: 5000, keyint: 50 }.to_string();
+    told.tell(advice.clone());
+    assert_eq!((passed, told.all()), (sent, vec![advice]), "the bytes as they are, and nothing twice");
+    assert!(advised_at.is_some_and(|at| at < count / 2), "at piece {advised_at:?} of {count}");
 }
 
 #[test]

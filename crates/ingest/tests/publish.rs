@@ -7,7 +7,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use trellis_ingest::packager::{self, Event, Packager};
-use trellis_ingest::publish::{Error, Input, Mode, Options, Target, publish};
+use trellis_ingest::publish::{Error, Input, Mode, Options, Target, publish, watch_url};
 
 /// One request: its head, then its body piece by piece.
 struct Request {
@@ -147,4 +147,22 @@ async fn options_that_exclude_each_other_are_refused() {
         let error = bounded(publish(&options, CancellationToken::new(), |_| {})).await.expect_err("a refusal");
         assert!(matches!(error, Error::Options(_)));
     }
+}
+
+#[tokio::test]
+async fn the_watch_page_is_where_the_origin_points_to() {
+    let (listener, options) = origin().await;
+    let served = tokio::spawn(async move {
+        for answer in ["307 Temporary Redirect\r\nlocation: https://manager.example/watch/demo", "200 OK"] {
+            let mut request = Request::accept(&listener).await;
+            assert!(request.head.starts_with("HEAD /watch/demo "), "{}", request.head);
+            request.answer(answer, "").await;
+        }
+    });
+    let ask = async || bounded(watch_url(&options.target)).await.expect("a good target");
+    assert_eq!(ask().await, "https://manager.example/watch/demo");
+    let here = format!("{}/watch/demo", options.target.url);
+    assert_eq!(ask().await, here);
+    served.await.expect("two questions");
+    assert_eq!(ask().await, here, "nobody answers");
 }

@@ -169,7 +169,8 @@ fn aac(entry: &SampleEntry) -> Result<Info, Fault> {
         other => return Err(Fault::Unsupported(format!("mp4a.{other:02x}"))),
     }
     let specific = config.dec_specific.ok_or("it has no AudioSpecificConfig")?;
-    let rate = AAC_RATES.get(usize::from(specific.freq_index)).copied();
+    let index = replicated_rate(&specific.raw).unwrap_or(specific.freq_index);
+    let rate = AAC_RATES.get(usize::from(index)).copied();
     let channels = match specific.chan_conf {
         0 => audio.channel_count,
         7 => 8,
@@ -177,6 +178,15 @@ fn aac(entry: &SampleEntry) -> Result<Info, Fault> {
     };
     let media = Media::Audio { sample_rate: rate.unwrap_or(rate_of(&audio)), channels };
     Ok(info(format!("mp4a.40.{}", specific.profile), media))
+}
+
+/// Where spectral band replication is signalled (object types 5 and 29), the index of the rate that is heard: the one
+/// before it is that of the core, which is half of it. ISO/IEC 14496-3 §1.6.2.1.
+fn replicated_rate(specific: &[u8]) -> Option<u8> {
+    let &[a, b, c, ..] = specific else { return None };
+    let (object, core) = (a >> 3, (a & 7) << 1 | b >> 7);
+    // After object type (5 bits), core rate (4; 15 would be followed by the rate itself) and channels (4).
+    (matches!(object, 5 | 29) && core != 15).then_some((b & 7) << 1 | c >> 7)
 }
 
 fn opus(entry: &SampleEntry) -> Result<Info, Fault> {
@@ -294,14 +304,19 @@ mod tests {
         };
         assert_eq!(told(&Hvc1 { visual: visual(), hvcc, ..Hvc1::default() }), ("hvc1.1.6.L120.90".into(), full_hd));
         let specific = |raw: &[u8]| esds::DecoderSpecific { raw: raw.to_vec(), ..Default::default() };
-        let dec_config = esds::DecoderConfig {
-            object_type_indication: 0x40,
-            dec_specific: Some(specific(&[0x12, 0x10])),
-            ..Default::default()
+        let mp4a = |raw: &[u8]| {
+            let dec_config = esds::DecoderConfig {
+                object_type_indication: 0x40,
+                dec_specific: Some(specific(raw)),
+                ..Default::default()
+            };
+            let es_desc = esds::EsDescriptor { dec_config, ..Default::default() };
+            Mp4a { audio: sound(44_100), esds: Esds { es_desc }, btrt: None, taic: None }
         };
-        let es_desc = esds::EsDescriptor { dec_config, ..Default::default() };
-        let mp4a = Mp4a { audio: sound(44_100), esds: Esds { es_desc }, btrt: None, taic: None };
-        assert_eq!(told(&mp4a), ("mp4a.40.2".into(), Media::Audio { sample_rate: 44_100, channels: 2 }));
+        let heard = Media::Audio { sample_rate: 44_100, channels: 2 };
+        assert_eq!(told(&mp4a(&[0x12, 0x10])), ("mp4a.40.2".into(), heard));
+        // A core of 22.05 kHz, of which spectral band replication makes 44.1 kHz.
+        assert_eq!(told(&mp4a(&[0x2b, 0x92, 0x08, 0])), ("mp4a.40.5".into(), heard));
         let dops = Dops {
             output_channel_count: 2,
             pre_skip: 312,

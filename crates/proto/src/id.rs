@@ -102,7 +102,8 @@ impl FromStr for RenditionName {
     }
 }
 
-/// One viewer's place, for as long as its ticket lives.
+/// One viewer's place, for as long as its ticket lives. The first six bytes are the time of the join, in ms since the
+/// Unix epoch.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SessionId(pub [u8; 16]);
 

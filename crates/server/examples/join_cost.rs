@@ -7,7 +7,8 @@ use std::time::Instant;
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use axum::body::Body;
-use http::{Request, StatusCode};
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, Request, StatusCode};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 use tower::ServiceExt;
@@ -58,7 +59,8 @@ async fn measure(
     token: Option<&String>,
     joins: u32,
 ) -> Result<(), Failure> {
-    let authorization = token.map(|token| format!("Bearer {token}"));
+    let bearer = token.map(|token| format!("Bearer {token}").parse()).transpose()?;
+    let headers = HeaderMap::from_iter(bearer.map(|bearer| (AUTHORIZATION, bearer)));
     let (cpu, wall) = (cpu_s()?, Instant::now());
     let mut busy = 0.0;
     for i in 0..joins {
@@ -68,10 +70,10 @@ async fn measure(
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
         let started = Instant::now();
-        let reply = manager.join(stream, authorization.as_deref(), manager.now());
+        let reply = manager.join(stream, &headers, manager.now());
         busy += started.elapsed().as_secs_f64();
         if reply.status() != StatusCode::OK {
-            return Err(format!("refused: {}", String::from_utf8_lossy(reply.body())).into());
+            return Err(format!("refused: {}", reply.status()).into());
         }
     }
     tokio::time::sleep(std::time::Duration::from_millis(500)).await;
@@ -87,11 +89,10 @@ async fn measure(
 
 async fn beats(manager: &Arc<Manager>) -> Result<(), Failure> {
     let streams: Vec<_> = ["live", "open"].map(|s| json!({"stream": s, "state": "live", "rate_bps": 2_000_000})).into();
-    let origin =
-        json!({"origin": "o", "media_url": "http://o/origin", "public_key": "00".repeat(32), "streams": streams});
+    let origin = json!({"origin": "o", "instance": {"id": "i", "started_ms": 1}, "media_url": "http://o/origin", "public_key": "00".repeat(32), "streams": streams});
     send(manager, "/v1/cluster/origins", manager.server_key().to_owned(), origin).await?;
     for edge in ["e1", "e2", "e3", "e4"] {
-        let beat = json!({"edge": edge, "public_url": "https://edge.example.org", "capacity_bps": 1u64 << 50, "committed_bps": 0,
+        let beat = json!({"edge": edge, "instance": {"id": "i", "started_ms": 1}, "public_url": "https://edge.example.org", "capacity_bps": 1u64 << 50, "committed_bps": 0,
             "sessions": 0, "departures_per_minute": 0, "draining": false, "usage": []});
         send(manager, "/v1/cluster/edges", manager.server_key().to_owned(), beat).await?;
     }

@@ -39,6 +39,27 @@ pub enum ClientError {
     },
 }
 
+/// What the log is told of the manager: each change once, not every beat.
+#[derive(Default)]
+pub struct Contact {
+    trouble: Option<String>,
+}
+
+impl Contact {
+    /// Notes how a report was answered.
+    pub fn note<T>(&mut self, answer: &Result<T, ClientError>) {
+        let trouble = answer.as_ref().err().map(ToString::to_string);
+        if trouble == self.trouble {
+            return;
+        }
+        match &trouble {
+            Some(why) => tracing::warn!(why, "the manager does not take this server's reports; trying on"),
+            None => tracing::info!("the manager takes this server's reports again"),
+        }
+        self.trouble = trouble;
+    }
+}
+
 impl ManagerClient {
     /// For the manager at `base`.
     pub fn new(http: reqwest::Client, base: &str, key: Secret) -> Self {

@@ -3,26 +3,77 @@
 //! Everything here is repeated: a beat carries the sender's whole state, so a manager that restarts knows all
 //! again within one interval, and a beat that is lost does no harm. Requests carry the server key as bearer.
 
-use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+use trellis_proto::limits::EDGE_NAME_BYTES_MAX;
+
+/// Longest base URL of an edge or origin.
+const URL_BYTES_MAX: usize = 256;
 /// How often edges and origins report.
 pub const BEAT_INTERVAL_MS: u64 = 1_000;
 /// After this long without a beat an edge or origin counts as dead.
 pub const BEAT_TIMEOUT_MS: u64 = 3_500;
+/// Most streams of one origin: what one beat can carry.
+pub const ORIGIN_STREAMS_MAX: usize = 10_000;
 
-/// `POST /v1/cluster/edges`: an edge registers and reports, every [`BEAT_INTERVAL_MS`].
+/// Is this a name a server may report under? 1 to 64 letters, digits, `.`, `_` and `-`, a letter or digit first: it
+/// stands in tickets, logs, accounts and file names.
+pub fn is_server_name(name: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+    name.len() <= EDGE_NAME_BYTES_MAX
+        && name.bytes().all(plain)
+        && name.starts_with(|first: char| first.is_ascii_alphanumeric())
+}
+
+/// Is this an address servers and players can be given? It goes into JSON and logs as it stands.
+pub fn is_server_url(text: &str) -> bool {
+    let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
+    rest.is_some_and(|rest| !rest.starts_with(['/', ':'])) && is_plain(text, URL_BYTES_MAX) && rest != Some("")
+}
+
+/// Does this address lead to the machine it is used on?
+pub fn is_loopback_url(text: &str) -> bool {
+    let uri = text.parse::<http::Uri>().ok();
+    let host = uri.as_ref().and_then(http::Uri::host).map(|host| host.trim_matches(['[', ']']));
+    host.is_some_and(|host| host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback()))
+}
+
+/// Printable ASCII that needs no quoting anywhere.
+pub fn is_plain(text: &str, bytes_max: usize) -> bool {
+    let quotes = |b: u8| matches!(b, b'"' | b'\\' | b'\'' | b'<' | b'>');
+    !text.is_empty() && text.len() <= bytes_max && text.bytes().all(|b| b.is_ascii_graphic() && !quotes(b))
+}
+
+/// Which process reports. Names are given by people, who give one twice; this tells the two apart.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Instance {
+    /// Random, at most 64 bytes; kept in the data directory, so the same after a restart.
+    pub id: String,
+    /// When the process started, ms since the Unix epoch: of two that show the same id, the later is the one.
+    pub started_ms: u64,
+}
+
+/// `POST /v1/cluster/edges`: an edge registers and reports, every [`BEAT_INTERVAL_MS`]. `409` while another living
+/// process reports under its name.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct EdgeBeat {
     /// The edge's name, as it stands in tickets.
     pub edge: String,
+    /// Which process this is.
+    pub instance: Instance,
     /// Where players reach it; none when it shares the manager's own listener.
     pub public_url: Option<String>,
     /// Upload budget for media, bit/s.
     pub capacity_bps: u64,
     /// Sum of the rates of the sessions it holds, bit/s.
     pub committed_bps: u64,
-    /// Sum of the rates of all sessions it took up since it started, bit/s, those that left included. Tells the
-    /// manager which of its grants `committed_bps` contains. Left out: a grant counts against the room for 10 s.
+    /// Sum of the rates of all sessions it took up since it started, bit/s, those that left included; one that comes
+    /// back counts once. Tells the manager which of its grants `committed_bps` contains. Left out: a grant counts
+    /// against the room for 5 s.
     #[serde(default)]
     pub admitted_bps_total: u64,
     /// Sessions it holds.
@@ -81,11 +132,13 @@ pub enum UsageEnd {
 }
 
 /// `POST /v1/cluster/origins`: an origin registers and reports its streams, every [`BEAT_INTERVAL_MS`] and at
-/// each change.
+/// each change. `409` while another living process reports under its name.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct OriginBeat {
     /// The origin's name.
     pub origin: String,
+    /// Which process this is.
+    pub instance: Instance,
     /// Base URL of its media for edges; `/s/{stream}/…` follows.
     pub media_url: String,
     /// The Ed25519 public key it signs tables with, 64 hex digits.
@@ -103,6 +156,9 @@ pub struct OriginStream {
     pub state: StreamState,
     /// Bit/s of the best video and audio together; 0 while unknown.
     pub rate_bps: u64,
+    /// It has a publisher, from whom nothing may have come yet.
+    #[serde(default)]
+    pub publishing: bool,
 }
 
 /// What a viewer finds when opening a stream.
@@ -121,8 +177,49 @@ pub enum StreamState {
     Vod,
 }
 
+/// Service class of a viewer, as tokens and streams name it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ViewerClass {
+    /// What a viewer is who is nothing else.
+    #[default]
+    Standard,
+    /// What the operator grants to some.
+    Premium,
+}
+
+impl fmt::Display for ViewerClass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Standard => "standard",
+            Self::Premium => "premium",
+        })
+    }
+}
+
+impl FromStr for ViewerClass {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        [Self::Standard, Self::Premium]
+            .into_iter()
+            .find(|class| class.to_string() == text)
+            .ok_or_else(|| format!("`{text}` is no class: there are standard and premium"))
+    }
+}
+
+impl From<ViewerClass> for trellis_proto::Class {
+    fn from(class: ViewerClass) -> Self {
+        match class {
+            ViewerClass::Standard => Self::Standard,
+            ViewerClass::Premium => Self::Premium,
+        }
+    }
+}
+
 /// `POST /v1/cluster/publish`: may this publisher publish? `200` [`PublishGrant`], `401` wrong key,
-/// `403` key is for another stream, `409` another origin has a publisher for it.
+/// `403` key is for another stream, `409` another origin has a publisher for it, or the asking origin's name, or who may
+/// watch it is not what the publisher says.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct PublishRequest {
     /// Stream name; created on the fly when the key may.
@@ -131,8 +228,14 @@ pub struct PublishRequest {
     pub key: String,
     /// The asking origin's name.
     pub origin: String,
-    /// For a stream that does not exist yet: watchable without a token? None: the manager's default.
+    /// Which process asks.
+    pub instance: Instance,
+    /// Watchable without a token? Decided when the stream is made; one that exists must be as said. None: as it is; for
+    /// a new one the manager's default, or no when there are `classes`.
     pub open: Option<bool>,
+    /// The viewer classes it admits. Decided like `open`; none: all, or as it is.
+    #[serde(default)]
+    pub classes: BTreeSet<ViewerClass>,
 }
 
 /// Leave to publish.
@@ -143,7 +246,7 @@ pub struct PublishGrant {
 }
 
 /// `GET /v1/cluster/streams/{stream}`: where an edge finds a stream. `404` when no living origin has it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StreamSource {
     /// Base URL; `/s/{stream}/…` follows.
     pub media_url: String,

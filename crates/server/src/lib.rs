@@ -4,10 +4,12 @@
 //! what works in one process works on three machines.
 
 mod client;
+mod clock;
 pub mod cluster_api;
 pub mod config;
 pub mod edge;
 pub mod http;
+mod instance;
 mod keyfile;
 pub mod manager;
 pub mod origin;

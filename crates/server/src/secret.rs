@@ -22,7 +22,7 @@ impl Secret {
 
     /// Does the request carry it as bearer?
     pub fn admits(&self, headers: &HeaderMap) -> bool {
-        let given = bearer(headers).unwrap_or_default();
+        let given = bearer(headers).ok().flatten().unwrap_or_default();
         // A secret that was left empty admits nobody, least of all those who send none.
         !self.0.is_empty()
             && aws_lc_rs::constant_time::verify_slices_are_equal(given.as_bytes(), self.0.as_bytes()).is_ok()
@@ -35,9 +35,15 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// The bearer token of a request.
-pub fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
-    let (scheme, token) = value.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+/// There is an `Authorization` header, and it carries something else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotBearer;
+
+/// The bearer token of a request, if it has one.
+pub fn bearer(headers: &HeaderMap) -> Result<Option<&str>, NotBearer> {
+    let Some(value) = headers.get(AUTHORIZATION) else { return Ok(None) };
+    match value.to_str().ok().and_then(|text| text.split_once(' ')) {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(Some(token.trim())),
+        _ => Err(NotBearer),
+    }
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{AUTHORIZATION, ORIGIN};
+use http::header::ORIGIN;
 use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
 use tokio::sync::watch;
@@ -16,8 +16,10 @@ use crate::client::ManagerClient;
 use crate::config::{Config, ConfigError, Role};
 use crate::edge::Edge;
 use crate::http::cors::Cors;
-use crate::http::listen::Handle;
-use crate::http::{Body, Listener, Reply, Stop, error, tls};
+use crate::http::listen::open_files_max;
+use crate::http::{Body, Handle, Limits, Listener, Reply, Stop, error, tls};
+use crate::instance::{Lease, Taken};
+use crate::manager::api::viewer::join;
 use crate::manager::{self, Created, Manager};
 use crate::origin::{Origin, OriginError};
 use crate::secret::Secret;
@@ -36,6 +38,9 @@ pub enum StartError {
     /// The origin.
     #[error("origin: {0}")]
     Origin(#[from] OriginError),
+    /// The data directory.
+    #[error(transparent)]
+    Taken(#[from] Taken),
     /// Certificates.
     #[error("TLS: {0}")]
     Tls(#[from] tls::TlsError),
@@ -74,21 +79,29 @@ impl Server {
     /// Brings up the configured roles and returns once the listener accepts.
     pub async fn start(config: &Config) -> Result<Self, StartError> {
         config.check()?;
+        config.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
         if let Some(address) = config.metrics_listen {
             telemetry::serve(address).map_err(StartError::Metrics)?;
         }
-        let tls = config.tls.as_ref().map(tls::load).transpose()?;
+        let certificate = config.tls.as_ref().map(tls::Certificate::load).transpose()?;
+        let tls = certificate.as_ref().map(|certificate| certificate.server_config()).transpose()?;
         let scheme_is_tls = tls.is_some();
-        let listener = bind(config.listen, tls).await?;
+        // The rest is for files, for the loopback listener and for what this server fetches itself.
+        let limits = Limits { connections: open_files_max() / 4 * 3, ..Limits::default() };
+        let listener = bind(config.listen, tls, limits).await?;
         let address = listener.address().map_err(|e| StartError::Listen(config.listen, e))?;
         // Roles of one process reach each other here, whatever certificate and address the public listener has.
-        let inner_listener = bind(([127, 0, 0, 1], 0).into(), None).await?;
+        let inner_listener = bind(([127, 0, 0, 1], 0).into(), None, Limits::default()).await?;
         let inner_address = inner_listener.address().map_err(|e| StartError::Listen(config.listen, e))?;
         let inner_url = format!("http://{inner_address}");
         let (stop, stopped) = Stop::new();
         let (inner_stop, inner_stopped) = Stop::new();
         let roles = Arc::new(Roles::start(config, &inner_url, &stopped).await?);
         let inner = tokio::spawn(inner_listener.serve(roles.clone(), inner_stopped));
+        if let Some(certificate) = certificate {
+            let stopped = stopped.clone();
+            tokio::spawn(async move { tokio::select!(() = stopped.wait() => {}, () = certificate.keep_fresh() => {}) });
+        }
         let public = tokio::spawn(listener.serve(roles.clone(), stopped));
         tracing::info!(%address, tls = scheme_is_tls, role = ?config.role, "listening");
         Ok(Self { address, inner_url, roles, stop, inner_stop, public, inner })
@@ -139,8 +152,12 @@ impl Server {
     }
 }
 
-async fn bind(address: SocketAddr, tls: Option<Arc<rustls::ServerConfig>>) -> Result<Listener, StartError> {
-    Listener::bind(address, tls).await.map_err(|error| StartError::Listen(address, error))
+async fn bind(
+    address: SocketAddr,
+    tls: Option<Arc<rustls::ServerConfig>>,
+    limits: Limits,
+) -> Result<Listener, StartError> {
+    Listener::bind(address, tls, limits).await.map_err(|error| StartError::Listen(address, error))
 }
 
 impl Roles {
@@ -153,6 +170,9 @@ impl Roles {
         if let Some(manager) = &manager {
             router = router.merge(manager.router()).merge(web::router());
         }
+        if let (None, Some(manager_url)) = (&manager, &config.manager_url) {
+            router = router.merge(web::elsewhere(manager_url));
+        }
         let http = client()?;
         let manager_url = config.manager_url.as_deref().unwrap_or(inner_url);
         let server_key =
@@ -161,20 +181,29 @@ impl Roles {
         let origin = match config.role.includes(Role::Origin) {
             true => {
                 let media_url = config.origin.media_url.clone().unwrap_or_else(|| format!("{inner_url}/origin"));
-                Some(Origin::start(&config.origin, media_url, &config.data_dir, client.clone(), stop.clone()).await?)
+                let lease = Lease::open(&config.data_dir, "origin", config.origin.name())?;
+                let origin =
+                    Origin::start(&config.origin, lease, media_url, &config.data_dir, client.clone(), stop.clone());
+                Some(origin.await?)
             }
             false => None,
         };
         if let Some(origin) = &origin {
             router = router.merge(origin.router());
         }
-        let edge =
-            config.role.includes(Role::Edge).then(|| Edge::start(&config.edge, client.clone(), http, stop.clone()));
+        let edge = match config.role.includes(Role::Edge) {
+            true => {
+                let lease = Lease::open(&config.data_dir, "edge", config.edge.name())?;
+                Some(Edge::start(&config.edge, lease, client.clone(), http, stop.clone()))
+            }
+            false => None,
+        };
         Ok(Self { manager, origin, edge, client, router, cors: Cors::new(&config.cors_origins) })
     }
 
     fn is_ready(&self) -> bool {
         self.edge.as_ref().is_none_or(|edge| edge.is_ready())
+            && self.origin.as_ref().is_none_or(|origin| origin.is_ready())
     }
 
     /// The busy paths by hand, the rest through the router. What is rare is boxed: this future is moved for every
@@ -202,13 +231,14 @@ impl Roles {
         if let (Some(manager), Some(stream)) = (&self.manager, join_path(path))
             && request.method() == Method::POST
         {
-            let authorization = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-            return manager.join(stream, authorization, manager.now()).map(Body::full);
+            return join(manager, stream, request.headers());
         }
         match path {
             "/health" => text(StatusCode::OK, "ok\n"),
             "/ready" if self.is_ready() => text(StatusCode::OK, "ready\n"),
-            "/ready" => text(StatusCode::SERVICE_UNAVAILABLE, "the manager has not been reached yet\n"),
+            "/ready" => {
+                text(StatusCode::SERVICE_UNAVAILABLE, "not registered with the manager yet: the log says why\n")
+            }
             _ => Box::pin(self.other(request)).await,
         }
     }
@@ -226,7 +256,7 @@ impl Roles {
 }
 
 impl Handle for Roles {
-    fn handle(&self, request: Request<Incoming>, _peer: SocketAddr) -> impl Future<Output = Reply> + Send {
+    fn handle(&self, request: Request<Incoming>) -> impl Future<Output = Reply> + Send {
         let origin = request.headers().get(ORIGIN).cloned();
         async move {
             let mut reply = match self.cors.preflight(request.method()) {

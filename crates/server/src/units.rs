@@ -39,16 +39,30 @@ impl fmt::Display for Rate {
 
 impl<'de> Deserialize<'de> for Rate {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Written {
-            Number(u64),
-            Text(String),
-        }
-        match Written::deserialize(deserializer)? {
-            Written::Number(bits) => Ok(Self(bits)),
-            Written::Text(text) => text.parse().map_err(de::Error::custom),
-        }
+        deserializer.deserialize_any(Written)
+    }
+}
+
+/// Reads a number of bit/s, or a text.
+struct Written;
+
+impl de::Visitor<'_> for Written {
+    type Value = Rate;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a rate: bits per second as 800k, 25M or 1.5G")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Rate, E> {
+        text.parse().map_err(E::custom)
+    }
+
+    fn visit_i64<E: de::Error>(self, bits: i64) -> Result<Rate, E> {
+        self.visit_str(&bits.to_string())
+    }
+
+    fn visit_u64<E: de::Error>(self, bits: u64) -> Result<Rate, E> {
+        self.visit_str(&bits.to_string())
     }
 }
 

@@ -1,29 +1,61 @@
-//! The watch page: the built bundle of `web/`, embedded in the binary.
+//! The watch page: the built bundle of `web/`, embedded in the binary, compressed once.
+
+use std::collections::HashMap;
+use std::io::Write;
+use std::sync::LazyLock;
 
 use axum::extract::Path;
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
-use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
-use http::{HeaderValue, StatusCode};
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use http::header::{
+    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, VARY,
+    X_CONTENT_TYPE_OPTIONS,
+};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use rust_embed::RustEmbed;
-use tower_http::compression::CompressionLayer;
 
 #[derive(RustEmbed)]
 #[folder = "../../web/dist"]
 struct Bundle;
 
+/// A file of the bundle, both ways it is sent.
+struct File {
+    kind: HeaderValue,
+    plain: Bytes,
+    /// None where it would not be smaller.
+    gzip: Option<Bytes>,
+}
+
+static FILES: LazyLock<HashMap<String, File>> =
+    LazyLock::new(|| Bundle::iter().filter_map(|name| Some((name.to_string(), File::read(&name)?))).collect());
+
 /// Routes of the watch page.
 pub fn router() -> axum::Router {
+    // Compressing takes longer than a request may: it is done when the first one comes.
+    std::thread::spawn(|| LazyLock::force(&FILES));
     axum::Router::new()
         .route("/", get(page))
         .route("/watch/{stream}", get(page))
         .route("/assets/{*path}", get(asset))
-        .layer(CompressionLayer::new())
         .route("/favicon.ico", get(|| async { StatusCode::NO_CONTENT }))
 }
 
-async fn page() -> impl IntoResponse {
-    let mut response = file("index.html", "no-cache");
+/// The watch page is at the manager: where a publisher's or viewer's URL names another server, it is shown the way.
+pub fn elsewhere(manager_url: &str) -> axum::Router {
+    let base = manager_url.trim_end_matches('/').to_owned();
+    let there = move |uri: Uri| {
+        let to = format!("{base}{}", uri.path_and_query().map_or("/", PathAndQuery::as_str));
+        async move { Redirect::temporary(&to) }
+    };
+    axum::Router::new().route("/watch/{stream}", get(there))
+}
+
+async fn page(headers: HeaderMap) -> Response {
+    let mut response = file("index.html", "no-cache", &headers);
     let headers = response.headers_mut();
     // The address may carry a viewer token until the page has removed it: it must not leak as a referrer.
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
@@ -31,26 +63,115 @@ async fn page() -> impl IntoResponse {
     response
 }
 
-async fn asset(Path(path): Path<String>) -> impl IntoResponse {
+async fn asset(Path(path): Path<String>, headers: HeaderMap) -> Response {
     // Names carry a hash of their content.
-    file(&format!("assets/{path}"), "public, max-age=31536000, immutable")
+    file(&format!("assets/{path}"), "public, max-age=31536000, immutable", &headers)
 }
 
-fn file(name: &str, cache: &'static str) -> axum::response::Response {
-    let Some(file) = Bundle::get(name) else {
+fn file(name: &str, cache: &'static str, asked: &HeaderMap) -> Response {
+    let Some(file) = FILES.get(name) else {
         return (StatusCode::NOT_FOUND, "no such file\n").into_response();
     };
-    let kind =
-        HeaderValue::from_str(file.metadata.mimetype()).unwrap_or(HeaderValue::from_static("application/octet-stream"));
     let headers = [
-        (CONTENT_TYPE, kind),
+        (CONTENT_TYPE, file.kind.clone()),
         (CACHE_CONTROL, HeaderValue::from_static(cache)),
+        (VARY, HeaderValue::from_static("accept-encoding")),
         (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     ];
-    (headers, file.data).into_response()
+    match file.gzip.as_ref().filter(|_| takes_gzip(asked)) {
+        Some(gzip) => (headers, [(CONTENT_ENCODING, HeaderValue::from_static("gzip"))], gzip.clone()).into_response(),
+        None => (headers, file.plain.clone()).into_response(),
+    }
+}
+
+impl File {
+    fn read(name: &str) -> Option<Self> {
+        let file = Bundle::get(name)?;
+        let kind = HeaderValue::from_str(file.metadata.mimetype());
+        let plain = Bytes::from(file.data.into_owned());
+        let gzip = Some(gzip(&plain)).filter(|gzip| gzip.len() < plain.len());
+        Some(Self { kind: kind.unwrap_or(HeaderValue::from_static("application/octet-stream")), plain, gzip })
+    }
+}
+
+fn gzip(plain: &[u8]) -> Bytes {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(plain).and_then(|()| encoder.finish()).expect("memory takes all that is written").into()
+}
+
+/// Does the client take gzip? `gzip` or `*`, unless with `q=0`.
+fn takes_gzip(headers: &HeaderMap) -> bool {
+    let codings = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
+    let mut any = false;
+    for coding in codings.flat_map(|line| line.split(',')) {
+        let (name, weight) = coding.split_once(';').unwrap_or((coding, ""));
+        let weight = weight.trim().strip_prefix("q=").map_or(1.0, |q| q.trim().parse().unwrap_or(0.0f32));
+        match name.trim() {
+            name if name.eq_ignore_ascii_case("gzip") => return weight > 0.0,
+            "*" => any = weight > 0.0,
+            _ => {}
+        }
+    }
+    any
 }
 
 /// Edges may be any host; hls.js plays through blob URLs and may use a blob worker. The page may be framed: embedding is
 /// a feature.
 const POLICY: &str = "default-src 'self'; connect-src *; media-src * blob:; img-src 'self' data: blob:; worker-src 'self' blob:; \
      style-src 'self'; script-src 'self'; base-uri 'none'; form-action 'none'; object-src 'none'";
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use axum::body::Body;
+    use flate2::read::GzDecoder;
+    use http::Request;
+    use tower::ServiceExt;
+
+    use super::*;
+
+    fn asked(accept: &'static str) -> HeaderMap {
+        HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static(accept))])
+    }
+
+    #[test]
+    fn gzip_is_sent_to_whoever_takes_it() {
+        for (accept, takes) in [
+            ("gzip, deflate, br, zstd", true),
+            ("br;q=1.0, GZIP;q=0.5", true),
+            ("*", true),
+            ("", false),
+            ("br", false),
+            ("gzip;q=0, *", false),
+            ("*;q=0", false),
+        ] {
+            assert_eq!(takes_gzip(&asked(accept)), takes, "{accept}");
+        }
+        assert!(!takes_gzip(&HeaderMap::new()));
+    }
+
+    #[tokio::test]
+    async fn both_ways_give_the_same_file_and_are_made_once() {
+        let body = async |accept| {
+            let response = page(asked(accept)).await;
+            let gzip = response.headers().contains_key(CONTENT_ENCODING);
+            assert_eq!(response.headers()[VARY], "accept-encoding");
+            (gzip, axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap())
+        };
+        let ((_, plain), (gzip, small)) = (body("identity").await, body("gzip").await);
+        assert!(gzip && small.len() < plain.len());
+        let mut unpacked = Vec::new();
+        GzDecoder::new(&small[..]).read_to_end(&mut unpacked).unwrap();
+        assert_eq!(unpacked, plain);
+        assert_eq!(body("gzip").await.1.as_ptr(), small.as_ptr());
+    }
+
+    #[tokio::test]
+    async fn a_server_without_the_page_shows_the_way_to_it() {
+        let request = Request::head("/watch/town?token=t").body(Body::empty()).unwrap();
+        let reply = super::elsewhere("https://manager.example/").oneshot(request).await.unwrap();
+        assert_eq!(reply.status(), 307);
+        assert_eq!(reply.headers()["location"], "https://manager.example/watch/town?token=t");
+    }
+}

@@ -306,6 +306,40 @@ async fn a_publisher_that_stops_in_the_middle_of_a_frame_may_return() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_film_whose_successor_never_arrives_plays_on() {
+    let server = Setup::new("all").start().await;
+    let key = server.key("publish.key");
+    assert_eq!(vod(&server, &key, "film", clip()).await.status, 200);
+    let viewer = admitted(&server, "film").await;
+    let before = viewer.playlist("v0.m3u8").await;
+    let recordings = async |count: usize| {
+        let folder = server.data().join("vod/film");
+        eventually("as many recordings", PATIENCE, async || {
+            (std::fs::read_dir(&folder).map_or(0, Iterator::count) == count).then_some(())
+        })
+        .await;
+    };
+    for end in ["vanishes", "sends rubbish"] {
+        let mut upload = Publisher::start(open(&server, &key, "film").header("trellis-mode", "vod"));
+        assert!(upload.send(clip().slice(..clip().len() / 2)).await);
+        recordings(2).await;
+        if end == "vanishes" {
+            upload.vanish().await;
+        } else {
+            assert!(upload.send(vec![0; 1 << 20].into()).await);
+            assert_eq!(upload.answer().await.refusal(), "bad_media");
+        }
+        recordings(1).await;
+        assert_eq!(viewer.playlist("v0.m3u8").await.uris, before.uris, "a publisher that {end}");
+        viewer.good(&before.segments.last().unwrap().uri).await;
+    }
+    // However soon it comes, one that is whole takes its place.
+    assert_eq!(vod(&server, &key, "film", ladder()).await.status, 200);
+    eventually("the new film", PATIENCE, async || (viewer.playlist("v0.m3u8").await.uris != before.uris).then_some(()))
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_publisher_that_says_nothing_is_not_waited_for_for_ever() {
     let server = Setup::new("all").start().await;
     let key = server.key("publish.key");

@@ -131,17 +131,20 @@ async fn a_demo_leaves_nothing_behind() {
 fn help_and_mistakes_are_answered() {
     let help = trellis_with(&["--help"], &[]);
     let text = String::from_utf8_lossy(&help.stdout).into_owned();
-    for word in ["demo", "serve", "publish", "token", "check-config"] {
+    for word in ["Peer-Server-Peer", "demo", "serve", "publish", "token", "check-config"] {
         assert!(help.status.success() && text.contains(word), "{text}");
     }
-    for args in [
-        &["srve"][..],
-        &["serve", "--role", "boss"],
-        &["token", "--stream", "NO"],
-        &["token", "--stream", "x", "--expires", "never"],
+    for (args, hint) in [
+        (&["srve"][..], "serve"),
+        (&["serve", "--role", "boss"], "manager"),
+        (&["serve", "--listen", "8080"], "0.0.0.0:8080"),
+        (&["token", "--stream", "NO"], "a-z"),
+        (&["token", "--stream", "x", "--expires", "never"], "30m"),
+        (&["token", "--stream", "x", "--class", "gold"], "premium"),
+        (&["token", "--stream", "x"], "--data-dir"),
     ] {
         let output = trellis_with(args, &[("TRELLIS_DATA_DIR", "/nowhere")]);
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(!output.status.success() && !said.is_empty() && !said.contains("panicked"), "{args:?}: {said}");
+        assert!(!output.status.success() && said.contains(hint) && !said.contains("panicked"), "{args:?}: {said}");
     }
 }

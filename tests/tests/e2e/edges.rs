@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use futures_util::future::join_all;
-use trellis_tests::client::{Reply, client, join, send};
+use trellis_tests::client::{Reply, Viewer, client, join, send};
 use trellis_tests::playlist::{Media, Multivariant};
 use trellis_tests::publisher::{Frames, clip, vod};
 use trellis_tests::server::{Cluster, Server};
@@ -104,7 +104,11 @@ async fn the_origin_is_asked_once_however_many_ask_the_edge() {
     .await;
     let name = format!("film/{}", playlist.segments[2].uri);
     let before = (parent.metric(FETCHED).await, child.metric(FETCHED).await);
+    let head =
+        send(client().head(format!("{}/s/{name}", child.base())).bearer_auth(cluster.manager.key("server.key"))).await;
+    assert_eq!((head.status, child.metric(FETCHED).await), (200, before.1), "a HEAD is answered from the tables");
     let replies = join_all((0..50).map(|_| good(&cluster, child, &name))).await;
+    assert_eq!(head.header("content-length"), replies[0].body.len().to_string());
     assert!(replies.iter().all(|reply| reply.body == replies[0].body));
     let fetched = (parent.metric(FETCHED).await - before.0, child.metric(FETCHED).await - before.1);
     // A segment of 2 s is six parts, and parts are what is fetched.
@@ -137,4 +141,11 @@ async fn paths_between_servers_are_closed_to_strangers() {
         }
         assert_eq!(server.get(path).await.status, 401, "{path}");
     }
+    let viewer = eventually("the film can be joined", PATIENCE, async || {
+        (join(&cluster.manager, "film", None).await.status == 200).then_some(())
+    });
+    viewer.await;
+    let viewer = Viewer::join(&cluster.manager, "film", None).await;
+    viewer.good("index.m3u8").await;
+    assert_eq!(viewer.get("feed").await.refusal(), "not_found", "the tables of all are not for viewers");
 }

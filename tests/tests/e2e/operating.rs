@@ -15,7 +15,11 @@ async fn the_first_run_makes_keys_for_its_owner_alone_and_says_where() {
     let mut server = Setup::new("all").start().await;
     let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&server.data()), 0o700, "the data directory");
-    let log = server.log();
+    // It can serve a moment before it has said everything; the API key is the last it tells of.
+    let log = eventually("it says where its files are", PATIENCE, async || {
+        Some(server.log()).filter(|log| log.contains("api.key"))
+    })
+    .await;
     let files = ["publish.key", "api.key", "admin.key", "server.key", "ticket.key"];
     for file in files {
         let path = server.data().join(file);
@@ -49,7 +53,8 @@ fn a_configuration_is_called_good_or_told_what_is_wrong() {
         ("[edge]\nupload_budget = \"fast\"", &[], "not a rate"),
         ("role = \"boss\"", &[], "boss"),
         ("role = \"edge\"", &[], "manager_url"),
-        ("role = \"edge\"\nmanager_url = \"http://m:1\"\nserver_key = \"0123456789abcdef\"", &[], "public_url"),
+        ("role = \"edge\"\nmanager_url = \"http://m:1\"\nserver_key = \"0123456789abcdef\"", &[], "TRELLIS_EDGE_NAME"),
+        ("[edge]\nupload_budget = 0", &[], "line 2"),
         ("manager_url = \"m:1\"", &[], "http://"),
         ("this is no toml", &[], "trellis.toml"),
         ("[tls]\ncert = \"/nowhere/c.pem\"\nkey = \"/nowhere/k.pem\"", &[], "/nowhere/c.pem"),
@@ -118,14 +123,23 @@ async fn a_stop_lets_downloads_finish_and_a_restart_keeps_recordings_and_account
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_edge_that_has_no_manager_lives_but_is_not_ready() {
+async fn servers_that_have_no_manager_live_but_are_not_ready() {
     let manager = Setup::new("manager").start().await;
     let key = manager.key("server.key");
     let url = manager.base();
     drop(manager);
+    let origin = Setup::new("origin")
+        .env("TRELLIS_MANAGER_URL", &url)
+        .env("TRELLIS_SERVER_KEY", &key)
+        .env("TRELLIS_ORIGIN_NAME", "lonely")
+        .env("TRELLIS_ORIGIN_MEDIA_URL", "http://127.0.0.1:{port}/origin")
+        .start_unready()
+        .await;
+    assert_eq!((origin.get("/health").await.status, origin.get("/ready").await.status), (200, 503));
     let edge = Setup::new("edge")
         .env("TRELLIS_MANAGER_URL", url)
         .env("TRELLIS_SERVER_KEY", key)
+        .env("TRELLIS_EDGE_NAME", "lonely")
         .env("TRELLIS_EDGE_PUBLIC_URL", "http://127.0.0.1:{port}")
         .start_unready()
         .await;

@@ -4,6 +4,7 @@
 // Content-Security-Policy: hls.js attaches a MediaSource through a blob: URL, so `media-src 'self' blob:` is needed.
 // Its worker would need `worker-src blob:`; it only serves MPEG-TS, our media is fMP4, so it stays off.
 import Hls, { ErrorTypes, Events, type ErrorData, type HlsConfig } from "hls.js";
+import { AudioController, MainController } from "./controllers";
 import { firstGuess, readHints } from "./guess";
 import type { From, Player, PlayerEvent, Rung } from "./player";
 
@@ -12,8 +13,9 @@ const SETTINGS: Partial<HlsConfig> = {
   lowLatencyMode: true, // the distance to live is the playlist's PART-HOLD-BACK
   maxLiveSyncPlaybackRate: 1.08, // catches up half a second in six; with pitch kept, nobody hears it
   liveSyncOnStallIncrease: 0.5, // after a stall stay a little further back; a guess
-  // backBufferLength stays as it is, the browser's own bound: with 30 s, hls.js 1.7.4 after removing what was played
-  // sometimes asked for no further part at a segment's end, and the picture froze for seconds.
+  streamController: MainController,
+  audioStreamController: AudioController,
+  backBufferLength: 30, // what is further back is loaded again; a page stays open for hours, its memory does not grow
   maxBufferLength: 20, // recordings: enough to ride out a bad moment,
   maxMaxBufferLength: 30, // and no more: what is fetched and never seen costs the operator all the same
   capLevelToPlayerSize: true,
@@ -32,30 +34,6 @@ export function hlsSupported(): boolean {
   return Hls.isSupported();
 }
 
-/**
- * Live audio waits until the first video part has told where time begins. hls.js then finds out on its second regular
- * look, up to 200 ms later, and shows no frame before audio is there: half of a start-up. Here it looks at once.
- */
-const Audio = Hls.DefaultConfig.audioStreamController;
-const audioStreamController =
-  Audio &&
-  class extends Audio {
-    protected override registerListeners(): void {
-      super.registerListeners();
-      this.hls.on(Events.INIT_PTS_FOUND, this.lookNow, this);
-    }
-
-    protected override unregisterListeners(): void {
-      super.unregisterListeners();
-      this.hls.off(Events.INIT_PTS_FOUND, this.lookNow, this);
-    }
-
-    private lookNow(): void {
-      this.tick(); // stops waiting
-      this.tick(); // starts loading
-    }
-  };
-
 export class HlsPlayer implements Player {
   private hls: Hls | null = null;
   private received = 0;
@@ -69,7 +47,7 @@ export class HlsPlayer implements Player {
     this.unload();
     const abrEwmaDefaultEstimate = firstGuess(readHints(import.meta.url));
     const startPosition = from.at === "seconds" ? from.seconds : -1;
-    const hls = new Hls({ ...SETTINGS, audioStreamController, abrEwmaDefaultEstimate, startPosition });
+    const hls = new Hls({ ...SETTINGS, abrEwmaDefaultEstimate, startPosition });
     this.hls = hls;
     hls.on(Events.MANIFEST_PARSED, () => {
       if (maxRate !== null) dropAbove(hls, maxRate);

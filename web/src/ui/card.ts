@@ -17,8 +17,8 @@ const unmute = byId("unmute");
 const status = byId("status");
 
 export function setUpCard(session: Session): void {
-  button.addEventListener("click", () => session.dispatch({ is: "again" }));
-  bigPlay.addEventListener("click", () => session.dispatch({ is: "again" }));
+  button.addEventListener("click", () => session.press());
+  bigPlay.addEventListener("click", () => session.press());
   unmute.addEventListener("click", () => {
     session.video.muted = false;
     if (session.video.volume === 0) session.video.volume = 1;
@@ -33,6 +33,7 @@ export function drawCard(session: Session): void {
   if (said) fill(said, session.wakeAtMs);
   setHidden(bigPlay, label(page) !== "blocked");
   setHidden(unmute, !session.screen.mutedByBrowser || !["playing", "buffering", "paused"].includes(label(page)));
+  setAttr(button, "aria-disabled", String(!session.mayPress())); // `disabled` would take the focus away
   setText(status, announcement(page, facts));
 }
 

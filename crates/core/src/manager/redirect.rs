@@ -13,18 +13,22 @@ use core::time::Duration;
 
 use crate::time::Instant;
 
-/// How long a grant counts as on its way, at most.
+/// How long a grant counts as on its way, at most: a player opens what it was given at once, and whoever never does must
+/// not hold a place for long. One that comes later is taken if there is room, which its edge knows.
 pub const PENDING_LIFE: Duration = Duration::from_secs(PENDING_SLOTS as u64);
 /// Most edges one manager keeps; a pick looks at each.
 pub const EDGES_MAX: usize = 1024;
 /// Nobody is sent away for less: the state behind the answer is a beat old.
 pub const RETRY_AFTER_MIN: Duration = Duration::from_secs(2);
-/// Nobody is sent away for more: rooms free up in ways departures do not foretell, such as a new edge.
-pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
+/// Nobody is sent away for more, whatever the caller adds to spread a crowd: rooms free up in ways departures do not
+/// foretell, such as a new edge.
+pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(30);
+/// The most that is said here: half as much again fits below [`RETRY_AFTER_MAX`].
+pub const RETRY_AFTER_SAID_MAX: Duration = Duration::from_secs(20);
 /// With no edge alive: one that restarts is back within this time.
 pub const RETRY_AFTER_NO_EDGE: Duration = Duration::from_secs(5);
 
-const PENDING_SLOTS: usize = 10;
+const PENDING_SLOTS: usize = 5;
 
 /// What an edge says about itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -55,7 +59,7 @@ pub struct Edge {
 /// No edge has room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Refusal {
-    /// When enough sessions will have left, by the departures the edges report; 2 to 60 s.
+    /// When enough sessions will have left, by the departures the edges report; 2 to 20 s.
     pub retry_after: Duration,
 }
 
@@ -129,9 +133,9 @@ impl Redirect {
         let mut living = self.edges.iter().filter(|edge| edge.takes_viewers(now, self.dead_after)).peekable();
         let retry_after = match living.peek() {
             None => RETRY_AFTER_NO_EDGE,
-            Some(_) => living.filter_map(|edge| edge.relief(rate_bps)).min().unwrap_or(RETRY_AFTER_MAX),
+            Some(_) => living.filter_map(|edge| edge.relief(rate_bps)).min().unwrap_or(RETRY_AFTER_SAID_MAX),
         };
-        Refusal { retry_after: retry_after.clamp(RETRY_AFTER_MIN, RETRY_AFTER_MAX) }
+        Refusal { retry_after: retry_after.clamp(RETRY_AFTER_MIN, RETRY_AFTER_SAID_MAX) }
     }
 }
 
@@ -201,10 +205,10 @@ impl Room {
     }
 }
 
-/// Grants on their way, by the second they were given: a ring of the last ten seconds.
+/// Grants on their way, by the second they were given: a ring of the last five seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct Pending {
-    /// bit/s granted in second `s` stands in slot `s % 10`.
+    /// bit/s granted in second `s` stands in slot `s % 5`.
     slots: [u64; PENDING_SLOTS],
     /// The newest second.
     second: u64,
@@ -249,7 +253,7 @@ mod tests {
     use alloc::vec;
 
     const MBIT: u64 = 1_000_000;
-    const NO_ROOM_60: Result<&str, Refusal> = Err(Refusal { retry_after: RETRY_AFTER_MAX });
+    const NO_ROOM: Result<&str, Refusal> = Err(Refusal { retry_after: RETRY_AFTER_SAID_MAX });
 
     fn at(ms: u64) -> Instant {
         Instant(ms * 1000)
@@ -280,7 +284,7 @@ mod tests {
         // a: 4 of 10 free, b: 10 of 20 free. Ties go to more absolute room, then to the first name.
         let mut redirect = redirect(&[("b", beat(20, 10)), ("a", beat(10, 6)), ("full", beat(50, 50))]);
         let mut expected: Vec<_> = ["b", "b", "a", "b", "b", "a", "b"].map(|name| Ok(name.into())).into();
-        expected.push(Err(retry(60)));
+        expected.push(Err(retry(20)));
         assert_eq!(picks(&mut redirect, 1, 2, 8), expected);
         let equal = [("y", beat(10, 0)), ("x", beat(10, 0))];
         assert_eq!(self::redirect(&equal).pick(at(1), MBIT), Ok("x"));
@@ -301,18 +305,18 @@ mod tests {
     #[test]
     fn a_grant_is_counted_once_whether_it_comes_or_not() {
         let mut redirect = redirect(&[("e", beat(4, 0))]);
-        assert_eq!(picks(&mut redirect, 0, 2, 3), [Ok("e".into()), Ok("e".into()), Err(retry(60))]);
+        assert_eq!(picks(&mut redirect, 0, 2, 3), [Ok("e".into()), Ok("e".into()), Err(retry(20))]);
         // One of two has come: it moves from pending to committed, the room stays full.
         let one_came = Beat { admitted_bps_total: 2 * MBIT, ..beat(4, 2) };
         assert_eq!(redirect.on_beat(at(1_000), "e", one_came), Ok(false));
         assert_eq!(redirect.edges()[0].pending_bps(), 2 * MBIT);
-        assert_eq!(redirect.pick(at(1_000), MBIT), NO_ROOM_60);
+        assert_eq!(redirect.pick(at(1_000), MBIT), NO_ROOM);
         // The same beat again strikes nothing out.
-        assert_eq!(redirect.on_beat(at(9_000), "e", one_came), Ok(false));
-        assert_eq!(redirect.pick(at(9_999), MBIT), NO_ROOM_60);
-        // The other never comes: after ten seconds its room is free again, but for a silent edge that says nothing.
-        assert_eq!(redirect.on_beat(at(10_000), "e", one_came), Ok(false));
-        assert_eq!(picks(&mut redirect, 10_000, 1, 3), [Ok("e".into()), Ok("e".into()), Err(retry(60))]);
+        assert_eq!(redirect.on_beat(at(4_000), "e", one_came), Ok(false));
+        assert_eq!(redirect.pick(at(4_999), MBIT), NO_ROOM);
+        // The other never comes: after five seconds its room is free again, but for a silent edge that says nothing.
+        assert_eq!(redirect.on_beat(at(5_000), "e", one_came), Ok(false));
+        assert_eq!(picks(&mut redirect, 5_000, 1, 3), [Ok("e".into()), Ok("e".into()), Err(retry(20))]);
     }
 
     #[test]
@@ -334,9 +338,9 @@ mod tests {
         // The edge that frees up first counts, and one too small for the rate never does.
         assert_eq!(refusal(&[("a", full(6)), ("b", full(12)), ("tiny", beat(1, 0))], 3), Err(retry(10)));
         assert_eq!(refusal(&[("e", full(600))], 3), Err(retry(2)));
-        assert_eq!(refusal(&[("e", full(1))], 3), Err(retry(60)));
-        assert_eq!(refusal(&[("e", full(0))], 3), Err(retry(60)));
-        assert_eq!(refusal(&[("tiny", Beat { departures_per_minute: 9, ..beat(1, 0) })], 3), Err(retry(60)));
+        assert_eq!(refusal(&[("e", full(1))], 3), Err(retry(20)));
+        assert_eq!(refusal(&[("e", full(0))], 3), Err(retry(20)));
+        assert_eq!(refusal(&[("tiny", Beat { departures_per_minute: 9, ..beat(1, 0) })], 3), Err(retry(20)));
     }
 
     #[test]

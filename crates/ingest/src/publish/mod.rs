@@ -3,12 +3,14 @@
 //! Invariant: a body ends cleanly only when its source did, or when asked to stop. Everything else breaks the request,
 //! so that the origin never takes a broken run for a finished one.
 
+pub mod advice;
 pub mod clock;
 mod command;
 mod ffmpeg;
 pub mod ladder;
 pub mod probe;
 mod push;
+mod watch;
 
 use std::fmt;
 use std::io;
@@ -23,9 +25,12 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::sample::Looper;
+use advice::Told;
 use ffmpeg::{Ffmpeg, Status};
 use probe::Probe;
 use push::{Head, Outcome};
+
+pub use watch::watch_url;
 
 /// What is published.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,12 +93,24 @@ pub struct Options {
     pub preset: Option<String>,
     /// Whether viewers need no token (`Some(true)`) or do (`Some(false)`); `None` leaves it to the manager.
     pub open: Option<bool>,
+    /// Viewer classes the stream is to admit, like `open`; none: all, or as it is.
+    pub classes: Vec<String>,
 }
 
 impl Options {
     /// A live ladder of `input`.
     pub fn new(input: Input, target: Target) -> Self {
-        Self { input, target, mode: Mode::Live, copy: false, looped: false, lines_max: 1080, preset: None, open: None }
+        Self {
+            input,
+            target,
+            mode: Mode::Live,
+            copy: false,
+            looped: false,
+            lines_max: 1080,
+            preset: None,
+            open: None,
+            classes: Vec::new(),
+        }
     }
 }
 
@@ -194,12 +211,17 @@ pub async fn publish(
     check(options)?;
     let client = push::client(&options.target)?;
     let (probe, target_duration_s) = look(options).await?;
-    let head = Head { mode: options.mode, target_duration_s, open: options.open };
+    let head = Head { mode: options.mode, target_duration_s, open: options.open, classes: options.classes.join(",") };
     let mut state = Progress::default();
     let mut retries = Retries::default();
+    let told = Told::default();
     let mut from_s = 0.0;
     loop {
         let (mut source, body) = open(options, &probe, from_s)?;
+        let body: Body = match options.copy {
+            true => Box::pin(advice::watched(body, target_duration_s, told.clone())),
+            false => body,
+        };
         let bytes_before = state.bytes;
         let outcome = match first_piece(body, &stop).await {
             Some(body) => {
@@ -207,7 +229,7 @@ pub async fn publish(
                 let broken = CancellationToken::new();
                 let _break_on_drop = broken.clone().drop_guard();
                 let body = breakable(body.take_until(stop.clone().cancelled_owned()), broken);
-                let pushing = push::push(&client, &options.target.key, &head, body, sent.clone());
+                let pushing = push::push(&client, &options.target.key, &head, body, sent.clone(), &told);
                 let mut observe = |sending| {
                     state.bytes = bytes_before + sent.load(Ordering::Relaxed);
                     source.fill(&mut state);
@@ -300,7 +322,7 @@ impl Retries {
     /// The origin may not have noticed yet that our connection was lost, and refuse us for our own sake.
     fn is_our_ghost(&self, error: &Error) -> bool {
         let lately = self.lost_at.is_some_and(|at| at.elapsed() < GHOST_MAX);
-        lately && matches!(error, Error::Refused { status: 409, .. })
+        lately && matches!(error, Error::Refused { error, .. } if error == "already_publishing")
     }
 }
 

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use serde::Deserialize;
 
+use super::advice::Told;
 use super::{Error, Mode, Target};
 
 /// What goes into the head of the request.
@@ -17,6 +18,7 @@ pub(super) struct Head {
     pub mode: Mode,
     pub target_duration_s: Option<u32>,
     pub open: Option<bool>,
+    pub classes: String,
 }
 
 /// What came of a push.
@@ -30,16 +32,27 @@ pub(super) enum Outcome {
     Lost(Error),
 }
 
+/// Where to send to: what has no scheme is a host, perhaps with a port.
+fn ingest_url(target: &Target) -> Result<reqwest::Url, String> {
+    let scheme = if target.url.contains("://") { "" } else { "http://" };
+    let base = format!("{scheme}{}", target.url.trim_end_matches('/'));
+    let host = base.split_once("://").map_or("", |(_, rest)| rest.split('/').next().unwrap_or_default());
+    let url = format!("{base}/v1/ingest/{}", target.stream).parse().map_err(|error| format!("{error}"))?;
+    let known =
+        |url: &reqwest::Url| matches!(url.scheme(), "http" | "https") && !host.is_empty() && !host.ends_with(':');
+    Some(url).filter(known).ok_or_else(|| "no http:// or https:// before a host".into())
+}
+
 /// A client for origins at `url`.
 pub(super) fn client(target: &Target) -> Result<(reqwest::Client, reqwest::Url), Error> {
     let bad = |why: String| Error::BadTarget { url: target.url.clone(), why };
-    let base = if target.url.contains("://") { target.url.clone() } else { format!("http://{}", target.url) };
-    let url = reqwest::Url::parse(&format!("{}/v1/ingest/{}", base.trim_end_matches('/'), target.stream))
-        .map_err(|error| bad(error.to_string()))?;
+    let url = ingest_url(target).map_err(bad)?;
     let mut builder = reqwest::Client::builder()
         .connect_timeout(Duration::from_secs(10))
         .tcp_keepalive(Duration::from_secs(10))
         .tcp_nodelay(true)
+        // A body that streams cannot be sent twice.
+        .redirect(reqwest::redirect::Policy::none())
         .user_agent(concat!("trellis/", env!("CARGO_PKG_VERSION")));
     // Without it a dead network is noticed only after a quarter of an hour.
     #[cfg(target_os = "linux")]
@@ -61,6 +74,7 @@ pub(super) async fn push(
     head: &Head,
     body: impl Stream<Item = io::Result<Bytes>> + Send + 'static,
     sent: Arc<AtomicU64>,
+    told: &Told,
 ) -> Outcome {
     let counted = body.inspect(move |piece| {
         if let Ok(bytes) = piece {
@@ -78,18 +92,21 @@ pub(super) async fn push(
     if let Some(open) = head.open {
         request = request.header("trellis-access", if open { "open" } else { "token" });
     }
+    if !head.classes.is_empty() {
+        request = request.header("trellis-classes", &head.classes);
+    }
     match request.body(reqwest::Body::wrap_stream(counted)).send().await {
-        Ok(response) => outcome(response).await,
+        Ok(response) => outcome(response, told).await,
         Err(error) => Outcome::Lost(Error::Unreachable { url: url.to_string(), why: innermost(&error) }),
     }
 }
 
-async fn outcome(response: reqwest::Response) -> Outcome {
+async fn outcome(response: reqwest::Response, told: &Told) -> Outcome {
     let status = response.status();
     let text = response.text().await.unwrap_or_default();
     if status.is_success() {
         let accepted: Accepted = serde_json::from_str(&text).unwrap_or_default();
-        accepted.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+        accepted.warnings.into_iter().for_each(|warning| told.tell(warning));
         return Outcome::Done;
     }
     let refusal: Refusal = serde_json::from_str(&text).unwrap_or_default();
@@ -126,4 +143,25 @@ struct Refusal {
     error: Option<String>,
     message: Option<String>,
     retry_after: Option<f64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_is_a_host_or_a_web_address() {
+        let of = |url: &str| ingest_url(&Target { url: url.into(), stream: "s".into(), key: "k".into() });
+        for (url, ingest) in [
+            ("origin", "http://origin/v1/ingest/s"),
+            ("127.0.0.1:8080/", "http://127.0.0.1:8080/v1/ingest/s"),
+            ("[::1]:80", "http://[::1]/v1/ingest/s"),
+            ("https://o.example/behind", "https://o.example/behind/v1/ingest/s"),
+        ] {
+            assert_eq!(of(url).unwrap().as_str(), ingest);
+        }
+        for url in ["", "ftp:/x", "ftp://x", "http:/x", "http://", "o:port"] {
+            assert!(of(url).is_err(), "{url}");
+        }
+    }
 }

@@ -131,7 +131,7 @@ impl Timeline {
     ///
     /// A catalogue continues the stream when its first media sequence number and discontinuity are the next
     /// ones. Otherwise (the origin was restarted, or one of the runs is on demand) it replaces what is known,
-    /// unless it is older by `started_ms`: then it comes from a sender that lags, and is ignored.
+    /// unless its run is the older one (ids sort by time): then it comes from a sender that lags, and is ignored.
     pub fn apply(&mut self, table: Table, signed: Bytes) -> Result<Applied, TimelineError> {
         let applied = match table {
             Table::Catalogue(catalogue) => self.on_catalogue(catalogue, signed),
@@ -299,7 +299,7 @@ impl Timeline {
         let continues = new.mode == Mode::Live && self.next_run() == Some(numbers);
         match self.newest() {
             _ if continues => Relation::Continues,
-            Some(newest) if new.started_ms < newest.started_ms => Relation::Stale,
+            Some(newest) if new.run < newest.run => Relation::Stale,
             _ => Relation::Replaces,
         }
     }
@@ -360,7 +360,7 @@ enum Relation {
     Stale,
 }
 
-/// Most parts kept of a live stream, whatever its window: six hours of third-seconds.
-pub const LIVE_PARTS_MAX: usize = 1 << 16;
+/// Most parts kept of a live stream, whatever its window: six hours of parts of 0.3 s.
+pub const LIVE_PARTS_MAX: usize = 72_000;
 /// Most parts of an on-demand run: a day of third-seconds.
 pub const VOD_PARTS_MAX: usize = 1 << 18;

@@ -1,5 +1,6 @@
 //! The edge's report to the manager: its room every second, its sessions' use as it changes.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,43 +8,82 @@ use trellis_core::trust::table::Authority;
 use trellis_media::timeline::{State, Timeline};
 
 use super::Edge;
+use crate::client::Contact;
 use crate::cluster_api::{BEAT_INTERVAL_MS, EdgeBeat, EdgeBeatReply};
 
-/// Reports until the server stops.
-pub async fn report(edge: Arc<Edge>) {
-    let mut reachable = true;
+/// Reports until the edge is closed.
+pub async fn keep_reporting(edge: Arc<Edge>) {
+    until_done(|| report(edge.clone()), Duration::from_millis(BEAT_INTERVAL_MS)).await;
+}
+
+/// A report that panics is our bug, and viewers are no worse off for it: it begins again, or the manager would forget an
+/// edge that serves.
+async fn until_done<F: Future<Output = ()> + Send + 'static>(begin: impl Fn() -> F, pause: Duration) {
+    while let Err(error) = tokio::spawn(begin()).await {
+        tracing::error!(%error, "reporting to the manager broke off; beginning again");
+        metrics::counter!("trellis_edge_report_failures_total").increment(1);
+        tokio::time::sleep(pause).await;
+    }
+}
+
+/// A stop is told at once, so that no new viewer is sent here, and then every second until the edge is closed.
+async fn report(edge: Arc<Edge>) {
+    let mut contact = Contact::default();
     loop {
         sweep(&edge);
         let beat = beat(&edge, USAGE_EVERY);
-        let answer = edge.manager.edge_beat(&beat).await;
-        match &answer {
-            Ok(reply) => heard(&edge, &beat, reply),
-            Err(error) if reachable => tracing::warn!(%error, "cannot report to the manager; trying on"),
-            Err(_) => {}
+        let answer = tokio::select! {
+            () = edge.closed.wait() => return,
+            answer = edge.manager.edge_beat(&beat) => answer,
+        };
+        contact.note(&answer);
+        if let Ok(reply) = &answer {
+            heard(&edge, &beat, reply);
         }
-        reachable = answer.is_ok();
         let pause = if edge.is_ready() { BEAT_INTERVAL_MS } else { FIRST_TRIES_MS };
         tokio::select! {
-            () = edge.stop.wait() => return,
+            () = edge.closed.wait() => return,
+            () = edge.stop.wait(), if !beat.draining => {}
             () = tokio::time::sleep(Duration::from_millis(pause)) => {}
         }
     }
 }
 
-/// The last report: no more viewers, and all accounts.
+/// The last reports: no more viewers, and all accounts, for as long as a stop may take.
 pub async fn last(edge: &Edge) {
-    let beat = EdgeBeat { draining: true, ..beat(edge, Duration::ZERO) };
-    if let Err(error) = edge.manager.edge_beat(&beat).await {
-        tracing::warn!(%error, sessions = beat.usage.len(), "the last accounts did not reach the manager");
+    let told = async {
+        while !tell_rest(edge).await {
+            tokio::time::sleep(LAST_RETRY).await;
+        }
+    };
+    if tokio::time::timeout(LAST_TIME, told).await.is_err() {
+        let sessions = edge.sessions.changes(Duration::ZERO, usize::MAX).len();
+        tracing::error!(sessions, "the last accounts did not reach the manager");
+    }
+}
+
+/// Tells batch after batch. False: one did not arrive.
+async fn tell_rest(edge: &Edge) -> bool {
+    loop {
+        let beat = EdgeBeat { draining: true, ..beat(edge, Duration::ZERO) };
+        match edge.manager.edge_beat(&beat).await {
+            Ok(reply) => heard(edge, &beat, &reply),
+            Err(error) => {
+                tracing::warn!(%error, "the last accounts did not reach the manager; trying again");
+                return false;
+            }
+        }
+        if beat.usage.len() < USAGE_MAX {
+            return true;
+        }
     }
 }
 
 fn sweep(edge: &Edge) {
     let shelves = edge.shelves();
-    let over = |stream: &trellis_proto::StreamId| {
-        shelves.iter().any(|shelf| shelf.stream() == stream && shelf.look(Timeline::state) == State::Ended)
-    };
-    edge.sessions.sweep(over);
+    let ended = shelves.iter().filter(|shelf| shelf.look(Timeline::state) == State::Ended);
+    let ended: HashSet<_> = ended.map(|shelf| shelf.stream().clone()).collect();
+    edge.sessions.sweep(|stream| ended.contains(stream));
     drop(shelves);
     edge.streams.sweep();
 }
@@ -53,7 +93,8 @@ fn beat(edge: &Edge, usage_every: Duration) -> EdgeBeat {
     metrics::gauge!("trellis_edge_sessions").set(tally.open);
     metrics::gauge!("trellis_edge_committed_bits_per_second").set(tally.committed_bps as f64);
     EdgeBeat {
-        edge: edge.config.name.clone(),
+        edge: edge.config.name().to_owned(),
+        instance: edge.lease.instance().clone(),
         public_url: edge.config.public_url.clone(),
         capacity_bps: edge.config.upload_budget.0,
         committed_bps: tally.committed_bps,
@@ -61,7 +102,7 @@ fn beat(edge: &Edge, usage_every: Duration) -> EdgeBeat {
         departures_per_minute: edge.sessions.departures_per_minute(),
         draining: edge.stop.is_set(),
         admitted_bps_total: tally.admitted_bps_total,
-        usage: edge.sessions.changes(usage_every),
+        usage: edge.sessions.changes(usage_every, USAGE_MAX),
     }
 }
 
@@ -75,7 +116,74 @@ fn heard(edge: &Edge, beat: &EdgeBeat, reply: &EdgeBeatReply) {
     }
 }
 
-/// A session in use is reported this often; one that ended, at once.
+/// A session in use is reported this often; one that ended or came back, at once.
 const USAGE_EVERY: Duration = Duration::from_secs(5);
 /// Until the manager has answered once.
 const FIRST_TRIES_MS: u64 = 50;
+/// Most usage records in one report.
+const USAGE_MAX: usize = 2_000;
+/// How long the last accounts are tried, with this pause: a manager that restarts is back by then.
+const LAST_TIME: Duration = Duration::from_secs(8);
+const LAST_RETRY: Duration = Duration::from_millis(250);
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::super::session::tests::ticket;
+    use super::super::testing::World;
+    use super::*;
+    use crate::cluster_api::UsageEnd;
+    use crate::config::EdgeConfig;
+    use crate::http::Stop;
+
+    #[tokio::test]
+    async fn a_stop_is_told_at_once_and_until_the_end() {
+        let world = World::start().await;
+        let (switch, stop) = Stop::new();
+        let edge = world.edge(&EdgeConfig::default(), stop);
+        let mut beats = world.beats();
+        beats.wait_for(|beats| !beats.is_empty()).await.unwrap();
+        let draining = |beats: &Vec<EdgeBeat>| beats.iter().filter(|beat| beat.draining).count();
+        switch.send_replace(true);
+        let told =
+            tokio::time::timeout(Duration::from_millis(BEAT_INTERVAL_MS / 2), beats.wait_for(|b| draining(b) == 1));
+        assert!(told.await.is_ok(), "told at once");
+        beats.wait_for(|beats| draining(beats) == 2).await.unwrap();
+        edge.close().await;
+        assert!(beats.borrow().last().unwrap().draining);
+    }
+
+    #[tokio::test]
+    async fn a_report_that_panics_begins_again() {
+        let begun = Arc::new(AtomicUsize::new(0));
+        let report = || {
+            let begun = begun.clone();
+            async move { assert!(begun.fetch_add(1, Ordering::Relaxed) == 1, "the first report panics") }
+        };
+        until_done(report, Duration::ZERO).await;
+        assert_eq!(begun.load(Ordering::Relaxed), 2);
+    }
+
+    #[tokio::test]
+    async fn all_accounts_are_told_before_the_end_however_many_and_though_the_manager_stumbles() {
+        let world = World::start().await;
+        let (_switch, stop) = Stop::new();
+        let config = EdgeConfig { upload_budget: crate::units::Rate(u64::MAX), ..EdgeConfig::default() };
+        let edge = world.edge(&config, stop);
+        let mut beats = world.beats();
+        beats.wait_for(|beats| !beats.is_empty()).await.unwrap();
+        let (pair, authority) = (World::ticket_pair(), World::ticket_authority());
+        let viewers = USAGE_MAX + 500;
+        for id in 0..viewers as u16 {
+            let ticket = ticket(&pair, 1, |t| t.session.0[..2].copy_from_slice(&id.to_be_bytes()));
+            assert!(edge.sessions.enter(&ticket, "demo", true, &authority).is_ok());
+        }
+        world.refuse_beats(2);
+        edge.close().await;
+        let beats = beats.borrow();
+        let ended = beats.iter().flat_map(|beat| &beat.usage).filter(|usage| usage.ended == Some(UsageEnd::Shutdown));
+        assert_eq!(ended.map(|usage| &usage.session).collect::<BTreeSet<_>>().len(), viewers);
+    }
+}

@@ -31,9 +31,20 @@ impl Budget {
         self.take_at(now.saturating_duration_since(self.epoch).as_nanos() as u64, len)
     }
 
-    fn take_at(&self, now_ns: u64, len: usize) -> Duration {
+    /// Gives back what was granted and did not leave.
+    pub fn refund(&self, len: usize) {
+        let cost = self.cost_ns(len);
+        let _ =
+            self.paid_until.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |paid| Some(paid.saturating_sub(cost)));
+    }
+
+    fn cost_ns(&self, len: usize) -> u64 {
         // Exact up to 18 GB at once, and pieces are far smaller.
-        let cost = (len as u64).saturating_mul(1_000_000_000) / self.bytes_per_second;
+        (len as u64).saturating_mul(1_000_000_000) / self.bytes_per_second
+    }
+
+    fn take_at(&self, now_ns: u64, len: usize) -> Duration {
+        let cost = self.cost_ns(len);
         let start = |paid: u64| paid.max(now_ns);
         let paid = self
             .paid_until
@@ -70,5 +81,14 @@ mod tests {
         let budget = Budget::new(1_000_000, Duration::from_millis(500));
         assert_eq!(budget.take_at(0, 500_000), Duration::ZERO);
         assert_eq!(budget.take_at(0, 100_000), Duration::from_millis(100));
+    }
+
+    #[test]
+    fn what_is_given_back_can_be_granted_again() {
+        let budget = Budget::new(1_000_000, Duration::from_millis(500));
+        for _ in 0..100 {
+            assert_eq!(budget.take_at(0, 400_000), Duration::ZERO);
+            budget.refund(400_000);
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! Which streams does this edge follow, and from whom? A stream is followed from its first request until nobody has
-//! asked for a while; its feed brings every signed table the moment the origin makes it.
+//! asked for a while; its feed brings every signed table the moment the origin makes it. Where the stream is, the
+//! manager knows: it is asked whenever the feed breaks, and every now and then while the stream is not live.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,15 +8,18 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
+use tokio::sync::Semaphore;
 use trellis_core::trust::table::{Authority, Distrust};
 use trellis_media::timeline::{Timeline, TimelineError};
 use trellis_proto::{RunId, StreamId, Table};
 
 use super::cache::Cache;
-use super::fetch::Upstream;
+use super::fetch::{FETCHES_MAX, Upstream};
 use crate::client::{ClientError, ManagerClient};
+use crate::clock::unix_ms;
+use crate::cluster_api::{StreamSource, StreamState};
 use crate::http::Stop;
-use crate::shelf::{FRAME_BYTES_MAX, KEEP_ALIVE, Shelf, unix_ms};
+use crate::shelf::{FRAME_BYTES_MAX, KEEP_ALIVE, Shelf};
 
 /// All streams of an edge.
 pub struct Streams(Arc<Inner>);
@@ -26,6 +30,8 @@ pub struct Inner {
     http: reqwest::Client,
     parent: Option<String>,
     cache: Cache,
+    /// Turns at the upstream.
+    fetches: Semaphore,
     stop: Stop,
     followed: RwLock<HashMap<StreamId, Followed>>,
     this: Weak<Inner>,
@@ -51,6 +57,8 @@ enum Lost {
     Silent,
     #[error("the feed ended")]
     Over,
+    #[error("the stream is published elsewhere")]
+    Moved,
     #[error("a message of {0} bytes is too long")]
     TooLong(usize),
     #[error("a table is {0}")]
@@ -76,6 +84,7 @@ impl Streams {
             http,
             parent,
             cache,
+            fetches: Semaphore::new(FETCHES_MAX),
             stop,
             followed: RwLock::default(),
             this: this.clone(),
@@ -120,6 +129,11 @@ impl Followed {
 }
 
 impl Inner {
+    /// Turns at the upstream.
+    pub fn fetches(&self) -> &Semaphore {
+        &self.fetches
+    }
+
     /// The bound on memory.
     pub fn cache(&self) -> &Cache {
         &self.cache
@@ -152,73 +166,117 @@ impl Inner {
         let shelf = Shelf::new(timeline, stream.clone(), Box::new(Upstream(self.this.clone())));
         let followed = Followed { shelf, upstream: Arc::default(), asked_s: AtomicU64::new(unix_ms() / 1000) };
         if let Some(inner) = self.this.upgrade() {
-            tokio::spawn(keep_following(inner, Arc::downgrade(&followed.shelf), followed.upstream.clone()));
+            let (shelf, upstream) = (Arc::downgrade(&followed.shelf), followed.upstream.clone());
+            tokio::spawn(Follower { inner, stream: stream.clone(), shelf, upstream, known: None }.run());
         }
         followed
     }
 }
 
-/// Follows until the shelf is forgotten or the server stops.
-async fn keep_following(inner: Arc<Inner>, shelf: Weak<Shelf>, upstream: Arc<Mutex<Option<String>>>) {
-    let mut pause = RETRY_MIN;
-    loop {
-        let Some(strong) = shelf.upgrade() else { return };
-        let stream = strong.stream().clone();
-        drop(strong);
-        let began = Instant::now();
-        let outcome = tokio::select! {
-            () = inner.stop.wait() => return,
-            outcome = follow_once(&inner, &stream, &shelf, &upstream) => outcome,
-        };
-        match outcome {
-            Ok(()) => return,
-            Err(Lost::Manager(ClientError::Refused { status: 404, .. })) => {
-                tracing::debug!(%stream, "no origin has this stream now")
-            }
-            Err(error) => tracing::warn!(%stream, %error, "following is interrupted; trying on"),
-        }
-        if let Some(shelf) = shelf.upgrade() {
-            shelf.set_stale(true);
-        }
-        pause = if began.elapsed() > RETRY_MAX { RETRY_MIN } else { (pause * 2).min(RETRY_MAX) };
-        tokio::time::sleep(pause).await;
-    }
+/// One stream being followed.
+struct Follower {
+    inner: Arc<Inner>,
+    stream: StreamId,
+    shelf: Weak<Shelf>,
+    upstream: Arc<Mutex<Option<String>>>,
+    /// Where it was last: it is followed there while the manager cannot be asked.
+    known: Option<StreamSource>,
 }
 
-/// Ok when the shelf is gone.
-async fn follow_once(
-    inner: &Inner,
-    stream: &StreamId,
-    shelf: &Weak<Shelf>,
-    upstream: &Mutex<Option<String>>,
-) -> Result<(), Lost> {
-    let source = inner.manager.source(stream.as_str()).await?;
-    let mut key = [0; 32];
-    hex::decode_to_slice(&source.public_key, &mut key).map_err(|_| Lost::Key)?;
-    let authority = Authority::new(&key).ok_or(Lost::Key)?;
-    let base = inner.parent.clone().unwrap_or_else(|| source.media_url.trim_end_matches('/').to_owned());
-    *upstream.lock().unwrap_or_else(PoisonError::into_inner) = Some(base.clone());
-    let after = shelf.upgrade().and_then(|shelf| position(&shelf));
-    let path = after.map_or("feed".into(), |(run, part)| format!("feed?after={run}.{part}"));
-    let asked = inner.get(&base, stream, &path).send();
-    let answered = tokio::time::timeout(KEEP_ALIVE * 3, asked).await.map_err(|_| Lost::Silent)?;
-    let mut response = answered.map_err(reqwest::Error::without_url)?;
-    if response.status() != http::StatusCode::OK {
-        return Err(Lost::Status(response.status()));
-    }
-    let mut buffer = BytesMut::new();
-    loop {
-        let piece = tokio::time::timeout(KEEP_ALIVE * 3, response.chunk()).await.map_err(|_| Lost::Silent)?;
-        buffer.extend_from_slice(&piece.map_err(reqwest::Error::without_url)?.ok_or(Lost::Over)?);
-        let Some(shelf) = shelf.upgrade() else { return Ok(()) };
-        shelf.set_stale(false);
-        while let Some(message) = message(&mut buffer)? {
-            if message.is_empty() {
-                shelf.set_complete();
-                continue;
+impl Follower {
+    /// Follows until the shelf is forgotten or the server stops.
+    async fn run(mut self) {
+        let stop = self.inner.stop.clone();
+        let mut pause = RETRY_MIN;
+        while self.shelf.strong_count() > 0 {
+            let began = Instant::now();
+            let outcome = tokio::select! {
+                () = stop.wait() => return,
+                outcome = self.follow_once() => outcome,
+            };
+            let stream = &self.stream;
+            match outcome {
+                Ok(()) => return,
+                Err(Lost::Moved) => {
+                    tracing::info!(%stream, "the stream is published anew; following it there");
+                    continue;
+                }
+                Err(Lost::Manager(ClientError::Refused { status: 404, .. })) => {
+                    tracing::debug!(%stream, "no origin has this stream now")
+                }
+                Err(error) => tracing::warn!(%stream, %error, "following is interrupted; trying on"),
             }
-            let table = authority.table(&message)?;
-            believe(&shelf, table, message)?;
+            if let Some(shelf) = self.shelf.upgrade() {
+                shelf.set_stale(true);
+            }
+            pause = if began.elapsed() > RETRY_MAX { RETRY_MIN } else { (pause * 2).min(RETRY_MAX) };
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// Ok when the shelf is gone.
+    async fn follow_once(&mut self) -> Result<(), Lost> {
+        let source = self.find().await?;
+        let mut key = [0; 32];
+        hex::decode_to_slice(&source.public_key, &mut key).map_err(|_| Lost::Key)?;
+        let authority = Authority::new(&key).ok_or(Lost::Key)?;
+        let base = self.inner.parent.clone().unwrap_or_else(|| source.media_url.trim_end_matches('/').to_owned());
+        *self.upstream.lock().unwrap_or_else(PoisonError::into_inner) = Some(base.clone());
+        tokio::select! {
+            outcome = self.read(&base, &authority) => outcome,
+            () = self.moved(&source) => Err(Lost::Moved),
+        }
+    }
+
+    /// Where the manager says it is. Only its word that nobody has the stream takes back what it said before.
+    async fn find(&mut self) -> Result<StreamSource, Lost> {
+        match (self.inner.manager.source(self.stream.as_str()).await, &self.known) {
+            (Ok(source), _) => {
+                self.known = Some(source.clone());
+                Ok(source)
+            }
+            (Err(error @ ClientError::Refused { status: 404, .. }), _) | (Err(error), None) => Err(error.into()),
+            (Err(_), Some(known)) => Ok(known.clone()),
+        }
+    }
+
+    /// Resolves when the manager names another source than the one followed. Asked while nothing new comes from there:
+    /// a stream that is live is where it is.
+    async fn moved(&self, followed: &StreamSource) {
+        loop {
+            let state = self.shelf.upgrade().map(|shelf| shelf.state());
+            tokio::time::sleep(if state == Some(StreamState::Vod) { LOOK_VOD } else { LOOK }).await;
+            if state != Some(StreamState::Live)
+                && self.inner.manager.source(self.stream.as_str()).await.is_ok_and(|source| source != *followed)
+            {
+                return;
+            }
+        }
+    }
+
+    async fn read(&self, base: &str, authority: &Authority) -> Result<(), Lost> {
+        let after = self.shelf.upgrade().and_then(|shelf| position(&shelf));
+        let path = after.map_or("feed".into(), |(run, part)| format!("feed?after={run}.{part}"));
+        let asked = self.inner.get(base, &self.stream, &path).send();
+        let answered = tokio::time::timeout(KEEP_ALIVE * 3, asked).await.map_err(|_| Lost::Silent)?;
+        let mut response = answered.map_err(reqwest::Error::without_url)?;
+        if response.status() != http::StatusCode::OK {
+            return Err(Lost::Status(response.status()));
+        }
+        let mut buffer = BytesMut::new();
+        loop {
+            let piece = tokio::time::timeout(KEEP_ALIVE * 3, response.chunk()).await.map_err(|_| Lost::Silent)?;
+            buffer.extend_from_slice(&piece.map_err(reqwest::Error::without_url)?.ok_or(Lost::Over)?);
+            let Some(shelf) = self.shelf.upgrade() else { return Ok(()) };
+            shelf.set_stale(false);
+            while let Some(message) = message(&mut buffer)? {
+                if message.is_empty() {
+                    shelf.set_complete();
+                    continue;
+                }
+                let table = authority.table(&message)?;
+                believe(&shelf, table, message)?;
+            }
         }
     }
 }
@@ -252,6 +310,10 @@ fn position(shelf: &Shelf) -> Option<(RunId, u64)> {
 
 const RETRY_MIN: Duration = Duration::from_millis(100);
 const RETRY_MAX: Duration = Duration::from_secs(2);
+/// A stream that is not live may start again elsewhere: then it is found there about as fast as its page looks.
+const LOOK: Duration = Duration::from_secs(2);
+/// A recording stays where it is, as a rule, and there may be thousands.
+const LOOK_VOD: Duration = Duration::from_secs(30);
 /// A stream is followed this long after the last request.
 const LINGER: Duration = Duration::from_secs(60);
 /// The map itself; more owners are answers in flight.
@@ -259,7 +321,47 @@ const SHELF_OWNERS: usize = 1;
 
 #[cfg(test)]
 mod tests {
+    use trellis_proto::EndReason;
+
+    use super::super::testing::World;
     use super::*;
+
+    #[tokio::test]
+    async fn a_stream_published_anew_at_another_origin_is_followed_there() {
+        let world = World::start().await;
+        let (mut first, mut second) = (world.origin("a", 1), world.origin("b", 2));
+        first.publish(1);
+        first.part();
+        first.end(EndReason::Ended);
+        world.name("a");
+        let streams = world.streams();
+        let shelf = streams.shelf(&World::stream());
+        shelf.until(|shelf| shelf.state() == StreamState::Ended).await;
+        // The feed of what has ended goes on and says nothing.
+        second.publish(2);
+        second.part();
+        world.name("b");
+        shelf.until(|shelf| shelf.state() == StreamState::Live).await;
+        assert_eq!(position(&shelf), Some((RunId(2), 0)));
+        assert_eq!(shelf.look(|timeline| timeline.catalogue(RunId(1)).cloned()), None, "another time line");
+    }
+
+    #[tokio::test]
+    async fn a_feed_that_breaks_while_the_manager_is_away_is_taken_up_again() {
+        let world = World::start().await;
+        let mut origin = world.origin("a", 1);
+        origin.publish(1);
+        origin.part();
+        world.name("a");
+        let streams = world.streams();
+        let shelf = streams.shelf(&World::stream());
+        shelf.until(|shelf| shelf.state() == StreamState::Live).await;
+        world.lose_manager();
+        world.break_feeds();
+        shelf.until(|shelf| shelf.state() == StreamState::Paused).await;
+        origin.part();
+        shelf.until(|shelf| position(shelf) == Some((RunId(1), 1))).await;
+    }
 
     #[test]
     fn messages_come_whole_whatever_the_network_does() {

@@ -32,50 +32,134 @@ impl Sent {
 }
 
 /// The meter of one answer.
+///
+/// A piece first waits for its session's pace and only then books the edge's budget: bytes that cannot leave yet take
+/// nothing from other viewers. What was booked and did not leave is given back, by whichever way the answer ends.
 pub struct Out {
     visit: Visit,
-    /// None for what is not media: playlists must not wait behind segments.
-    budget: Option<Arc<Budget>>,
+    budget: Arc<Budget>,
     sent: Counter,
+    media: bool,
+    stage: Stage,
     wait: Option<Pin<Box<Sleep>>>,
+}
+
+/// How far the piece at the front is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Nothing is booked.
+    New,
+    /// These bytes are booked with the session.
+    Paced(usize),
+    /// And with the edge.
+    Booked(usize),
 }
 
 impl Out {
     /// For one answer to one visit.
-    pub fn new(visit: Visit, budget: Option<Arc<Budget>>, sent: Counter) -> Self {
-        Self { visit, budget, sent, wait: None }
+    pub fn new(visit: Visit, budget: Arc<Budget>, sent: Counter, media: bool) -> Self {
+        Self { visit, budget, sent, media, stage: Stage::New, wait: None }
+    }
+
+    /// Waits this long; a timer is not finer than a millisecond, and the debt carries over to the next piece.
+    fn wait_for(&mut self, delay: Duration) {
+        // Playlists must not wait behind segments, so they may run ahead; but not for ever.
+        let delay = if self.media { delay } else { delay.saturating_sub(AHEAD) };
+        if delay >= Duration::from_millis(1) {
+            self.wait = Some(Box::pin(tokio::time::sleep(delay)));
+        }
     }
 }
 
 impl Meter for Out {
     fn poll_allow(&mut self, cx: &mut Context<'_>, len: usize) -> Poll<()> {
-        if let Some(wait) = &mut self.wait {
-            std::task::ready!(wait.as_mut().poll(cx));
-            self.wait = None;
-            return Poll::Ready(());
-        }
-        let Some(budget) = &self.budget else { return Poll::Ready(()) };
         let now = Instant::now();
-        let delay = budget.take(now, len).max(self.visit.session().pace(now, len));
-        // A timer is not finer than this, and the debt carries over to the next piece.
-        if delay < Duration::from_millis(1) {
-            return Poll::Ready(());
+        loop {
+            if let Some(wait) = &mut self.wait {
+                std::task::ready!(wait.as_mut().poll(cx));
+                self.wait = None;
+            }
+            match self.stage {
+                Stage::New => {
+                    self.wait_for(self.visit.session().pace().take(now, len));
+                    self.stage = Stage::Paced(len);
+                }
+                Stage::Paced(_) => {
+                    self.wait_for(self.budget.take(now, len));
+                    self.stage = Stage::Booked(len);
+                }
+                Stage::Booked(_) => return Poll::Ready(()),
+            }
         }
-        let mut wait = Box::pin(tokio::time::sleep(delay));
-        let _ = wait.as_mut().poll(cx);
-        self.wait = Some(wait);
-        Poll::Pending
     }
 
     fn count(&mut self, len: usize) {
+        self.stage = Stage::New;
         self.sent.increment(len as u64);
-        self.visit.session().sent(len as u64, self.budget.is_some());
+        self.visit.sent(len as u64, self.media);
     }
 
     fn step(&self) -> usize {
-        if self.budget.is_some() { STEP } else { usize::MAX }
+        if self.media { STEP } else { usize::MAX }
+    }
+}
+
+impl Drop for Out {
+    fn drop(&mut self) {
+        let (Stage::Paced(len) | Stage::Booked(len)) = self.stage else { return };
+        self.visit.session().pace().refund(len);
+        if self.stage == Stage::Booked(len) {
+            self.budget.refund(len);
+        }
     }
 }
 
 /// Media leaves in steps no larger than this, so that a slow budget is shared among viewers piece by piece.
 const STEP: usize = 256 * 1024;
+/// How much longer than media what is not media may be in debt.
+const AHEAD: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use super::super::session::tests::one_visit;
+    use super::*;
+
+    const MBIT: usize = 1_000_000 / 8;
+
+    fn out(visit: &Visit, budget: &Arc<Budget>) -> Out {
+        Out::new(visit.session().clone().visit(true), budget.clone(), Counter::noop(), true)
+    }
+
+    #[tokio::test]
+    async fn many_answers_given_up_by_one_viewer_take_nothing_from_the_others() {
+        // 1 Mbit/s, at twice its rate and 10 s ahead: 20 Mbit leave at once.
+        let (_sessions, visit) = one_visit(1_000_000);
+        let budget = Arc::new(Budget::new(100 * MBIT as u64, Duration::from_secs(1)));
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut first = out(&visit, &budget);
+        assert!(first.poll_allow(&mut cx, 20 * MBIT).is_ready());
+        first.count(20 * MBIT);
+        // A hundred that must wait for the session's pace book nothing.
+        for _ in 0..100 {
+            let mut given_up = out(&visit, &budget);
+            assert!(given_up.poll_allow(&mut cx, 10 * MBIT).is_pending());
+        }
+        assert_eq!(budget.take(Instant::now(), 80 * MBIT), Duration::ZERO, "80 Mbit of the burst are left");
+        // And with the session they leave no debt either: 1 Mbit is half a second.
+        assert!(visit.session().pace().take(Instant::now(), MBIT) <= Duration::from_millis(501));
+    }
+
+    #[tokio::test]
+    async fn what_waited_for_the_budget_and_was_given_up_is_given_back() {
+        let (_sessions, visit) = one_visit(100_000_000);
+        let budget = Arc::new(Budget::new(MBIT as u64, Duration::from_secs(1)));
+        budget.take(Instant::now(), MBIT);
+        let mut cx = Context::from_waker(Waker::noop());
+        for _ in 0..100 {
+            assert!(out(&visit, &budget).poll_allow(&mut cx, MBIT / 2).is_pending());
+        }
+        assert!(budget.take(Instant::now(), MBIT / 2) <= Duration::from_millis(501));
+    }
+}

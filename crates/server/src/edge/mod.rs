@@ -1,7 +1,7 @@
 //! The edge role: admits tickets, follows streams, serves viewers.
 //!
 //! It honours what the manager signed and never decides who may watch. Invariant: what it promises to sessions
-//! never exceeds its upload budget, and media leaves no faster than that.
+//! never exceeds its upload budget, and no faster do bytes leave.
 
 mod beat;
 mod budget;
@@ -10,17 +10,22 @@ mod fetch;
 mod follow;
 mod meter;
 mod session;
+#[cfg(test)]
+mod testing;
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use trellis_core::trust::table::Authority;
 use trellis_proto::StreamId;
 
 use crate::client::ManagerClient;
 use crate::config::EdgeConfig;
 use crate::http::{Reply, Stop, error};
+use crate::instance::Lease;
 use crate::shelf::{Ask, Shelf, serve};
 
 use budget::Budget;
@@ -32,6 +37,7 @@ use session::{Refusal, Sessions};
 /// The edge of one process.
 pub struct Edge {
     config: EdgeConfig,
+    lease: Lease,
     manager: ManagerClient,
     /// What tickets are checked with; unknown until the manager has answered once.
     tickets: RwLock<Option<Authority>>,
@@ -39,29 +45,46 @@ pub struct Edge {
     streams: Streams,
     budget: Arc<Budget>,
     sent: Sent,
+    /// Nothing new begins.
     stop: Stop,
+    /// Nothing goes on; thrown after the last answer.
+    close: watch::Sender<bool>,
+    closed: Stop,
+    reporter: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Edge {
     /// Begins to report to the manager and to keep its cache in bounds.
-    pub fn start(config: &EdgeConfig, manager: ManagerClient, http: reqwest::Client, stop: Stop) -> Arc<Self> {
+    pub fn start(
+        config: &EdgeConfig,
+        lease: Lease,
+        manager: ManagerClient,
+        http: reqwest::Client,
+        stop: Stop,
+    ) -> Arc<Self> {
         let cache = Cache::new(config.cache_bytes);
         let budget = Arc::new(Budget::new(config.upload_budget.0 / 8, BURST));
+        let (close, closed) = Stop::new();
         let edge = Arc::new(Self {
             streams: Streams::new(manager.clone(), http, config.parent.clone(), cache, stop.clone()),
             sessions: Sessions::new(
-                config.name.clone(),
+                config.name().to_owned(),
                 config.upload_budget.0,
                 Duration::from_secs(config.idle_s.into()),
             ),
             config: config.clone(),
+            lease,
             manager,
             tickets: RwLock::default(),
             budget,
             sent: Sent::new(),
             stop,
+            close,
+            closed,
+            reporter: Mutex::default(),
         });
-        tokio::spawn(beat::report(edge.clone()));
+        let reporter = tokio::spawn(beat::keep_reporting(edge.clone()));
+        *edge.reporter.lock().unwrap_or_else(PoisonError::into_inner) = Some(reporter);
         edge
     }
 
@@ -74,14 +97,19 @@ impl Edge {
     fn learn(&self, authority: Authority) {
         let before = self.tickets.write().unwrap_or_else(PoisonError::into_inner).replace(authority);
         if before.is_none() {
-            tracing::info!(edge = %self.config.name, "registered with the manager");
+            tracing::info!(edge = self.config.name(), "registered with the manager");
         }
     }
 
     /// Answers `/v/{ticket}/s/{stream}/…`.
     pub async fn serve_viewer(&self, ticket: &str, stream: &str, ask: Ask<'_>) -> Reply {
+        // Between servers only: it would tell a viewer all tables for ever.
+        if ask.name == "feed" {
+            return error(StatusCode::NOT_FOUND, "not_found", "there is nothing of this name for viewers", None);
+        }
+        let keeps = ask.name != "state.json";
         let entered = match &*self.tickets.read().unwrap_or_else(PoisonError::into_inner) {
-            Some(authority) => self.sessions.enter(ticket, stream, authority),
+            Some(authority) => self.sessions.enter(ticket, stream, keeps, authority),
             None => Err(Refusal::Starting),
         };
         let visit = match entered {
@@ -93,8 +121,7 @@ impl Edge {
         if ask.method == http::Method::HEAD {
             return served.reply;
         }
-        let budget = served.media.then(|| self.budget.clone());
-        let meter = meter::Out::new(visit, budget, self.sent.of(served.media));
+        let meter = meter::Out::new(visit, self.budget.clone(), self.sent.of(served.media), served.media);
         served.reply.map(|body| body.metered(Box::new(meter)))
     }
 
@@ -122,6 +149,12 @@ impl Edge {
     /// Ends all sessions and tells the manager what they used.
     pub async fn close(&self) {
         self.sessions.end_all();
+        self.close.send_replace(true);
+        let reporter = self.reporter.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(reporter) = reporter {
+            // It ends by itself; its panics have been logged.
+            let _ = reporter.await;
+        }
         beat::last(self).await;
     }
 }
@@ -142,6 +175,12 @@ fn refuse(refusal: Refusal) -> Reply {
             "no_capacity",
             "this edge is full; join the stream again to be sent elsewhere",
             Some(2),
+        ),
+        Refusal::TooMany => error(
+            StatusCode::TOO_MANY_REQUESTS,
+            "too_many_requests",
+            "this viewer has too many requests at a time; let some of them finish",
+            Some(1),
         ),
     }
 }

@@ -1,22 +1,25 @@
 //! Who is being served? A session is a ticket's place: it opens with the first request, lasts as long as the player
 //! keeps asking, and gives its place back when it stops.
 //!
-//! Invariant: the rates of open sessions never add up to more than the edge's capacity.
+//! Invariant: the rates of open sessions never add up to more than the edge's capacity. A place is for a viewer to whom
+//! bytes move: neither looking at the stream's state nor a response that nobody reads keeps one.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, DefaultHasher, Hasher, RandomState};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use trellis_core::manager::redirect::PENDING_LIFE;
 use trellis_core::trust::table::Authority;
 use trellis_proto::{StreamId, Ticket, limits};
 
 use super::budget::Budget;
-use crate::cluster_api::{Usage, UsageEnd};
-use crate::shelf::unix_ms;
+use crate::clock::unix_ms;
+use crate::cluster_api::{BEAT_INTERVAL_MS, Usage, UsageEnd};
+use crate::shelf::BLOCKED_MAX;
 
 /// Hashes the front of a ticket, which is its session id: that tells tickets apart, and is a ninth of the text. Only
 /// tickets that were signed become keys, so nobody chooses ids that collide.
@@ -30,6 +33,7 @@ pub struct Sessions {
     edge: String,
     capacity_bps: u64,
     idle: Duration,
+    remembered_max: usize,
     /// By ticket, as it stands in the URL: the path every request takes.
     by_ticket: RwLock<HashMap<Box<str>, Arc<Session>, ByFront>>,
     tally: Mutex<Tally>,
@@ -42,7 +46,8 @@ pub struct Tally {
     pub committed_bps: u64,
     /// Open sessions.
     pub open: u32,
-    /// Sum of the rates of all sessions ever opened, bit/s.
+    /// Sum of the rates of all sessions ever opened, bit/s. Each counts when it opens for the first time and its join is
+    /// fresh: what the manager strikes out for it among its grants must be its own.
     pub admitted_bps_total: u64,
 }
 
@@ -54,7 +59,7 @@ pub struct Session {
     updated_ms: AtomicU64,
     media_bytes: AtomicU64,
     other_bytes: AtomicU64,
-    /// Requests being answered.
+    /// Requests being answered; at most [`IN_FLIGHT_MAX`].
     busy: AtomicU32,
     life: Mutex<Life>,
 }
@@ -77,24 +82,38 @@ pub enum Refusal {
     Expired,
     /// The budget is promised to others.
     NoRoom,
+    /// Its viewer has [`IN_FLIGHT_MAX`] of them being answered.
+    TooMany,
     /// The manager's key is not known yet.
     Starting,
 }
 
-/// A request being answered; while one is, its session is not idle.
-pub struct Visit(Arc<Session>);
+/// A request being answered; while one is, its session is not forgotten.
+pub struct Visit {
+    session: Arc<Session>,
+    /// A look at the stream's state needs no place and keeps none.
+    keeps: bool,
+}
 
 impl Visit {
     /// Whose.
-    pub fn session(&self) -> &Session {
-        &self.0
+    pub fn session(&self) -> &Arc<Session> {
+        &self.session
+    }
+
+    /// Bytes that left.
+    pub fn sent(&self, bytes: u64, media: bool) {
+        let counter = if media { &self.session.media_bytes } else { &self.session.other_bytes };
+        counter.fetch_add(bytes, Ordering::Relaxed);
+        if self.keeps {
+            self.session.updated_ms.store(unix_ms(), Ordering::Relaxed);
+        }
     }
 }
 
 impl Drop for Visit {
     fn drop(&mut self) {
-        self.0.updated_ms.store(unix_ms(), Ordering::Relaxed);
-        self.0.busy.fetch_sub(1, Ordering::Release);
+        self.session.busy.fetch_sub(1, Ordering::Release);
     }
 }
 
@@ -104,20 +123,15 @@ impl Session {
         &self.ticket.stream
     }
 
-    /// How long these bytes have to wait for the session's own rate.
-    pub fn pace(&self, now: Instant, len: usize) -> Duration {
-        self.pace.take(now, len)
+    /// How fast bytes may leave for it.
+    pub fn pace(&self) -> &Budget {
+        &self.pace
     }
 
-    /// Bytes that left for it.
-    pub fn sent(&self, bytes: u64, media: bool) {
-        let counter = if media { &self.media_bytes } else { &self.other_bytes };
-        counter.fetch_add(bytes, Ordering::Relaxed);
-    }
-
-    fn visit(self: &Arc<Self>) -> Visit {
+    /// Counted first and looked at afterwards, so that no sweep comes between.
+    pub(super) fn visit(self: Arc<Self>, keeps: bool) -> Visit {
         self.busy.fetch_add(1, Ordering::Acquire);
-        Visit(self.clone())
+        Visit { session: self, keeps }
     }
 
     fn bytes(&self) -> u64 {
@@ -132,30 +146,43 @@ impl Session {
 impl Sessions {
     /// None yet.
     pub fn new(edge: String, capacity_bps: u64, idle: Duration) -> Self {
-        Self { edge, capacity_bps, idle, by_ticket: RwLock::default(), tally: Mutex::default() }
+        let (by_ticket, tally) = Default::default();
+        Self { edge, capacity_bps, idle, remembered_max: REMEMBERED_MAX, by_ticket, tally }
     }
 
-    /// Lets a request in: at once when its session is open, else after checking the ticket and the room.
-    pub fn enter(&self, text: &str, stream: &str, authority: &Authority) -> Result<Visit, Refusal> {
-        let known = self.by_ticket.read().unwrap_or_else(PoisonError::into_inner).get(text).cloned();
-        let session = match known {
-            Some(session) => session,
-            None => self.check(text, authority)?,
+    /// Lets a request in: at once when its session is open, else after checking the ticket and the room. One that does
+    /// not keep a place needs none either.
+    pub fn enter(&self, text: &str, stream: &str, keeps: bool, authority: &Authority) -> Result<Visit, Refusal> {
+        let visit = match self.known(text, keeps) {
+            Some(visit) => visit,
+            None => self.check(text, keeps, authority)?,
         };
+        let session = &visit.session;
+        let now = unix_ms();
         if session.ticket.stream.as_str() != stream {
             return Err(Refusal::Ticket);
         }
-        if unix_ms() / 1000 >= session.ticket.expires_s {
+        if now / 1000 >= session.ticket.expires_s {
             return Err(Refusal::Expired);
         }
-        // Counted first, so that the sweep cannot end it between the look and the visit.
-        let visit = session.visit();
-        self.open(&session)?;
+        if session.busy.load(Ordering::Relaxed) > IN_FLIGHT_MAX {
+            return Err(Refusal::TooMany);
+        }
+        if keeps {
+            session.updated_ms.store(now, Ordering::Relaxed);
+            self.open(session)?;
+        }
         Ok(visit)
     }
 
+    /// The visit begins while the map is locked: the sweep, which wants it for itself, sees the session busy.
+    fn known(&self, text: &str, keeps: bool) -> Option<Visit> {
+        let map = self.by_ticket.read().unwrap_or_else(PoisonError::into_inner);
+        map.get(text).map(|session| session.clone().visit(keeps))
+    }
+
     /// A ticket seen for the first time.
-    fn check(&self, text: &str, authority: &Authority) -> Result<Arc<Session>, Refusal> {
+    fn check(&self, text: &str, keeps: bool, authority: &Authority) -> Result<Visit, Refusal> {
         if text.len() > limits::TICKET_BYTES_MAX * 4 / 3 + 4 {
             return Err(Refusal::Ticket);
         }
@@ -169,7 +196,7 @@ impl Sessions {
         }
         let session = Arc::new(new_session(ticket));
         let mut map = self.by_ticket.write().unwrap_or_else(PoisonError::into_inner);
-        Ok(map.entry(text.into()).or_insert(session).clone())
+        Ok(map.entry(text.into()).or_insert(session).clone().visit(keeps))
     }
 
     /// Takes the session's place, if it has none and there is room.
@@ -184,8 +211,10 @@ impl Sessions {
             return Err(Refusal::NoRoom);
         }
         tally.committed_bps += rate;
-        tally.admitted_bps_total += rate;
         tally.open += 1;
+        if life.ended == Some(NEVER_OPENED) && session.is_fresh(unix_ms()) {
+            tally.admitted_bps_total += rate;
+        }
         life.ended = None;
         Ok(())
     }
@@ -206,20 +235,22 @@ impl Sessions {
     pub fn sweep(&self, ended_streams: impl Fn(&StreamId) -> bool) {
         let now = unix_ms();
         for session in self.all() {
-            let busy = session.busy.load(Ordering::Acquire) > 0;
-            let quiet = now.saturating_sub(session.updated_ms.load(Ordering::Relaxed));
+            let quiet = Duration::from_millis(now.saturating_sub(session.updated_ms.load(Ordering::Relaxed)));
+            // A request that waits for the publisher or for its pace is answered within this time, or nobody reads it.
+            let held = session.busy.load(Ordering::Acquire) > 0 && quiet < STUCK;
             if now / 1000 >= session.ticket.expires_s {
                 self.end(&session, UsageEnd::Expired);
-            } else if !busy && quiet > self.idle.as_millis() as u64 {
-                let over = ended_streams(session.stream());
-                self.end(&session, if over { UsageEnd::StreamEnded } else { UsageEnd::Idle });
+            } else if !held && quiet > ENDED_IDLE && ended_streams(session.stream()) {
+                self.end(&session, UsageEnd::StreamEnded);
+            } else if !held && quiet > self.idle {
+                self.end(&session, UsageEnd::Idle);
             }
         }
         let mut map = self.by_ticket.write().unwrap_or_else(PoisonError::into_inner);
-        map.retain(|_, session| !session.is_settled(now));
-        if map.len() > REMEMBERED_MAX {
+        map.retain(|_, session| session.is_busy() || !session.is_settled(now));
+        if map.len() > self.remembered_max {
             // Too many that came and went: those that are over and told need not be remembered until their ticket ends.
-            map.retain(|_, session| session.life().ended.is_none() || !session.is_told());
+            map.retain(|_, session| session.is_busy() || session.life().ended.is_none() || !session.is_told());
         }
     }
 
@@ -242,19 +273,21 @@ impl Sessions {
             .count() as u32
     }
 
-    /// What has changed since the manager last acknowledged, at most [`USAGE_MAX`] records; ends first in line.
-    pub fn changes(&self, every: Duration) -> Vec<Usage> {
+    /// What has changed since the manager last acknowledged, at most `max` records: of sessions that ended or came back at
+    /// once, of others after `every`; ends first in line.
+    pub fn changes(&self, every: Duration, max: usize) -> Vec<Usage> {
         let now = unix_ms();
         let due = |session: &Arc<Session>| {
             let life = *session.life();
             let opened = life.ended != Some(NEVER_OPENED);
             let changed = life.told != (session.bytes(), life.ended);
-            opened && changed && (life.ended.is_some() || now.saturating_sub(life.told_ms) >= every.as_millis() as u64)
+            let turned = life.ended.is_some() || life.told.1.is_some();
+            opened && changed && (turned || now.saturating_sub(life.told_ms) >= every.as_millis() as u64)
         };
         let mut sessions = self.all();
         sessions.retain(due);
         sessions.sort_by_cached_key(|session| session.life().ended.is_none());
-        sessions.iter().take(USAGE_MAX).map(|session| session.usage()).collect()
+        sessions.iter().take(max).map(|session| session.usage()).collect()
     }
 
     /// The manager has these.
@@ -313,7 +346,19 @@ impl Session {
     fn is_settled(&self, now_ms: u64) -> bool {
         let life = *self.life();
         let void = now_ms / 1000 >= self.ticket.expires_s || life.ended == Some(NEVER_OPENED);
-        void && life.ended.is_some() && self.busy.load(Ordering::Acquire) == 0 && self.is_told()
+        void && life.ended.is_some() && self.is_told()
+    }
+
+    fn is_busy(&self) -> bool {
+        self.busy.load(Ordering::Acquire) > 0
+    }
+
+    /// Was it joined so lately that the manager still counts its grant as on its way when the next beat arrives? The id
+    /// begins with the time of the join. When in doubt no: the grant then counts for its whole life, and no other's is
+    /// struck out instead.
+    fn is_fresh(&self, now_ms: u64) -> bool {
+        let joined_ms = self.ticket.session.0[..6].iter().fold(0, |ms, byte| ms << 8 | u64::from(*byte));
+        now_ms.abs_diff(joined_ms) <= FRESH_MS
     }
 }
 
@@ -337,20 +382,29 @@ fn new_session(ticket: Ticket) -> Session {
 const TICKET_FRONT: usize = 24;
 /// Marks a session that has not had its place yet; no edge says this of itself.
 const NEVER_OPENED: UsageEnd = UsageEnd::EdgeLost;
-/// Most usage records in one report.
-const USAGE_MAX: usize = 2_000;
+/// Most requests of one session at a time: five players' worth over HTTP/1.1, a preloading one's over HTTP/2.
+const IN_FLIGHT_MAX: u32 = 32;
+/// A request for which nothing has moved this long waits for its reader, not for us: what is blocked is answered sooner,
+/// and the slowest pace lets a piece out sooner.
+const STUCK: Duration = Duration::from_secs(30);
+const _: () = assert!(BLOCKED_MAX.as_secs() < STUCK.as_secs());
+/// Whoever still watches what has ended asks for the next segment by then.
+const ENDED_IDLE: Duration = Duration::from_secs(10);
+/// A grant's life, less the time to the next beat and the second the manager rounds by.
+const FRESH_MS: u64 = PENDING_LIFE.as_millis() as u64 - BEAT_INTERVAL_MS - 1_000;
 /// Sessions remembered after their end, so that a player that comes back continues its account.
 const REMEMBERED_MAX: usize = 100_000;
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
     use trellis_core::trust::table::sealed;
     use trellis_proto::{Class, SessionId};
 
     use super::*;
 
-    fn ticket(pair: &Ed25519KeyPair, id: u8, change: impl FnOnce(&mut Ticket)) -> String {
+    /// A ticket for the edge of this name.
+    pub fn ticket(pair: &Ed25519KeyPair, id: u8, change: impl FnOnce(&mut Ticket)) -> String {
         let mut ticket = Ticket {
             session: SessionId([id; 16]),
             stream: "demo".parse().unwrap(),
@@ -371,11 +425,25 @@ mod tests {
         (pair, authority)
     }
 
+    /// A session of this rate, alone at its edge.
+    pub fn one_visit(rate: u64) -> (Sessions, Visit) {
+        let (pair, authority) = keys(1);
+        let sessions = Sessions::new("edge".into(), rate, Duration::from_secs(30));
+        let visit = sessions.enter(&ticket(&pair, 1, |t| t.max_rate = rate), "demo", true, &authority);
+        (sessions, visit.ok().unwrap())
+    }
+
+    /// Nothing has moved for this long.
+    fn age(sessions: &Sessions, by: Duration) {
+        let then = unix_ms() - by.as_millis() as u64;
+        sessions.all().iter().for_each(|session| session.updated_ms.store(then, Ordering::Relaxed));
+    }
+
     #[test]
     fn only_a_valid_ticket_for_this_edge_and_stream_enters() {
         let (pair, authority) = keys(1);
         let sessions = Sessions::new("edge".into(), 10_000_000, Duration::from_secs(30));
-        let enter = |text: &str| sessions.enter(text, "demo", &authority).map(drop);
+        let enter = |text: &str| sessions.enter(text, "demo", true, &authority).map(drop);
         assert_eq!(enter(&ticket(&pair, 1, |_| ())), Ok(()));
         assert_eq!(enter(&ticket(&keys(2).0, 1, |_| ())), Err(Refusal::Ticket));
         assert_eq!(enter(&ticket(&pair, 1, |t| t.edge = "other".into())), Err(Refusal::Ticket));
@@ -391,21 +459,119 @@ mod tests {
         let (pair, authority) = keys(1);
         let sessions = Sessions::new("edge".into(), 2_000_000, Duration::ZERO);
         let tickets: Vec<_> = (1..=3).map(|id| ticket(&pair, id, |_| ())).collect();
-        let first = sessions.enter(&tickets[0], "demo", &authority).ok().unwrap();
-        assert!(sessions.enter(&tickets[1], "demo", &authority).is_ok());
-        assert_eq!(sessions.enter(&tickets[2], "demo", &authority).map(drop), Err(Refusal::NoRoom));
-        first.session().sent(70, true);
-        sessions.all().iter().for_each(|s| s.updated_ms.store(0, Ordering::Relaxed));
+        let first = sessions.enter(&tickets[0], "demo", true, &authority).ok().unwrap();
+        assert!(sessions.enter(&tickets[1], "demo", true, &authority).is_ok());
+        assert_eq!(sessions.enter(&tickets[2], "demo", true, &authority).map(drop), Err(Refusal::NoRoom));
+        first.sent(70, true);
+        age(&sessions, STUCK / 2);
         sessions.sweep(|_| false);
         // The second was idle, the first is being answered.
         let tally = *sessions.tally();
         assert_eq!((tally.open, tally.committed_bps), (1, 1_000_000));
-        assert!(sessions.enter(&tickets[2], "demo", &authority).is_ok());
-        let told = sessions.changes(Duration::ZERO);
+        assert!(sessions.enter(&tickets[2], "demo", true, &authority).is_ok());
+        let told = sessions.changes(Duration::ZERO, 10);
         let of = |id: u8| told.iter().find(|u| u.session == SessionId([id; 16]).to_string()).unwrap();
         assert_eq!((of(1).media_bytes, of(1).ended), (70, None));
         assert_eq!(of(2).ended, Some(UsageEnd::Idle));
         sessions.acknowledge(&told);
-        assert_eq!(sessions.changes(Duration::ZERO), []);
+        assert_eq!(sessions.changes(Duration::ZERO, 10), []);
+    }
+
+    #[test]
+    fn a_request_that_nobody_reads_keeps_no_place() {
+        let (sessions, visit) = one_visit(1_000_000);
+        age(&sessions, STUCK + Duration::from_secs(1));
+        sessions.sweep(|_| false);
+        assert_eq!(sessions.tally().open, 0);
+        drop(visit);
+    }
+
+    #[test]
+    fn who_comes_back_is_reported_at_once() {
+        let (pair, authority) = keys(1);
+        let sessions = Sessions::new("edge".into(), 1_000_000, Duration::ZERO);
+        let ticket = ticket(&pair, 1, |_| ());
+        let report = || sessions.changes(Duration::from_secs(60), 10);
+        for ended in [None, Some(UsageEnd::Shutdown), None] {
+            match ended {
+                Some(_) => sessions.end_all(),
+                None => sessions.enter(&ticket, "demo", true, &authority).ok().unwrap().sent(9, true),
+            }
+            assert_eq!(report().first().map(|usage| usage.ended), Some(ended));
+            sessions.acknowledge(&report());
+            assert_eq!(report(), []);
+        }
+    }
+
+    #[test]
+    fn looking_at_the_state_neither_takes_nor_keeps_a_place() {
+        let (pair, authority) = keys(1);
+        let sessions = Sessions::new("edge".into(), 1_000_000, Duration::from_secs(5));
+        let (one, two) = (ticket(&pair, 1, |_| ()), ticket(&pair, 2, |_| ()));
+        drop(sessions.enter(&one, "demo", true, &authority).ok().unwrap());
+        age(&sessions, Duration::from_secs(6));
+        let look = sessions.enter(&one, "demo", false, &authority).ok().unwrap();
+        look.sent(60, false);
+        drop(look);
+        sessions.sweep(|_| false);
+        assert_eq!(sessions.tally().open, 0);
+        assert!(sessions.enter(&two, "demo", true, &authority).is_ok());
+        assert!(sessions.enter(&one, "demo", false, &authority).is_ok(), "the edge is full, but a look needs no room");
+        assert_eq!(sessions.changes(Duration::ZERO, 10).iter().map(|usage| usage.other_bytes).sum::<u64>(), 60);
+    }
+
+    #[test]
+    fn a_stream_that_ended_is_left_sooner() {
+        let (sessions, visit) = one_visit(1_000_000);
+        drop(visit);
+        age(&sessions, ENDED_IDLE + Duration::from_secs(1));
+        sessions.sweep(|_| false);
+        assert_eq!(sessions.tally().open, 1);
+        sessions.sweep(|_| true);
+        assert_eq!(sessions.changes(Duration::ZERO, 10)[0].ended, Some(UsageEnd::StreamEnded));
+    }
+
+    #[test]
+    fn one_viewer_has_so_many_requests_at_a_time() {
+        let (pair, authority) = keys(1);
+        let sessions = Sessions::new("edge".into(), 1_000_000, Duration::ZERO);
+        let ticket = ticket(&pair, 1, |_| ());
+        let enter = || sessions.enter(&ticket, "demo", true, &authority);
+        let mut visits: Vec<_> = (0..IN_FLIGHT_MAX).map(|_| enter().ok().unwrap()).collect();
+        assert_eq!(enter().map(drop), Err(Refusal::TooMany));
+        visits.pop();
+        assert!(enter().is_ok());
+    }
+
+    #[test]
+    fn a_session_being_answered_is_not_forgotten_however_many_there_are() {
+        let (mut sessions, visit) = one_visit(1_000_000);
+        sessions.remembered_max = 0;
+        sessions.end_all();
+        sessions.acknowledge(&sessions.changes(Duration::ZERO, 10));
+        sessions.sweep(|_| false);
+        visit.sent(70, true);
+        drop(visit);
+        assert_eq!(sessions.changes(Duration::ZERO, 10)[0].media_bytes, 70);
+        sessions.acknowledge(&sessions.changes(Duration::ZERO, 10));
+        sessions.sweep(|_| false);
+        assert_eq!(sessions.all().len(), 0);
+    }
+
+    #[test]
+    fn only_a_first_opening_soon_after_the_join_counts_as_an_arrival() {
+        let (pair, authority) = keys(1);
+        let sessions = Sessions::new("edge".into(), 10_000_000, Duration::ZERO);
+        let joined = |ms: u64| ticket(&pair, 1, |t| t.session.0[..6].copy_from_slice(&ms.to_be_bytes()[2..]));
+        let enter = |ticket: &str| drop(sessions.enter(ticket, "demo", true, &authority).ok().unwrap());
+        let fresh = joined(unix_ms());
+        enter(&fresh);
+        assert_eq!(sessions.tally().admitted_bps_total, 1_000_000);
+        sessions.end_all();
+        enter(&fresh);
+        // One from before the edge was restarted: the manager struck its grant out long ago.
+        enter(&joined(unix_ms() - 60_000));
+        let tally = *sessions.tally();
+        assert_eq!((tally.open, tally.admitted_bps_total), (2, 1_000_000));
     }
 }

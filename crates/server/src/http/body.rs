@@ -8,6 +8,8 @@ use bytes::Bytes;
 use futures_util::Stream;
 use http_body::{Frame, SizeHint};
 
+use super::roster::Answering;
+
 /// Counts and paces what leaves. Dropped when the answer is done or given up.
 pub trait Meter: Send {
     /// May these bytes leave now? Otherwise the meter arranges a wake-up.
@@ -22,15 +24,17 @@ pub trait Meter: Send {
 pub struct Body {
     source: Source,
     meter: Option<Box<dyn Meter>>,
-    /// A piece that waits for its meter.
-    held: Option<Bytes>,
+    /// What has come from the source and not left yet.
+    held: Bytes,
+    answering: Option<Answering>,
 }
 
 type ByteStream = Pin<Box<dyn Stream<Item = Result<Bytes, std::io::Error>> + Send>>;
 
 enum Source {
-    /// The first apart, for most answers are of one piece and need no list.
-    Pieces(Option<Bytes>, VecDeque<Bytes>),
+    /// Nothing but what is held.
+    Done,
+    Pieces(VecDeque<Bytes>),
     Stream(ByteStream, Option<u64>),
     Router(axum::body::Body),
 }
@@ -38,18 +42,17 @@ enum Source {
 impl Body {
     /// Nothing.
     pub fn empty() -> Self {
-        Self::pieces(VecDeque::new())
+        Self::full(Bytes::new())
     }
 
     /// Bytes that are at hand.
     pub fn full(bytes: Bytes) -> Self {
-        let first = Some(bytes).filter(|bytes| !bytes.is_empty());
-        Self { source: Source::Pieces(first, VecDeque::new()), meter: None, held: None }
+        Self { source: Source::Done, meter: None, held: bytes, answering: None }
     }
 
     /// Several runs of bytes at hand, sent one after another.
-    pub fn pieces(mut pieces: VecDeque<Bytes>) -> Self {
-        Self { source: Source::Pieces(pieces.pop_front(), pieces), meter: None, held: None }
+    pub fn pieces(pieces: VecDeque<Bytes>) -> Self {
+        Self { source: Source::Pieces(pieces), ..Self::empty() }
     }
 
     /// Bytes still to come; `len` when it is known.
@@ -57,7 +60,7 @@ impl Body {
         stream: impl Stream<Item = Result<Bytes, std::io::Error>> + Send + 'static,
         len: Option<u64>,
     ) -> Self {
-        Self { source: Source::Stream(Box::pin(stream), len), meter: None, held: None }
+        Self { source: Source::Stream(Box::pin(stream), len), ..Self::empty() }
     }
 
     /// Puts a meter on the way out.
@@ -65,11 +68,35 @@ impl Body {
         self.meter = Some(meter);
         self
     }
+
+    /// Keeps the connection from being idle until all has left.
+    pub(super) fn during(mut self, mut answering: Answering) -> Self {
+        answering.made();
+        self.answering = Some(answering);
+        self
+    }
+
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, axum::BoxError>>> {
+        while self.held.is_empty() {
+            match std::task::ready!(self.source.poll_next(cx)) {
+                Some(Ok(piece)) => self.held = piece,
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None => return Poll::Ready(None),
+            }
+        }
+        let Some(meter) = &mut self.meter else {
+            return Poll::Ready(Some(Ok(std::mem::take(&mut self.held))));
+        };
+        let len = self.held.len().min(meter.step());
+        std::task::ready!(meter.poll_allow(cx, len));
+        meter.count(len);
+        Poll::Ready(Some(Ok(self.held.split_to(len))))
+    }
 }
 
 impl From<axum::body::Body> for Body {
     fn from(body: axum::body::Body) -> Self {
-        Self { source: Source::Router(body), meter: None, held: None }
+        Self { source: Source::Router(body), ..Self::empty() }
     }
 }
 
@@ -79,40 +106,30 @@ impl http_body::Body for Body {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let this = self.get_mut();
-        let piece = match this.held.take() {
-            Some(piece) => piece,
-            None => match std::task::ready!(this.source.poll_next(cx)) {
-                Some(Ok(piece)) => piece,
-                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
-                None => return Poll::Ready(None),
-            },
-        };
-        let Some(meter) = &mut this.meter else {
-            return Poll::Ready(Some(Ok(Frame::data(piece))));
-        };
-        let mut piece = piece;
-        let step = meter.step();
-        if piece.len() > step {
-            let rest = piece.split_off(step);
-            this.source.put_back(rest);
+        let polled = this.poll_piece(cx);
+        match &mut this.answering {
+            Some(answering) if polled.is_pending() => answering.awaited(),
+            Some(answering) => answering.moved(),
+            None => {}
         }
-        if meter.poll_allow(cx, piece.len()).is_pending() {
-            this.held = Some(piece);
-            return Poll::Pending;
-        }
-        meter.count(piece.len());
-        Poll::Ready(Some(Ok(Frame::data(piece))))
+        polled.map_ok(Frame::data)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.held.is_none() && matches!(&self.source, Source::Pieces(None, rest) if rest.is_empty())
+        let at_end = match &self.source {
+            Source::Done => true,
+            Source::Pieces(rest) => rest.is_empty(),
+            Source::Stream(..) | Source::Router(_) => false,
+        };
+        at_end && self.held.is_empty()
     }
 
     fn size_hint(&self) -> SizeHint {
-        let held = self.held.as_ref().map_or(0, |piece| piece.len() as u64);
+        let held = self.held.len() as u64;
         match &self.source {
-            Source::Pieces(first, rest) => {
-                SizeHint::with_exact(held + first.iter().chain(rest).map(|piece| piece.len() as u64).sum::<u64>())
+            Source::Done => SizeHint::with_exact(held),
+            Source::Pieces(rest) => {
+                SizeHint::with_exact(held + rest.iter().map(|piece| piece.len() as u64).sum::<u64>())
             }
             Source::Stream(_, Some(len)) => SizeHint::with_exact(held + len),
             Source::Stream(_, None) => SizeHint::default(),
@@ -124,7 +141,8 @@ impl http_body::Body for Body {
 impl Source {
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, axum::BoxError>>> {
         match self {
-            Self::Pieces(first, rest) => Poll::Ready(first.take().or_else(|| rest.pop_front()).map(Ok)),
+            Self::Done => Poll::Ready(None),
+            Self::Pieces(rest) => Poll::Ready(rest.pop_front().map(Ok)),
             Self::Stream(stream, len) => {
                 let item = std::task::ready!(stream.as_mut().poll_next(cx));
                 if let (Some(Ok(piece)), Some(len)) = (&item, len) {
@@ -143,26 +161,6 @@ impl Source {
                     }
                 }
             },
-        }
-    }
-
-    /// Returns the unsent tail of a piece. Only metered sources split, and they are never a router's.
-    fn put_back(&mut self, rest: Bytes) {
-        match self {
-            Self::Pieces(first, later) => {
-                if let Some(second) = first.replace(rest) {
-                    later.push_front(second);
-                }
-            }
-            Self::Stream(stream, len) => {
-                if let Some(len) = len {
-                    *len += rest.len() as u64;
-                }
-                let tail = std::mem::replace(stream, Box::pin(futures_util::stream::empty()));
-                let head = futures_util::stream::once(std::future::ready(Ok(rest)));
-                *stream = Box::pin(futures_util::StreamExt::chain(head, tail));
-            }
-            Self::Router(_) => unreachable!("a router's answers carry no meter"),
         }
     }
 }

@@ -34,7 +34,8 @@ impl Cors {
             let mut reply = Response::new(Body::empty());
             *reply.status_mut() = StatusCode::NO_CONTENT;
             let headers = reply.headers_mut();
-            headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, HEAD, POST, PUT, DELETE"));
+            headers
+                .insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE"));
             headers
                 .insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("Authorization, Content-Type, Range"));
             headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
@@ -59,5 +60,20 @@ impl Cors {
             ACCESS_CONTROL_EXPOSE_HEADERS,
             HeaderValue::from_static("Date, Content-Length, Content-Range, ETag, Retry-After"),
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_may_use_every_method_of_the_api() {
+        let reply = Cors::new(&["*".to_owned()]).preflight(&Method::OPTIONS).unwrap();
+        let allowed = reply.headers()[ACCESS_CONTROL_ALLOW_METHODS].to_str().unwrap();
+        // Those of the manager's routes.
+        for method in ["GET", "POST", "PUT", "PATCH", "DELETE"] {
+            assert!(allowed.split(", ").any(|one| one == method), "{method}");
+        }
     }
 }

@@ -1,32 +1,31 @@
 //! Who accepts connections, and how does it stop? Graceful: no new connections, answers in flight may finish.
 
-use std::convert::Infallible;
+use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
-use tokio::io::{AsyncRead, AsyncWrite};
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
 use super::Reply;
+use super::connection::Protocols;
+use super::roster::{Limits, Roster};
 
 /// Turns requests into answers.
 pub trait Handle: Send + Sync + 'static {
-    /// One request from `peer`.
-    fn handle(&self, request: http::Request<Incoming>, peer: SocketAddr) -> impl Future<Output = Reply> + Send;
+    /// One request.
+    fn handle(&self, request: http::Request<Incoming>) -> impl Future<Output = Reply> + Send;
 }
 
 /// A bound socket, perhaps with TLS.
 pub struct Listener {
     socket: TcpListener,
     tls: Option<TlsAcceptor>,
+    limits: Limits,
 }
 
 /// Tells every task of a server to end.
@@ -54,8 +53,12 @@ impl Stop {
 
 impl Listener {
     /// Binds.
-    pub async fn bind(address: SocketAddr, tls: Option<Arc<rustls::ServerConfig>>) -> std::io::Result<Self> {
-        Ok(Self { socket: TcpListener::bind(address).await?, tls: tls.map(TlsAcceptor::from) })
+    pub async fn bind(
+        address: SocketAddr,
+        tls: Option<Arc<rustls::ServerConfig>>,
+        limits: Limits,
+    ) -> std::io::Result<Self> {
+        Ok(Self { socket: TcpListener::bind(address).await?, tls: tls.map(TlsAcceptor::from), limits })
     }
 
     /// The address it got.
@@ -65,80 +68,102 @@ impl Listener {
 
     /// Serves until `stop`, then lets answers in flight finish for at most [`DRAIN`].
     pub async fn serve(self, handler: Arc<impl Handle>, stop: Stop) {
-        let graceful = GracefulShutdown::new();
-        loop {
-            let accepted = tokio::select! {
-                () = stop.wait() => break,
-                accepted = self.socket.accept() => accepted,
-            };
-            match accepted {
-                Ok((stream, peer)) => self.spawn(stream, peer, handler.clone(), &graceful),
-                // Out of file descriptors or a connection that died in the queue: breathe, go on.
-                Err(error) => {
-                    tracing::warn!(%error, "cannot accept a connection");
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                }
-            }
+        let roster = Roster::new(self.limits);
+        tokio::select! {
+            () = self.accept_all(handler, &roster) => {}
+            () = roster.watch() => {}
+            () = stop.wait() => {}
         }
         drop(self.socket);
-        let _ = tokio::time::timeout(DRAIN, graceful.shutdown()).await;
+        let _ = tokio::time::timeout(DRAIN, roster.finish()).await;
     }
 
-    fn spawn(&self, stream: TcpStream, peer: SocketAddr, handler: Arc<impl Handle>, graceful: &GracefulShutdown) {
-        let _ = stream.set_nodelay(true);
-        let watcher = graceful.watcher();
-        match self.tls.clone() {
-            None => {
-                tokio::spawn(connection(stream, peer, handler, watcher));
-            }
-            Some(tls) => {
-                tokio::spawn(async move {
-                    let accept = tls.accept_with(stream, |session| session.set_buffer_limit(Some(TLS_BUFFER_BYTES)));
-                    match tokio::time::timeout(HANDSHAKE, accept).await {
-                        Ok(Ok(stream)) => connection(stream, peer, handler, watcher).await,
-                        Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
-                        Err(_) => tracing::debug!("TLS handshake timed out"),
-                    }
-                });
-            }
+    async fn accept_all(&self, handler: Arc<impl Handle>, roster: &Arc<Roster>) {
+        let protocols = Arc::new(Protocols::new());
+        let mut complaint = Complaint::default();
+        loop {
+            let stream = match self.socket.accept().await {
+                Ok((stream, _)) => stream,
+                // Out of file descriptors, or a connection that died in the queue: breathe, go on.
+                Err(error) => {
+                    complaint.say(|| tracing::warn!(%error, "cannot accept a connection"));
+                    tokio::time::sleep(BREATH).await;
+                    continue;
+                }
+            };
+            let Some(place) = roster.enter() else {
+                complaint.say(|| tracing::warn!(most = self.limits.connections, "too many connections: turned away"));
+                turn_away(stream, self.tls.is_some());
+                continue;
+            };
+            prepare(&stream);
+            let (protocols, handler, tls) = (protocols.clone(), handler.clone(), self.tls.clone());
+            tokio::spawn(async move { protocols.serve(stream, tls, handler, place).await });
         }
     }
 }
 
-async fn connection(
-    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    peer: SocketAddr,
-    handler: Arc<impl Handle>,
-    watcher: hyper_util::server::graceful::Watcher,
-) {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIME).max_buf_size(HEADER_BYTES_MAX);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_header_list_size(HEADER_BYTES_MAX as u32)
-        .max_concurrent_streams(100)
-        .max_frame_size(64 * 1024)
-        .keep_alive_interval(Some(Duration::from_secs(30)));
-    let service = service_fn(move |request| {
-        let handler = handler.clone();
-        async move { Ok::<_, Infallible>(handler.handle(request, peer).await) }
-    });
-    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
-    if let Err(error) = watcher.watch(connection).await {
-        tracing::debug!(%error, "connection ended");
+/// A client that takes no byte of an answer for [`STUCK`] is gone, or as good as, whatever it acknowledges: the kernel
+/// drops its connection, and what it holds goes with it.
+fn prepare(stream: &TcpStream) {
+    let _ = stream.set_nodelay(true);
+    #[cfg(target_os = "linux")]
+    let _ = SockRef::from(stream).set_tcp_user_timeout(Some(STUCK));
+}
+
+/// Says so where that costs nothing: a new socket has room for a line.
+fn turn_away(stream: TcpStream, tls: bool) {
+    metrics::counter!("trellis_http_connections_refused_total").increment(1);
+    if !tls && let Ok(mut stream) = stream.into_std() {
+        let _ = stream.write(FULL);
+        // Closing with the request unread would take the answer back from the client.
+        let _ = stream.shutdown(std::net::Shutdown::Write);
     }
+}
+
+/// What goes wrong thousands of times a second is said once a minute.
+#[derive(Default)]
+struct Complaint(Option<Instant>);
+
+impl Complaint {
+    fn say(&mut self, warn: impl FnOnce()) {
+        if self.0.is_none_or(|last| last.elapsed() >= COMPLAINT_EVERY) {
+            self.0 = Some(Instant::now());
+            warn();
+        }
+    }
+}
+
+/// Raises this process's limit of open files as far as it may, and says how many that is.
+pub fn open_files_max() -> usize {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let before = getrlimit(Resource::Nofile);
+    let raised = rustix::process::Rlimit { current: before.maximum, maximum: before.maximum };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::debug!(%error, "the limit of open files stays as it is");
+    }
+    getrlimit(Resource::Nofile).current.map_or(usize::MAX, |most| most as usize)
 }
 
 /// How long answers in flight may take after a stop.
 const DRAIN: Duration = Duration::from_secs(10);
-/// A client that has not finished its TLS handshake by then is gone or hostile.
-const HANDSHAKE: Duration = Duration::from_secs(10);
-/// The same for the head of a request.
-const HEADER_TIME: Duration = Duration::from_secs(30);
-/// Plain bytes that are encrypted at once: a part of ordinary length, so that it leaves in one write. With rustls's own
-/// 64 KiB a full write is a little longer than the 64 KiB the kernel sends in one piece, and under BBR, which paces
-/// every piece, a segment then cost a third more CPU.
-const TLS_BUFFER_BYTES: usize = 128 * 1024;
-/// Largest request head.
-const HEADER_BYTES_MAX: usize = 32 * 1024;
+const BREATH: Duration = Duration::from_millis(50);
+const COMPLAINT_EVERY: Duration = Duration::from_secs(60);
+/// A player that pauses for longer asks anew.
+#[cfg(target_os = "linux")]
+const STUCK: Duration = Duration::from_secs(30);
+const FULL: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 2\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_client_that_takes_nothing_is_dropped_by_the_kernel() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        prepare(&stream);
+        assert_eq!(SockRef::from(&stream).tcp_user_timeout().unwrap(), Some(STUCK));
+    }
+}

@@ -4,11 +4,16 @@
 //! through the router.
 
 pub mod body;
+mod connection;
 pub mod cors;
 pub mod listen;
 pub mod reply;
+mod roster;
+#[cfg(test)]
+mod tests;
 pub mod tls;
 
 pub use body::Body;
-pub use listen::{Listener, Stop};
-pub use reply::{Reply, error, json};
+pub use listen::{Handle, Listener, Stop};
+pub use reply::{Reply, empty, error, json};
+pub use roster::Limits;

@@ -13,10 +13,18 @@ pub type Reply = Response<Body>;
 
 /// A JSON answer that nobody may cache.
 pub fn json(status: StatusCode, value: &impl Serialize) -> Reply {
-    let text = serde_json::to_vec(value).expect("our own types serialise");
-    let mut reply = Response::new(Body::full(Bytes::from(text)));
-    *reply.status_mut() = status;
+    // Joins are many, and fit into this.
+    let mut text = Vec::with_capacity(1024);
+    serde_json::to_writer(&mut text, value).expect("our own types serialise");
+    let mut reply = empty(status).map(|_| Body::full(Bytes::from(text)));
     reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    reply
+}
+
+/// A status alone, that nobody may cache.
+pub fn empty(status: StatusCode) -> Reply {
+    let mut reply = Response::new(Body::empty());
+    *reply.status_mut() = status;
     reply.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     reply
 }

@@ -287,9 +287,10 @@ async fn insert_usage(
     query.execute(&mut **transaction).await.map(drop)
 }
 
-/// An upsert that repeating does not change. A record older than what is known is passed over. One of a later
-/// incarnation (`since_ms`) begins at zero, so all of it is added; one of the same incarnation adds what it has more.
-/// At the same `updated_ms` an end stays an end, except one the manager had only concluded from silence.
+/// An upsert that repeating does not change, and only the edge of a session's ticket speaks for it. A record older than
+/// what is known is passed over. One of a later incarnation (`since_ms`) begins at zero, so all of it is added; one of
+/// the same incarnation adds what it has more. At the same `updated_ms` an end stays an end, except one the manager had
+/// only concluded from silence.
 fn insert_usage_sql(rows: usize) -> String {
     let values = vec!["(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"; rows].join(", ");
     let stands = "excluded.why IS NULL AND excluded.since_ms = since_ms AND excluded.updated_ms = updated_ms
@@ -303,7 +304,8 @@ fn insert_usage_sql(rows: usize) -> String {
             media_since = excluded.media_since, other_since = excluded.other_since, since_ms = excluded.since_ms,
             started_ms = coalesce(started_ms, excluded.started_ms), updated_ms = excluded.updated_ms,
             ended_ms = iif({stands}, ended_ms, excluded.ended_ms), why = iif({stands}, why, excluded.why)
-         WHERE excluded.since_ms > since_ms OR (excluded.since_ms = since_ms AND excluded.updated_ms >= updated_ms)"
+         WHERE sessions.edge = excluded.edge AND (excluded.since_ms > since_ms
+            OR (excluded.since_ms = since_ms AND excluded.updated_ms >= updated_ms))"
     )
 }
 

@@ -5,21 +5,22 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::header::{LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderValue, Response, StatusCode};
+use http::header::{LOCATION, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::Serialize;
 use trellis_core::manager::redirect::RETRY_AFTER_MAX;
-use trellis_proto::{Class, SessionId, StreamId, Ticket};
+use trellis_proto::{SessionId, StreamId, Ticket};
 
 use super::accounts::JoinRow;
 use super::auth::{self, Denied, Viewer};
 use super::directory::Stream;
 use super::registry::{Held, Place};
 use super::store::fresh_id;
-use super::{Manager, Now, api};
-use crate::cluster_api::StreamState;
+use super::{Manager, Now};
+use crate::cluster_api::{StreamState, ViewerClass};
+use crate::http::{Reply, empty, error, json};
 use crate::keyfile;
+use crate::secret::{NotBearer, bearer};
 
 /// Bits of a ticket's expiry and rate; the wire ends at 2^40.
 const TICKET_NUMBER_MAX: u64 = 1 << 40;
@@ -46,8 +47,8 @@ pub enum Refused {
     TokenInvalid(Cow<'static, str>),
     /// It was.
     TokenExpired,
-    /// It is for something else.
-    NotAllowed,
+    /// It is for something else, and what.
+    NotAllowed(Cow<'static, str>),
     /// Never heard of.
     NoSuchStream,
     /// Nobody publishes it.
@@ -78,9 +79,9 @@ pub struct JoinReply<'a> {
 }
 
 impl Manager {
-    /// Answers `POST /v1/streams/{stream}/join` with this `Authorization` header.
-    pub fn join(&self, stream: &str, authorization: Option<&str>, now: Now) -> Response<Bytes> {
-        let admitted = bearer(authorization).and_then(|token| self.admit(stream, token, now));
+    /// Answers `POST /v1/streams/{stream}/join` with these headers.
+    pub fn join(&self, stream: &str, headers: &HeaderMap, now: Now) -> Reply {
+        let admitted = bearer(headers).map_err(Refused::from).and_then(|token| self.admit(stream, token, now));
         match admitted {
             Ok(admission) => admission.reply(now),
             Err(refused) => refused.reply(),
@@ -88,7 +89,7 @@ impl Manager {
     }
 
     /// Answers `GET /v1/streams/{stream}/play.m3u8` with this `token` in its query.
-    pub fn play(&self, stream: &str, token: Option<&str>, now: Now) -> Response<Bytes> {
+    pub fn play(&self, stream: &str, token: Option<&str>, now: Now) -> Reply {
         match self.admit(stream, token, now) {
             Ok(admission) => admission.redirect(),
             Err(refused) => refused.reply(),
@@ -112,7 +113,7 @@ impl Manager {
             edge: place.edge.as_ref().to_owned(),
             expires_s,
             max_rate,
-            class: viewer.class,
+            class: viewer.class.into(),
         };
         let ticket = self.keys.ticket.sign(&ticket);
         self.accounts.on_join(JoinRow {
@@ -132,8 +133,11 @@ impl Manager {
         let viewer = token.map(|token| auth::authenticate(token, now.unix_s(), known)).transpose()?;
         let stream = self.stream(name).ok_or(Refused::NoSuchStream)?;
         match viewer {
-            Some((key, viewer)) if key.allows(&viewer, name) => Ok((stream, viewer)),
-            Some(_) => Err(Refused::NotAllowed),
+            Some((key, viewer)) if !key.allows(&viewer, name) => {
+                Err(Refused::NotAllowed("the viewer token is for another stream".into()))
+            }
+            Some((_, viewer)) if !stream.admits(viewer.class) => Err(wrong_class(&stream, viewer.class)),
+            Some((_, viewer)) => Ok((stream, viewer)),
             None if stream.open => Ok((stream, self.anonymous(now))),
             None => Err(Refused::TokenMissing),
         }
@@ -142,7 +146,7 @@ impl Manager {
     /// Whoever watches an open stream without a token.
     fn anonymous(&self, now: Now) -> Viewer {
         let expires_s = now.unix_s().saturating_add(self.config.open_session_s);
-        Viewer { id: String::new(), stream: String::new(), expires_s, class: Class::Standard, max_rate: None }
+        Viewer { id: String::new(), stream: String::new(), expires_s, class: ViewerClass::Standard, max_rate: None }
     }
 
     /// A viewer is given the rate of the best rendition and some headroom, unless token or stream say less.
@@ -161,13 +165,13 @@ impl Manager {
     }
 }
 
-/// The token of an `Authorization` header. Another scheme than Bearer is a mistake to be told about.
-fn bearer(authorization: Option<&str>) -> Result<Option<&str>, Refused> {
-    let Some(text) = authorization else { return Ok(None) };
-    match text.split_once(' ') {
-        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(Some(token.trim())),
-        _ => Err(Refused::TokenInvalid("the Authorization header must read `Bearer <viewer token>`".into())),
-    }
+fn wrong_class(stream: &Stream, class: ViewerClass) -> Refused {
+    let classes: Vec<_> = stream.classes.iter().map(ToString::to_string).collect();
+    let admitted = classes.join(" or ");
+    Refused::NotAllowed(
+        format!("this stream is for viewers of class {admitted}, the viewer token says {class}: ask the stream's site")
+            .into(),
+    )
 }
 
 impl Admission {
@@ -175,7 +179,7 @@ impl Admission {
         format!("{}/v/{}/s/{}/index.m3u8", self.place.base, self.ticket, self.stream)
     }
 
-    fn reply(&self, now: Now) -> Response<Bytes> {
+    fn reply(&self, now: Now) -> Reply {
         let reply = JoinReply {
             stream: self.stream.as_str(),
             state: self.state,
@@ -186,11 +190,11 @@ impl Admission {
             expires_at: self.expires_s,
             server_time_ms: now.unix_ms,
         };
-        api::json(StatusCode::OK, &reply)
+        json(StatusCode::OK, &reply)
     }
 
-    fn redirect(&self) -> Response<Bytes> {
-        let mut response = api::empty(StatusCode::FOUND);
+    fn redirect(&self) -> Reply {
+        let mut response = empty(StatusCode::FOUND);
         let url =
             HeaderValue::try_from(self.url()).expect("base URLs are checked to be printable, tickets are base64url");
         response.headers_mut().insert(LOCATION, url);
@@ -205,7 +209,7 @@ impl Refused {
             Self::TokenMissing => "token_missing",
             Self::TokenInvalid(_) => "token_invalid",
             Self::TokenExpired => "token_expired",
-            Self::NotAllowed => "not_allowed",
+            Self::NotAllowed(_) => "not_allowed",
             Self::NoSuchStream => "no_such_stream",
             Self::NotLive => "not_live",
             Self::NoCapacity(_) => "no_capacity",
@@ -215,7 +219,7 @@ impl Refused {
     fn status(&self) -> StatusCode {
         match self {
             Self::TokenMissing | Self::TokenInvalid(_) | Self::TokenExpired => StatusCode::UNAUTHORIZED,
-            Self::NotAllowed => StatusCode::FORBIDDEN,
+            Self::NotAllowed(_) => StatusCode::FORBIDDEN,
             Self::NoSuchStream | Self::NotLive => StatusCode::NOT_FOUND,
             Self::NoCapacity(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
@@ -229,7 +233,7 @@ impl Refused {
             }
             Self::TokenInvalid(why) => format!("{why}; ask the stream's site for a new token").into(),
             Self::TokenExpired => "the viewer token has expired: ask the stream's site for a new one".into(),
-            Self::NotAllowed => "the viewer token is for another stream".into(),
+            Self::NotAllowed(why) => why.clone(),
             Self::NoSuchStream => "there is no stream of this name: check the spelling, or create it".into(),
             Self::NotLive => "nobody publishes this stream now: try again when it starts".into(),
             Self::NoCapacity(_) => "every edge is full: try again after the given time".into(),
@@ -244,14 +248,11 @@ impl Refused {
         }
     }
 
-    fn reply(&self) -> Response<Bytes> {
+    fn reply(&self) -> Reply {
         let retry_after = self.retry_after().map(|after| after.as_secs() as u32);
-        let mut response = api::error(self.status(), self.word(), self.message(), retry_after);
+        let mut response = error(self.status(), self.word(), self.message(), retry_after);
         if self.status() == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-        }
-        if let Some(seconds) = retry_after {
-            response.headers_mut().insert(RETRY_AFTER, seconds.into());
         }
         response
     }
@@ -263,6 +264,13 @@ impl From<Denied> for Refused {
             Denied::Invalid(why) => Self::TokenInvalid(why),
             Denied::Expired => Self::TokenExpired,
         }
+    }
+}
+
+impl From<NotBearer> for Refused {
+    /// Another scheme is a mistake to be told about.
+    fn from(_: NotBearer) -> Self {
+        Self::TokenInvalid("the Authorization header must read `Bearer <viewer token>`".into())
     }
 }
 

@@ -15,7 +15,8 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use rustls::pki_types::SubjectPublicKeyInfoDer;
 use rustls::pki_types::pem::PemObject;
 use serde::{Deserialize, Serialize};
-use trellis_proto::Class;
+
+use crate::cluster_api::ViewerClass;
 
 /// Longest token that is looked at, bytes.
 pub const TOKEN_BYTES_MAX: usize = 4096;
@@ -49,7 +50,7 @@ pub struct Viewer {
     /// Seconds since the Unix epoch.
     pub expires_s: u64,
     /// Service class.
-    pub class: Class,
+    pub class: ViewerClass,
     /// Most bit/s.
     pub max_rate: Option<u64>,
 }
@@ -75,9 +76,9 @@ pub struct ViewerClaims {
     /// Not valid before, seconds since the Unix epoch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nbf: Option<u64>,
-    /// `standard` or `premium`.
+    /// Service class; left out: standard.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub class: Option<String>,
+    pub class: Option<ViewerClass>,
     /// Most bit/s.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_rate: Option<u64>,
@@ -168,16 +169,8 @@ struct Claims {
     exp: f64,
     nbf: Option<f64>,
     #[serde(default)]
-    class: ClaimedClass,
+    class: ViewerClass,
     max_rate: Option<u64>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "lowercase")]
-enum ClaimedClass {
-    #[default]
-    Standard,
-    Premium,
 }
 
 fn read_viewer(claims: Claims, now_s: u64) -> Result<Viewer, Denied> {
@@ -195,11 +188,7 @@ fn read_viewer(claims: Claims, now_s: u64) -> Result<Viewer, Denied> {
     if claims.max_rate == Some(0) {
         return invalid("the token's `max_rate` must be above 0");
     }
-    let class = match claims.class {
-        ClaimedClass::Standard => Class::Standard,
-        ClaimedClass::Premium => Class::Premium,
-    };
-    Ok(Viewer { id: claims.sub, stream: claims.stream, expires_s, class, max_rate: claims.max_rate })
+    Ok(Viewer { id: claims.sub, stream: claims.stream, expires_s, class: claims.class, max_rate: claims.max_rate })
 }
 
 fn header_flaw(error: &ErrorKind) -> &'static str {

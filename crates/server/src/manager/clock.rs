@@ -1,8 +1,10 @@
 //! What time is it? Asked here once per request; everything below gets the answer as an argument.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use trellis_core::time::Instant;
+
+use crate::clock::unix_ms;
 
 /// One moment on both clocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,8 +45,6 @@ impl Default for SystemClock {
 
 impl Clock for SystemClock {
     fn now(&self) -> Now {
-        // A wall clock before 1970 is no reason to fall over: tokens will then look far from expiry, as they are.
-        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Now { unix_ms: unix.as_millis() as u64, mono: Instant(self.0.elapsed().as_micros() as u64) }
+        Now { unix_ms: unix_ms(), mono: Instant(self.0.elapsed().as_micros() as u64) }
     }
 }

@@ -1,13 +1,14 @@
 //! Which streams exist, and which keys speak for whom? The database's small tables in memory, for no join waits
 //! for a database. Changed only after the database was.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use trellis_proto::StreamId;
 
 use super::auth::ApiKey;
+use crate::cluster_api::ViewerClass;
 
 /// A stream as the operator set it up.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +19,8 @@ pub struct Stream {
     pub title: String,
     /// Watchable without a viewer token.
     pub open: bool,
+    /// Viewer classes it admits; none: all. An open stream has none.
+    pub classes: BTreeSet<ViewerClass>,
     /// Of its own stream key; none: only the publish key may publish it.
     pub key_hash: Option<KeyHash>,
     /// Most bit/s one viewer gets.
@@ -36,6 +39,13 @@ pub struct Directory {
     streams: HashMap<StreamId, Arc<Stream>>,
     keys: HashMap<String, Arc<ApiKey>>,
     by_key: HashMap<KeyHash, StreamId>,
+}
+
+impl Stream {
+    /// May viewers of this class watch it?
+    pub fn admits(&self, class: ViewerClass) -> bool {
+        self.classes.is_empty() || self.classes.contains(&class)
+    }
 }
 
 impl KeyHash {

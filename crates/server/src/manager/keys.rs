@@ -79,7 +79,8 @@ impl ApiKeyFile {
 
     /// Reads `kid:secret`.
     pub fn read(path: &Path) -> Result<Self, Error> {
-        let text = fs::read_to_string(path).map_err(|source| Error::File { path: path.into(), source })?;
+        let unread = |_| Error::Key { path: path.into(), why: "is not there, or not readable for this user" };
+        let text = fs::read_to_string(path).map_err(unread)?;
         match text.trim().split_once(':') {
             Some((kid, secret)) if !kid.is_empty() && !secret.is_empty() => {
                 Ok(Self { kid: kid.into(), secret: secret.into() })

@@ -15,6 +15,7 @@ pub mod directory;
 pub mod fuzz;
 mod keys;
 mod metrics;
+mod names;
 pub mod openapi;
 pub mod registry;
 pub mod store;

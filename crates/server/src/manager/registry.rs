@@ -8,22 +8,26 @@ use std::time::Duration;
 use trellis_core::manager::redirect::{self, Redirect, Refusal};
 use trellis_core::time::Instant;
 use trellis_proto::StreamId;
-use trellis_proto::limits::EDGE_NAME_BYTES_MAX;
 
-use crate::cluster_api::{BEAT_TIMEOUT_MS, EdgeBeat, OriginBeat, OriginStream, StreamSource, StreamState};
+use super::names::Names;
+use crate::cluster_api::{
+    BEAT_TIMEOUT_MS, EdgeBeat, Instance, ORIGIN_STREAMS_MAX, OriginBeat, OriginStream, StreamSource, StreamState,
+    is_loopback_url, is_plain, is_server_name, is_server_url,
+};
 
 /// Most origins one manager keeps.
 pub const ORIGINS_MAX: usize = 64;
-/// Most streams of one origin.
-pub const ORIGIN_STREAMS_MAX: usize = 10_000;
-const URL_BYTES_MAX: usize = 256;
-const DEAD_AFTER: Duration = Duration::from_millis(BEAT_TIMEOUT_MS);
+const INSTANCE_BYTES_MAX: usize = 64;
+/// Who is silent for this long is dead.
+pub const DEAD_AFTER: Duration = Duration::from_millis(BEAT_TIMEOUT_MS);
 
 /// What beats told.
 pub struct Registry {
     redirect: Redirect,
     edges: HashMap<String, Place>,
+    edge_names: Names,
     origins: BTreeMap<String, Origin>,
+    origin_names: Names,
     /// Leave to publish that no beat shows yet.
     grants: HashMap<StreamId, Grant>,
 }
@@ -55,6 +59,8 @@ pub struct Held {
     pub state: StreamState,
     /// Bit/s; 0 while unknown.
     pub rate_bps: u64,
+    /// It has a publisher.
+    pub publishing: bool,
     /// Since when it is in this state.
     pub since: Instant,
 }
@@ -77,8 +83,16 @@ struct Grant {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadBeat {
     /// Names are made for logs, tickets and JSON.
-    #[error("a name must have 1 to 64 printable ASCII characters, without quotes and backslashes")]
+    #[error("a name must have 1 to 64 letters, digits, '.', '_' or '-', a letter or digit first")]
     Name,
+    /// Another process has it.
+    #[error(
+        "another living {0} reports under this name: give each its own (`name` in [{0}] of its configuration), or stop the other one"
+    )]
+    NameTaken(&'static str),
+    /// An id is a short text.
+    #[error("`instance.id` must have 1 to 64 printable ASCII characters, without quotes and backslashes")]
+    Instance,
     /// Not a URL a player or edge can use.
     #[error("a URL must start with http:// or https:// and have at most 256 characters, without spaces and quotes")]
     Url,
@@ -95,19 +109,26 @@ pub enum BadBeat {
 
 impl Default for Registry {
     fn default() -> Self {
-        let (edges, origins, grants) = Default::default();
-        Self { redirect: Redirect::new(DEAD_AFTER), edges, origins, grants }
+        Self {
+            redirect: Redirect::new(DEAD_AFTER),
+            edges: HashMap::new(),
+            edge_names: Names::default(),
+            origins: BTreeMap::new(),
+            origin_names: Names::default(),
+            grants: HashMap::new(),
+        }
     }
 }
 
 impl Registry {
     /// An edge reports.
     pub fn on_edge_beat(&mut self, now: Instant, beat: &EdgeBeat) -> Result<(), BadBeat> {
-        if !plain(&beat.edge, EDGE_NAME_BYTES_MAX) {
-            return Err(BadBeat::Name);
+        check_identity(&beat.edge, &beat.instance)?;
+        if !self.edge_names.is_free(now, &beat.edge, &beat.instance) {
+            return Err(BadBeat::NameTaken("edge"));
         }
         let base = beat.public_url.as_deref().unwrap_or_default().trim_end_matches('/');
-        if beat.public_url.is_some() && !is_url(base) {
+        if beat.public_url.is_some() && !is_server_url(base) {
             return Err(BadBeat::Url);
         }
         let report = redirect::Beat {
@@ -119,19 +140,25 @@ impl Registry {
             draining: beat.draining,
         };
         self.redirect.on_beat(now, &beat.edge, report).map_err(|_| BadBeat::TooMany)?;
+        self.edge_names.hold(now, &beat.edge, &beat.instance, beat.draining);
+        let new = !self.edges.contains_key(&beat.edge);
         if self.edges.get(&beat.edge).is_none_or(|place| &*place.base != base) {
             let place = Place { edge: beat.edge.as_str().into(), base: base.into() };
             self.edges.insert(beat.edge.clone(), place);
+        }
+        if new {
+            self.warn_of_distance();
         }
         Ok(())
     }
 
     /// An origin reports.
     pub fn on_origin_beat(&mut self, now: Instant, beat: &OriginBeat) -> Result<(), BadBeat> {
-        if !plain(&beat.origin, EDGE_NAME_BYTES_MAX) {
-            return Err(BadBeat::Name);
+        check_identity(&beat.origin, &beat.instance)?;
+        if !self.is_origin_free(now, &beat.origin, &beat.instance) {
+            return Err(BadBeat::NameTaken("origin"));
         }
-        if !is_url(&beat.media_url) {
+        if !is_server_url(&beat.media_url) {
             return Err(BadBeat::Url);
         }
         if beat.public_key.len() != 64 || hex::decode(&beat.public_key).is_err() {
@@ -145,7 +172,7 @@ impl Registry {
             let name: StreamId = stream.stream.parse()?;
             let before = known.and_then(|origin| origin.streams.get(&name)).filter(|held| held.state == stream.state);
             let since = before.map_or(now, |held| held.since);
-            Ok((name, Held { state: stream.state, rate_bps: stream.rate_bps, since }))
+            Ok((name, Held { state: stream.state, rate_bps: stream.rate_bps, publishing: stream.publishing, since }))
         };
         let origin = Origin {
             media_url: beat.media_url.trim_end_matches('/').to_owned(),
@@ -153,8 +180,36 @@ impl Registry {
             last_beat: now,
             streams: beat.streams.iter().map(hold).collect::<Result<_, _>>()?,
         };
-        self.origins.insert(beat.origin.clone(), origin);
+        let new = self.origins.insert(beat.origin.clone(), origin).is_none();
+        self.origin_names.hold(now, &beat.origin, &beat.instance, false);
+        if new {
+            self.warn_of_distance();
+        }
         Ok(())
+    }
+
+    /// Edges of other machines, and an origin whose media has an address of this machine only.
+    pub fn too_far(&self) -> Option<(Vec<&str>, &str)> {
+        let elsewhere = |place: &&Place| !place.base.is_empty() && !is_loopback_url(&place.base);
+        let edges: Vec<_> = self.edges.values().filter(elsewhere).map(|place| &*place.edge).collect();
+        let mut origins = self.origins.iter().filter(|(_, origin)| is_loopback_url(&origin.media_url));
+        origins.next().filter(|_| !edges.is_empty()).map(|(origin, _)| (edges, origin.as_str()))
+    }
+
+    fn warn_of_distance(&self) {
+        if let Some((edges, origin)) = self.too_far() {
+            tracing::warn!(
+                ?edges,
+                origin,
+                "these edges cannot fetch from an origin whose address is a loopback one: set `media_url` in [origin] to \
+                 where they reach it, e.g. \"http://10.0.0.1:8080/origin\" (an edge with a `parent` needs it not)"
+            );
+        }
+    }
+
+    /// May this process speak as `origin`?
+    pub fn is_origin_free(&self, now: Instant, origin: &str, instance: &Instance) -> bool {
+        self.origin_names.is_free(now, origin, instance)
     }
 
     /// What a viewer of `stream` would find now.
@@ -176,7 +231,8 @@ impl Registry {
 
     /// Notes that `origin` may publish `stream`. False: another origin has a publisher, or leave for one.
     pub fn grant(&mut self, now: Instant, stream: &StreamId, origin: &str) -> bool {
-        let publishing = |held: &Held| matches!(held.state, StreamState::Live | StreamState::Paused);
+        // A publisher that paused has the grace time to return in.
+        let publishing = |held: &Held| held.publishing || matches!(held.state, StreamState::Live | StreamState::Paused);
         let elsewhere =
             |(name, other): (&str, &Origin)| name != origin && other.streams.get(stream).is_some_and(publishing);
         if self.living(now).any(elsewhere) {
@@ -192,6 +248,8 @@ impl Registry {
     /// Forgets who reports no more; names the edges among them.
     pub fn expire(&mut self, now: Instant) -> Gone {
         self.origins.retain(|_, origin| now.since(origin.last_beat) <= DEAD_AFTER);
+        self.edge_names.expire(now);
+        self.origin_names.expire(now);
         self.grants.retain(|_, grant| now.since(grant.at) <= DEAD_AFTER);
         let draining = self.redirect.edges().iter().filter(|edge| edge.beat().draining);
         let draining: HashSet<String> = draining.map(|edge| edge.name().to_owned()).collect();
@@ -221,6 +279,8 @@ impl Registry {
     /// Of several origins that hold the stream: the livelier, then the one whose state is newer.
     fn best(&self, now: Instant, stream: &StreamId) -> Option<(&Origin, Held)> {
         let holders = self.living(now).filter_map(|(_, origin)| Some((origin, *origin.streams.get(stream)?)));
+        // Where nothing has come yet there is nothing to send a viewer to.
+        let holders = holders.filter(|(_, held)| held.state != StreamState::Waiting);
         holders.max_by_key(|(_, held)| (liveliness(held.state), held.since))
     }
 }
@@ -244,11 +304,10 @@ fn liveliness(state: StreamState) -> u8 {
     }
 }
 
-fn plain(text: &str, bytes_max: usize) -> bool {
-    let quotes = |b: u8| matches!(b, b'"' | b'\\' | b'\'' | b'<' | b'>');
-    !text.is_empty() && text.len() <= bytes_max && text.bytes().all(|b| b.is_ascii_graphic() && !quotes(b))
-}
-
-fn is_url(text: &str) -> bool {
-    (text.starts_with("http://") || text.starts_with("https://")) && plain(text, URL_BYTES_MAX)
+fn check_identity(name: &str, instance: &Instance) -> Result<(), BadBeat> {
+    match () {
+        () if !is_server_name(name) => Err(BadBeat::Name),
+        () if !is_plain(&instance.id, INSTANCE_BYTES_MAX) => Err(BadBeat::Instance),
+        () => Ok(()),
+    }
 }

@@ -85,6 +85,7 @@ struct StreamRow {
     name: String,
     title: String,
     open: bool,
+    classes: Option<String>,
     key_hash: Option<Vec<u8>>,
     max_rate: Option<i64>,
     created_ms: i64,
@@ -123,13 +124,17 @@ impl Store {
 
     /// Adds a stream, or overwrites the one of this name.
     pub async fn put_stream(&self, stream: &Stream) -> sqlx::Result<()> {
-        let sql = "INSERT INTO streams (name, title, open, key_hash, max_rate, created_ms) VALUES (?, ?, ?, ?, ?, ?)
+        let sql = "INSERT INTO streams (name, title, open, classes, key_hash, max_rate, created_ms)
+            VALUES (?, ?, ?, ?, ?, ?, ?)
             ON CONFLICT (name) DO UPDATE SET title = excluded.title, open = excluded.open,
-                key_hash = excluded.key_hash, max_rate = excluded.max_rate";
+                classes = excluded.classes, key_hash = excluded.key_hash, max_rate = excluded.max_rate";
+        let listed = Some(&stream.classes).filter(|classes| !classes.is_empty());
+        let classes = listed.map(|classes| serde_json::to_string(classes).expect("names of classes serialise"));
         sqlx::query(sql)
             .bind(stream.name.as_str())
             .bind(&stream.title)
             .bind(stream.open)
+            .bind(classes)
             .bind(stream.key_hash.map(|hash| hash.0.to_vec()))
             .bind(stream.max_rate.map(signed))
             .bind(signed(stream.created_ms))
@@ -225,6 +230,7 @@ impl StreamRow {
             name: self.name.parse().ok()?,
             title: self.title,
             open: self.open,
+            classes: self.classes.map(|text| serde_json::from_str(&text)).transpose().ok()?.unwrap_or_default(),
             key_hash,
             max_rate: self.max_rate.map(i64::unsigned_abs),
             created_ms: self.created_ms.unsigned_abs(),

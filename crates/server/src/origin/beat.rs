@@ -1,24 +1,24 @@
 //! The origin's report to the manager: all its streams, every second and at each change.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use trellis_media::timeline::Timeline;
 
 use super::Origin;
-use crate::cluster_api::{BEAT_INTERVAL_MS, OriginBeat, OriginStream, StreamState};
+use crate::client::Contact;
+use crate::cluster_api::{BEAT_INTERVAL_MS, OriginBeat, OriginStream};
 
 /// Reports until the server stops.
 pub async fn report(origin: Arc<Origin>) {
-    let mut reachable = true;
+    let mut contact = Contact::default();
     loop {
         let answer = origin.manager.origin_beat(&beat(&origin)).await;
-        match &answer {
-            Ok(_) if !reachable => tracing::info!("the manager is back"),
-            Err(error) if reachable => tracing::warn!(%error, "cannot report to the manager; trying on"),
-            _ => {}
+        contact.note(&answer);
+        if answer.is_ok() {
+            origin.registered.store(true, Ordering::Relaxed);
         }
-        reachable = answer.is_ok();
         tokio::select! {
             () = origin.stop.wait() => return,
             () = origin.news.notified() => {}
@@ -28,13 +28,14 @@ pub async fn report(origin: Arc<Origin>) {
 }
 
 fn beat(origin: &Origin) -> OriginBeat {
-    // A stream of which nothing has come yet is none to the manager: there is nothing to send a viewer to.
-    let streams = origin.shelves().into_iter().filter_map(|shelf| {
+    let streams = origin.channels.all().into_iter().map(|channel| {
+        let (shelf, publishing) = (channel.shelf(), channel.is_taken());
         let (state, rate_bps) = (shelf.state(), shelf.look(Timeline::rate_bps));
-        (state != StreamState::Waiting).then(|| OriginStream { stream: shelf.stream().to_string(), state, rate_bps })
+        OriginStream { stream: shelf.stream().to_string(), state, rate_bps, publishing }
     });
     OriginBeat {
-        origin: origin.config.name.clone(),
+        origin: origin.config.name().to_owned(),
+        instance: origin.lease.instance().clone(),
         media_url: origin.media_url.clone(),
         public_key: origin.public_key_hex(),
         streams: streams.collect(),

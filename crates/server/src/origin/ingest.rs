@@ -1,6 +1,7 @@
 //! How does a publisher's request become a run? `POST /v1/ingest/{stream}`: the body is fragmented MP4, however
 //! long it lasts; the answer comes when it ends.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,13 +11,15 @@ use axum::routing::post;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use http::{HeaderMap, StatusCode};
+use tokio_util::sync::CancellationToken;
 use trellis_ingest::packager::Options;
 use trellis_proto::{Mode, StreamId};
 
 use super::Origin;
+use super::channels::Refused;
 use super::run::{Finish, Run, RunError};
 use crate::client::ClientError;
-use crate::cluster_api::{ErrorBody, PublishRequest};
+use crate::cluster_api::{ErrorBody, ORIGIN_STREAMS_MAX, PublishRequest, ViewerClass};
 use crate::http::{Reply, error, json};
 use crate::secret::bearer;
 
@@ -35,13 +38,22 @@ async fn ingest(
     body: Body,
 ) -> http::Response<Body> {
     let mut pieces = body.into_data_stream();
-    let reply = match publish(&origin, &stream, &headers, &mut pieces).await {
-        Ok(summary) => json(StatusCode::OK, &summary),
-        Err(refusal) => {
-            tokio::spawn(hear_out(pieces));
-            refusal.reply()
+    // A task of its own: the request of a publisher that is gone may be dropped, and its run must end all the same. Its
+    // body then looks complete, so the task must know.
+    let here = CancellationToken::new();
+    let (gone, _until_dropped) = (here.clone(), here.drop_guard());
+    let publishing = tokio::spawn(async move {
+        match publish(&origin, &stream, &headers, &mut pieces, &gone).await {
+            Ok(summary) => json(StatusCode::OK, &summary),
+            Err(refusal) => {
+                tokio::spawn(hear_out(pieces));
+                refusal.reply()
+            }
         }
-    };
+    });
+    let reply = publishing.await.unwrap_or_else(|_| {
+        error(StatusCode::INTERNAL_SERVER_ERROR, "internal", "publishing failed; the origin's log says why", None)
+    });
     reply.map(Body::new)
 }
 
@@ -92,27 +104,19 @@ async fn publish(
     stream: &str,
     headers: &HeaderMap,
     pieces: &mut BodyDataStream,
+    gone: &CancellationToken,
 ) -> Result<Summary, Refusal> {
     let stream: StreamId = stream.parse().map_err(|e: trellis_proto::IdError| {
         Refusal::new(StatusCode::BAD_REQUEST, "bad_stream", e.to_string(), None)
     })?;
     let mode = mode(headers)?;
     authorize(origin, &stream, headers).await?;
-    let channel = origin.channel(&stream);
-    let Ok(_place) = channel.publisher.try_lock() else {
-        let text = format!("`{stream}` already has a publisher; stop that one first, or choose another stream name");
-        return Err(Refusal::new(StatusCode::CONFLICT, "already_publishing", text, None));
-    };
+    let place = origin.claim(&stream).await.map_err(|why| unavailable(&stream, why))?;
     tracing::info!(%stream, ?mode, "a publisher begins");
     let options = Options { target_hint_s: header(headers, "trellis-target-duration").and_then(|v| v.parse().ok()) };
-    let mut run = Run::new(origin.clone(), channel.clone(), mode, options);
-    let outcome = pump(&mut run, pieces, origin).await;
-    let finish = match &outcome {
-        Ok(()) => Finish::Done,
-        Err(Stopped::Media(_)) => Finish::Done,
-        Err(_) => Finish::Lost,
-    };
-    let result = run.finish(finish).await;
+    let mut run = Run::new(origin.clone(), place, mode, options);
+    let outcome = pump(&mut run, pieces, origin, gone).await;
+    let result = run.finish(if outcome.is_ok() { Finish::Done } else { Finish::Lost }).await;
     let summary =
         Summary { stream: stream.to_string(), parts: run.parts(), bytes: run.bytes(), warnings: run.take_warnings() };
     match outcome {
@@ -123,6 +127,23 @@ async fn publish(
         Err(stopped) => return Err(stopped.refusal(&stream)),
     }
     Ok(summary)
+}
+
+fn unavailable(stream: &StreamId, why: Refused) -> Refusal {
+    match why {
+        Refused::Taken => {
+            let text =
+                format!("`{stream}` already has a publisher; stop that one first, or choose another stream name");
+            Refusal::new(StatusCode::CONFLICT, "already_publishing", text, None)
+        }
+        Refused::Full => {
+            let text = format!(
+                "this origin keeps {ORIGIN_STREAMS_MAX} streams and cannot take another; publish to another origin, or \
+                 remove recordings from its data directory (vod/) and restart it"
+            );
+            Refusal::new(StatusCode::INSUFFICIENT_STORAGE, "too_many_streams", text, None)
+        }
+    }
 }
 
 /// Why a body was not read to its end.
@@ -167,9 +188,14 @@ fn refused(stream: &StreamId, why: &RunError) -> Refusal {
     }
 }
 
-async fn pump(run: &mut Run, pieces: &mut BodyDataStream, origin: &Origin) -> Result<(), Stopped> {
+async fn pump(
+    run: &mut Run,
+    pieces: &mut BodyDataStream,
+    origin: &Origin,
+    gone: &CancellationToken,
+) -> Result<(), Stopped> {
     loop {
-        match next(pieces, origin).await? {
+        match next(pieces, origin, gone).await? {
             Some(bytes) => run.push(bytes).await.map_err(Stopped::Media)?,
             None => return Ok(()),
         }
@@ -179,11 +205,13 @@ async fn pump(run: &mut Run, pieces: &mut BodyDataStream, origin: &Origin) -> Re
 async fn next(
     pieces: &mut (impl Stream<Item = Result<Bytes, axum::Error>> + Unpin),
     origin: &Origin,
+    gone: &CancellationToken,
 ) -> Result<Option<Bytes>, Stopped> {
     tokio::select! {
         () = origin.stop.wait() => Err(Stopped::Shutdown),
         piece = tokio::time::timeout(SILENCE, pieces.next()) => match piece {
             Err(_) => Err(Stopped::Silent),
+            Ok(None) if gone.is_cancelled() => Err(Stopped::Gone),
             Ok(None) => Ok(None),
             Ok(Some(Ok(bytes))) => Ok(Some(bytes)),
             Ok(Some(Err(_))) => Err(Stopped::Gone),
@@ -204,8 +232,15 @@ fn mode(headers: &HeaderMap) -> Result<Mode, Refusal> {
     }
 }
 
+/// The viewer classes the stream is to admit, with commas between them.
+fn classes(headers: &HeaderMap) -> Result<BTreeSet<ViewerClass>, Refusal> {
+    let named = header(headers, "trellis-classes").unwrap_or_default();
+    let classes = named.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::parse);
+    classes.collect::<Result<_, _>>().map_err(|why| Refusal::new(StatusCode::BAD_REQUEST, "bad_class", why, None))
+}
+
 async fn authorize(origin: &Origin, stream: &StreamId, headers: &HeaderMap) -> Result<(), Refusal> {
-    let Some(key) = bearer(headers) else {
+    let Ok(Some(key)) = bearer(headers) else {
         let text = "a stream key is needed: send it as `Authorization: Bearer …` (trellis publish --key)";
         return Err(Refusal::new(StatusCode::UNAUTHORIZED, "key_missing", text, None));
     };
@@ -214,8 +249,14 @@ async fn authorize(origin: &Origin, stream: &StreamId, headers: &HeaderMap) -> R
         Some("token") => Some(false),
         _ => None,
     };
-    let request =
-        PublishRequest { stream: stream.to_string(), key: key.into(), origin: origin.config.name.clone(), open };
+    let request = PublishRequest {
+        stream: stream.to_string(),
+        key: key.into(),
+        origin: origin.config.name().to_owned(),
+        instance: origin.lease.instance().clone(),
+        open,
+        classes: classes(headers)?,
+    };
     match origin.manager.publish(&request).await {
         Ok(_) => Ok(()),
         Err(ClientError::Refused { status, error: word, message }) => {

@@ -3,49 +3,55 @@
 //! Invariant: at most one publisher per stream; every run has a fresh id; nothing leaves that is not signed.
 
 mod beat;
+mod channels;
 mod ingest;
+mod numbers;
 mod run;
+mod run_ids;
 mod signer;
+#[cfg(test)]
+mod tests;
 mod vault;
 
-use std::collections::HashMap;
-use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};
 use tokio::sync::Notify;
-use trellis_media::timeline::{State, Timeline};
-use trellis_proto::{EndReason, RunEnd, StreamId};
+use trellis_core::trust::table::Distrust;
+use trellis_media::timeline::Timeline;
+use trellis_proto::{EndReason, RunEnd, RunId, StreamId, Table};
 
 use crate::client::ManagerClient;
 use crate::config::OriginConfig;
 use crate::http::{Reply, Stop, error};
+use crate::instance::Lease;
 use crate::shelf::{Ask, Shelf, serve};
 
+use channels::{Channel, Channels, Place, Refused};
+use run_ids::RunIds;
 use signer::Signer;
 use vault::Vault;
 
 /// The origin of one process.
 pub struct Origin {
     config: OriginConfig,
+    lease: Lease,
     media_url: String,
+    /// The manager has taken a report of it.
+    registered: AtomicBool,
     signer: Signer,
     vault: Vault,
+    /// Folder of [`numbers`].
+    numbers: PathBuf,
     manager: ManagerClient,
-    channels: Mutex<HashMap<StreamId, Arc<Channel>>>,
+    channels: Arc<Channels>,
+    run_ids: RunIds,
     /// Something changed that the manager should hear of now.
     news: Notify,
     stop: Stop,
-}
-
-/// One stream at its origin.
-struct Channel {
-    shelf: Arc<Shelf>,
-    publisher: tokio::sync::Mutex<()>,
-    /// Counts runs, so that a grace time knows whether its run is still the last.
-    runs: AtomicU64,
 }
 
 /// Why an origin cannot start.
@@ -58,6 +64,8 @@ pub struct OriginError {
 
 /// How long a live stream that has ended can still be watched.
 const KEPT_AFTER_END: Duration = Duration::from_secs(3600);
+/// How long an edge waits for a recording's tables to be read.
+const TABLES_WITHIN: Duration = Duration::from_secs(8);
 
 impl OriginError {
     fn new(what: impl Into<String>, source: std::io::Error) -> Self {
@@ -66,29 +74,41 @@ impl OriginError {
 }
 
 impl Origin {
-    /// Opens its signing key and its recordings, and begins to report to the manager.
+    /// Opens its signing key, begins to look through its recordings and to report to the manager.
     pub async fn start(
         config: &OriginConfig,
+        lease: Lease,
         media_url: String,
         data_dir: &Path,
         manager: ManagerClient,
         stop: Stop,
     ) -> Result<Arc<Self>, OriginError> {
-        let signer = Signer::open(&data_dir.join("origin.key"))?;
-        let vault = Vault::open(&data_dir.join("vod"))?;
         let origin = Arc::new(Self {
             config: config.clone(),
+            lease,
             media_url,
-            signer,
-            vault,
+            registered: AtomicBool::new(false),
+            signer: Signer::open(&data_dir.join("origin.key"))?,
+            vault: Vault::open(&data_dir.join("vod")),
+            numbers: data_dir.join("live"),
             manager,
-            channels: Mutex::default(),
+            channels: Arc::default(),
+            run_ids: RunIds::new(),
             news: Notify::new(),
             stop,
         });
-        origin.load_vods()?;
+        let (finding, recorded) = (origin.clone(), origin.vault.streams()?);
+        tokio::task::spawn_blocking(move || {
+            recorded.iter().for_each(|stream| finding.find(stream));
+            finding.news.notify_one();
+        });
         tokio::spawn(beat::report(origin.clone()));
         Ok(origin)
+    }
+
+    /// Can it take publishers? Only once the manager knows it.
+    pub fn is_ready(&self) -> bool {
+        self.registered.load(Ordering::Relaxed)
     }
 
     /// What this origin signs with, for people.
@@ -102,7 +122,7 @@ impl Origin {
     }
 
     /// Answers `/origin/s/{stream}/…` for a server that shows the server key.
-    pub async fn serve(&self, stream: &str, ask: Ask<'_>, headers: &HeaderMap) -> Reply {
+    pub async fn serve(self: &Arc<Self>, stream: &str, ask: Ask<'_>, headers: &HeaderMap) -> Reply {
         if !self.manager.key().admits(headers) {
             return error(
                 StatusCode::UNAUTHORIZED,
@@ -111,65 +131,112 @@ impl Origin {
                 None,
             );
         }
-        let channel = stream.parse().ok().and_then(|id: StreamId| self.lock().get(&id).cloned());
-        match channel {
-            Some(channel) => serve(&channel.shelf, ask, &self.stop).await.reply,
-            None => error(StatusCode::NOT_FOUND, "no_such_stream", "this origin has no such stream", None),
+        let channel = match stream.parse() {
+            Ok(id) => self.channel(&id).await,
+            Err(_) => None,
+        };
+        let Some(channel) = channel else {
+            return error(StatusCode::NOT_FOUND, "no_such_stream", "this origin has no such stream", None);
+        };
+        if !self.read(&channel).await {
+            let text = "this recording's tables are being read; ask again in a moment";
+            return error(StatusCode::SERVICE_UNAVAILABLE, "starting", text, Some(2));
+        }
+        serve(channel.shelf(), ask, &self.stop).await.reply
+    }
+
+    /// A stream that is kept, or whose recording has not been come across yet.
+    async fn channel(self: &Arc<Self>, stream: &StreamId) -> Option<Arc<Channel>> {
+        if let Some(channel) = self.channels.get(stream) {
+            return Some(channel);
+        }
+        let (origin, wanted) = (self.clone(), stream.clone());
+        let _ = tokio::task::spawn_blocking(move || origin.find(&wanted)).await;
+        self.channels.get(stream)
+    }
+
+    /// Gives a publisher the stream's place, and tells the manager before anything comes from it.
+    async fn claim(self: &Arc<Self>, stream: &StreamId) -> Result<Place, Refused> {
+        self.channel(stream).await;
+        let place = self.channels.claim(stream, || {
+            let shelf = self.shelf(stream);
+            shelf.set_complete();
+            shelf
+        })?;
+        self.news.notify_one();
+        Ok(place)
+    }
+
+    /// Keeps a stream's recording, if it has one: its catalogue says what the manager needs to know, the rest is read
+    /// when somebody asks. There may be thousands, and a film has tens of thousands of tables to check.
+    fn find(&self, stream: &StreamId) {
+        let found = match self.vault.find(stream, self.run_ids.first()) {
+            Ok(Some(found)) => found,
+            Ok(None) => return,
+            Err(error) => return tracing::error!(%stream, %error, "a recording cannot be read; it is left out"),
+        };
+        self.run_ids.pass(found.run);
+        let shelf = self.shelf(stream);
+        let catalogue = self.signer.authority().table(&found.catalogue).ok();
+        if catalogue.and_then(|table| shelf.apply(table, found.catalogue).ok()).is_none() {
+            tracing::error!(%stream, "a recording was not signed by this origin's key; it is left out");
+        } else if !self.channels.keep(shelf) {
+            tracing::debug!(%stream, "a recording is not taken up: the stream is there, or there is no room");
         }
     }
 
-    /// All streams at hand.
-    pub fn shelves(&self) -> Vec<Arc<Shelf>> {
-        self.lock().values().map(|channel| channel.shelf.clone()).collect()
+    /// Has the tables of a recording read, once; false when they are not there in time.
+    async fn read(self: &Arc<Self>, channel: &Arc<Channel>) -> bool {
+        let shelf = channel.shelf();
+        let run = shelf.look(|timeline| timeline.newest().map(|catalogue| catalogue.run));
+        if let Some(run) = run.filter(|_| !shelf.is_complete() && channel.begin_reading()) {
+            let (origin, channel) = (self.clone(), channel.clone());
+            tokio::task::spawn_blocking(move || origin.read_tables(&channel, run));
+        }
+        tokio::time::timeout(TABLES_WITHIN, shelf.completed()).await.is_ok()
     }
 
-    fn load_vods(&self) -> Result<(), OriginError> {
-        for (stream, tables) in self.vault.load()? {
-            let channel = self.channel(&stream);
-            for signed in tables {
-                match self.signer.authority().table(&signed) {
-                    Ok(table) => {
-                        if let Err(error) = channel.shelf.apply(table, signed) {
-                            tracing::error!(%stream, %error, "a recording's table does not fit; it is left out");
-                        }
-                    }
-                    Err(error) => {
-                        tracing::error!(%stream, %error, "a recording was not signed by this origin's key; it is left out")
-                    }
-                }
+    fn read_tables(&self, channel: &Channel, run: RunId) {
+        let shelf = channel.shelf();
+        let apply = || -> Result<(), Box<dyn std::error::Error>> {
+            let signed = self.vault.tables(shelf.stream(), run)?.into_iter();
+            let tables = signed.map(|signed| Ok((self.signer.authority().table(&signed)?, signed)));
+            Ok(shelf.apply_all(tables.collect::<Result<_, Distrust>>()?)?)
+        };
+        match apply() {
+            Ok(()) => shelf.set_complete(),
+            Err(error) => {
+                tracing::error!(stream = %shelf.stream(), %run, %error, "a recording is damaged; it is left out");
+                self.channels.forget(channel);
             }
         }
-        Ok(())
+        self.news.notify_one();
     }
 
-    fn channel(&self, stream: &StreamId) -> Arc<Channel> {
-        self.lock().entry(stream.clone()).or_insert_with(|| self.new_channel(stream)).clone()
+    fn shelf(&self, stream: &StreamId) -> Arc<Shelf> {
+        Shelf::new(Timeline::new(stream.clone()), stream.clone(), Box::new(self.vault.reader()))
     }
 
-    fn new_channel(&self, stream: &StreamId) -> Arc<Channel> {
-        let timeline = Timeline::new(stream.clone());
-        let shelf = Shelf::new(timeline, stream.clone(), Box::new(self.vault.reader()));
-        shelf.set_complete();
-        Arc::new(Channel { shelf, publisher: tokio::sync::Mutex::default(), runs: Default::default() })
-    }
-
-    /// Ends a run; for good when nobody returns within the grace time. What has ended is kept for latecomers, then
+    /// Ends a live run; for good when nobody returns within the grace time. What has ended is kept for latecomers, then
     /// forgotten.
     fn end_run(self: &Arc<Self>, channel: &Arc<Channel>, end: RunEnd) {
         self.say(channel, end);
         let (origin, channel) = (self.clone(), channel.clone());
-        let runs = channel.runs.load(Ordering::SeqCst);
-        let vod = channel.shelf.look(Timeline::state) == State::Vod;
+        let runs = channel.runs();
         tokio::spawn(async move {
-            let untouched = || channel.runs.load(Ordering::SeqCst) == runs;
+            let untouched = || channel.runs() == runs;
             if end.reason == EndReason::Paused {
                 if !origin.pause(Duration::from_secs(origin.config.grace_s.into())).await || !untouched() {
                     return;
                 }
                 origin.say(&channel, RunEnd { reason: EndReason::Ended, ..end });
             }
-            if !vod && origin.pause(KEPT_AFTER_END).await && untouched() {
-                origin.lock().remove(channel.shelf.stream());
+            while origin.pause(KEPT_AFTER_END).await && untouched() {
+                if origin.channels.forget(&channel) {
+                    // Under the live run there may have been a recording.
+                    origin.channel(channel.shelf().stream()).await;
+                    return;
+                }
             }
         });
     }
@@ -184,13 +251,9 @@ impl Origin {
 
     fn say(&self, channel: &Channel, end: RunEnd) {
         let signed = self.signer.seal(end.encode());
-        if let Err(error) = channel.shelf.apply(trellis_proto::Table::RunEnd(end), signed) {
-            tracing::debug!(stream = %channel.shelf.stream(), %error, "the run's end had been said before");
+        if let Err(error) = channel.shelf().apply(Table::RunEnd(end), signed) {
+            tracing::debug!(stream = %channel.shelf().stream(), %error, "the run's end had been said before");
         }
         self.news.notify_one();
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<StreamId, Arc<Channel>>> {
-        self.channels.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

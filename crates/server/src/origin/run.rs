@@ -1,27 +1,29 @@
 //! One publishing: from the packager's events to signed tables and objects on the shelf.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use trellis_core::trust::chunk::{describe, substreams};
 use trellis_ingest::packager::{self, Event, Packager, Part, Shape};
-use trellis_media::timeline::Timeline;
+use trellis_media::timeline::{Timeline, TimelineError, VOD_PARTS_MAX};
 use trellis_proto::catalogue::is_language;
 use trellis_proto::{
-    Catalogue, Descriptor, EndReason, Layer, Media, Mode, Rendition, RunEnd, RunId, Table, TrackPart, limits,
+    Catalogue, Descriptor, EndReason, Layer, Media, Mode, Rendition, RunEnd, Table, TrackPart, limits,
 };
 
+use super::Origin;
+use super::channels::Place;
+use super::numbers::Numbers;
 use super::vault::Recording;
-use super::{Channel, Origin};
-use crate::keyfile;
-use crate::shelf::{Item, Key, Object, unix_ms};
+use crate::clock::unix_ms;
+use crate::shelf::{Item, Key, Object};
 
 /// A run in the making.
 pub struct Run {
     origin: Arc<Origin>,
-    channel: Arc<Channel>,
+    place: Place,
     packager: Packager,
+    numbers: Numbers,
     mode: Mode,
     started: Option<Started>,
     parts: u64,
@@ -29,7 +31,8 @@ pub struct Run {
     warnings: Vec<String>,
 }
 
-/// What is known once the packager has seen the shape.
+/// What is known once the packager has seen the shape. A recording is shown to nobody before it is finished: until then
+/// viewers have the one before it.
 struct Started {
     catalogue: Catalogue,
     recording: Option<Recording>,
@@ -40,9 +43,9 @@ struct Started {
 /// How a publisher left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Finish {
-    /// It said so, or its media cannot be taken any further.
+    /// It said so.
     Done,
-    /// It vanished and may return.
+    /// It vanished, or what it sent cannot be taken, and it may return.
     Lost,
 }
 
@@ -60,12 +63,19 @@ pub enum RunError {
     Table(String),
 }
 
+impl From<TimelineError> for RunError {
+    fn from(error: TimelineError) -> Self {
+        Self::Table(error.to_string())
+    }
+}
+
 impl Run {
     /// Nothing is known yet.
-    pub fn new(origin: Arc<Origin>, channel: Arc<Channel>, mode: Mode, options: packager::Options) -> Self {
+    pub fn new(origin: Arc<Origin>, place: Place, mode: Mode, options: packager::Options) -> Self {
         Self {
+            numbers: Numbers::of(place.shelf().stream(), &origin.numbers),
             origin,
-            channel,
+            place,
             packager: Packager::new(options),
             mode,
             started: None,
@@ -99,27 +109,43 @@ impl Run {
         Ok(pushed?)
     }
 
-    /// Ends the run. A publisher that is lost has the grace time to return in; an unfinished recording goes.
+    /// Ends the run, whatever comes in between. A live publisher that is lost has the grace time to return in; a recording
+    /// that is not whole goes, and the one before it stays.
     pub async fn finish(&mut self, how: Finish) -> Result<(), RunError> {
         let finished = self.packager.finish();
-        self.drain().await?;
-        let Some(started) = self.started.take() else {
-            return Ok(finished?);
-        };
+        let drained = self.drain().await;
+        let outcome = drained.and(finished.map_err(RunError::from));
+        let how = if outcome.is_ok() { how } else { Finish::Lost };
+        let Some(started) = self.started.take() else { return outcome };
         let reason = if how == Finish::Lost && self.mode == Mode::Live { EndReason::Paused } else { EndReason::Ended };
         let end = RunEnd { run: started.catalogue.run, parts: self.parts, reason };
+        tracing::info!(stream = %self.place.shelf().stream(), run = %end.run, parts = end.parts, ?how, "run over");
         match started.recording {
+            None => self.origin.end_run(self.place.channel(), end),
             Some(recording) if how == Finish::Lost => recording.discard().await,
-            Some(mut recording) => {
-                recording.table(&self.origin.signer.seal(end.encode())).await?;
-                recording.flush().await?;
-                self.origin.vault.remove_others(self.channel.shelf.stream(), end.run);
-            }
-            None => {}
+            Some(recording) => self.announce(recording, end).await?,
         }
-        self.origin.end_run(&self.channel, end);
-        tracing::info!(stream = %self.channel.shelf.stream(), run = %end.run, parts = end.parts, ?reason, "run over");
-        Ok(finished?)
+        outcome
+    }
+
+    /// Shows a recording that is whole, and removes the one it replaces.
+    async fn announce(&self, mut recording: Recording, end: RunEnd) -> Result<(), RunError> {
+        let signed = self.origin.signer.seal(end.encode());
+        let said = match recording.table(Table::RunEnd(end), signed).await {
+            Ok(()) => recording.finish().await,
+            Err(error) => Err(error),
+        };
+        let shelf = self.place.shelf();
+        let shown = said.map_err(RunError::from).and_then(|tables| Ok(shelf.apply_all(tables)?));
+        if shown.is_err() {
+            recording.discard().await;
+            return shown;
+        }
+        shelf.set_complete();
+        self.place.count_run();
+        self.origin.news.notify_one();
+        self.origin.vault.remove_others(shelf.stream(), end.run);
+        Ok(())
     }
 
     async fn drain(&mut self) -> Result<(), RunError> {
@@ -138,7 +164,7 @@ impl Run {
             match event {
                 Event::Part(part) => self.add(part).await?,
                 Event::Warning(warning) => {
-                    tracing::warn!(stream = %self.channel.shelf.stream(), "{warning}");
+                    tracing::warn!(stream = %self.place.shelf().stream(), "{warning}");
                     self.warnings.push(warning.to_string());
                 }
                 Event::Shape(_) => {}
@@ -148,30 +174,28 @@ impl Run {
     }
 
     async fn start(&mut self, shape: Shape, held_us: u64) -> Result<(), RunError> {
-        let catalogue = self.catalogue(&shape, held_us)?;
-        let run = catalogue.run;
+        let catalogue = self.catalogue(&shape, held_us).await?;
+        let (run, msn) = (catalogue.run, catalogue.first_msn);
         let inits: Vec<_> = shape.renditions.into_iter().map(|rendition| rendition.init).collect();
-        let signed = self.origin.signer.seal(catalogue.encode());
         let recording = match self.mode {
             Mode::Live => None,
-            Mode::Vod => {
-                let mut recording = self.origin.vault.record(self.channel.shelf.stream(), run, &inits).await?;
-                recording.table(&signed).await?;
-                Some(recording)
-            }
+            Mode::Vod => Some(self.origin.vault.record(self.place.shelf().stream(), run, &inits).await?),
         };
-        for (index, init) in inits.into_iter().enumerate() {
-            self.channel.shelf.put(Key { run, rendition: index as u8, item: Item::Init }, Object::ready(init));
+        if recording.is_none() {
+            for (index, init) in inits.into_iter().enumerate() {
+                let key = Key { run, rendition: index as u8, item: Item::Init };
+                self.place.shelf().put(key, Object::ready(init));
+            }
+            self.place.count_run();
+            self.place.shelf().set_complete();
         }
-        let msn = catalogue.first_msn;
-        // From here on there is a newer run: a grace time that ticks for the one before is none of its business.
-        self.channel.runs.fetch_add(1, Ordering::SeqCst);
-        self.apply(Table::Catalogue(catalogue.clone()), signed)?;
+        let signed = self.origin.signer.seal(catalogue.encode());
+        let table = Table::Catalogue(catalogue.clone());
         self.started = Some(Started { catalogue, recording, msn, index: 0 });
-        Ok(())
+        self.say(table, signed).await
     }
 
-    fn catalogue(&self, shape: &Shape, held_us: u64) -> Result<Catalogue, RunError> {
+    async fn catalogue(&mut self, shape: &Shape, held_us: u64) -> Result<Catalogue, RunError> {
         if shape.renditions.len() > limits::RENDITIONS_MAX {
             return Err(RunError::Table(format!(
                 "at most {} renditions, this has {}",
@@ -179,15 +203,15 @@ impl Run {
                 shape.renditions.len()
             )));
         }
-        let (first_msn, discontinuity) = self.continuing();
+        let (first_msn, discontinuity) = self.continuing().await;
         let renditions =
             shape.renditions.iter().map(|r| rendition(r, shape.part_target_us)).collect::<Result<_, _>>()?;
         Ok(Catalogue {
-            stream: self.channel.shelf.stream().clone(),
-            run: fresh_run(),
+            stream: self.place.shelf().stream().clone(),
+            run: self.origin.run_ids.next(),
             key: self.origin.signer.public_key(),
             mode: self.mode,
-            started_ms: unix_ms() - held_us / 1000,
+            started_ms: if self.mode == Mode::Live { unix_ms() - held_us / 1000 } else { unix_ms() },
             first_msn,
             discontinuity,
             part_target_us: shape.part_target_us,
@@ -198,24 +222,31 @@ impl Run {
         })
     }
 
-    /// Where the stream's numbers stand. After a restart of the origin they go on from the clock: a segment lasts two
-    /// seconds or more, so half the Unix time is never behind what players have seen.
-    fn continuing(&self) -> (u64, u64) {
+    /// Where the stream's numbers stand.
+    async fn continuing(&mut self) -> (u64, u64) {
         if self.mode == Mode::Vod {
             return (0, 0);
         }
-        self.channel.shelf.look(Timeline::next_run).unwrap_or_else(|| (unix_ms() / 2_000, 0))
+        match self.place.shelf().look(Timeline::next_run) {
+            Some(next) => next,
+            None => (self.numbers.fresh().await, 0),
+        }
     }
 
     async fn add(&mut self, part: Part) -> Result<(), RunError> {
         let Some(started) = &mut self.started else { return Ok(()) };
+        if started.recording.is_some() && self.parts >= VOD_PARTS_MAX as u64 {
+            return Err(TimelineError::Full.into());
+        }
         if part.segment_start && self.parts > 0 {
             started.msn += 1;
             started.index = 0;
         }
+        if part.segment_start && self.mode == Mode::Live {
+            self.numbers.cover(started.msn).await;
+        }
         let descriptor = descriptor(started, &part)?;
         let signed = self.origin.signer.seal(descriptor.encode());
-        self.parts += 1;
         started.index += 1;
         let run = started.catalogue.run;
         for (index, track) in part.tracks.into_iter().enumerate() {
@@ -223,25 +254,26 @@ impl Run {
                 Some(recording) => recording.media(index, &track.data).await?,
                 None => {
                     let key = Key { run, rendition: index as u8, item: Item::Part(part.number) };
-                    self.channel.shelf.put(key, Object::ready(track.data));
+                    self.place.shelf().put(key, Object::ready(track.data));
                 }
             }
         }
-        if let Some(recording) = &mut started.recording {
-            recording.table(&signed).await?;
-            recording.flush().await?;
-        }
         metrics::counter!("trellis_origin_parts_total").increment(1);
-        self.apply(Table::Descriptor(descriptor), signed)
-    }
-
-    fn apply(&self, table: Table, signed: Bytes) -> Result<(), RunError> {
-        let first = matches!(&table, Table::Descriptor(d) if d.part == 0);
-        let applied = self.channel.shelf.apply(table, signed);
-        if first {
+        self.say(Table::Descriptor(descriptor), signed).await?;
+        self.parts += 1;
+        if self.parts == 1 {
             self.origin.news.notify_one();
         }
-        applied.map_err(|error| RunError::Table(error.to_string()))
+        Ok(())
+    }
+
+    /// Says a table: to viewers, or for later.
+    async fn say(&mut self, table: Table, signed: Bytes) -> Result<(), RunError> {
+        match self.started.as_mut().and_then(|started| started.recording.as_mut()) {
+            Some(recording) => recording.table(table, signed).await?,
+            None => self.place.shelf().apply(table, signed)?,
+        }
+        Ok(())
     }
 }
 
@@ -301,9 +333,4 @@ fn rendition(from: &packager::Rendition, part_target_us: u32) -> Result<Renditio
 /// What the publisher stated, unless that says nothing or is no tag.
 fn language(stated: &str) -> String {
     if stated == "und" || !is_language(stated) { String::new() } else { stated.to_owned() }
-}
-
-/// Milliseconds in the upper 48 bits, so that ids sort by time; chance in the lower 16.
-fn fresh_run() -> RunId {
-    RunId(unix_ms() << 16 | u64::from(u16::from_be_bytes(keyfile::random())))
 }

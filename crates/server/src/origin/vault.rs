@@ -1,18 +1,18 @@
 //! Where do on-demand streams live? On disk: per run a file of signed tables and one file per rendition, whose
 //! parts lie one after another, so that the tables are the index.
 //!
-//! Invariant: a run without its end in the tables was not finished and is removed at the next start.
+//! Invariant: a run has its name on disk once all of it is there, and another one until then. What an earlier process
+//! left unfinished is removed.
 
-use std::collections::HashMap;
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::fs::File;
-use tokio::io::AsyncWriteExt;
-use trellis_proto::{RunId, StreamId, Table, signed_part};
+use tokio::io::{AsyncWriteExt, BufWriter};
+use trellis_proto::{RunId, StreamId, Table, limits};
 
 use super::OriginError;
 use crate::shelf::{Item, Key, Object, Shelf, Source};
@@ -23,50 +23,72 @@ pub struct Vault {
     root: PathBuf,
 }
 
+/// A recording, as far as it is known at first sight.
+#[derive(Debug)]
+pub struct Found {
+    /// Its run.
+    pub run: RunId,
+    /// Its signed catalogue.
+    pub catalogue: Bytes,
+}
+
 impl Vault {
     /// The folder is made when the first recording is.
-    pub fn open(root: &Path) -> Result<Self, OriginError> {
-        Ok(Self { root: root.into() })
+    pub fn open(root: &Path) -> Self {
+        Self { root: root.into() }
     }
 
-    /// The finished recordings' signed tables, in order. Unfinished ones are removed.
-    pub fn load(&self) -> Result<HashMap<StreamId, Vec<Bytes>>, OriginError> {
-        let mut found = HashMap::new();
-        for stream in folders(&self.root).map_err(|e| self.fail(e))? {
-            let Some(id) = stream.file_name().and_then(|n| n.to_str()?.parse::<StreamId>().ok()) else { continue };
-            let mut runs = folders(&stream).map_err(|e| self.fail(e))?;
-            runs.sort();
-            for run in runs {
-                match tables(&run.join(TABLES)) {
-                    Ok(tables) if finished(&tables) => {
-                        found.insert(id.clone(), tables);
-                    }
-                    Ok(_) => remove(&run),
-                    Err(error) => tracing::error!(run = %run.display(), %error, "a recording cannot be read"),
-                }
-            }
-        }
-        Ok(found)
+    /// All streams that may have a recording.
+    pub fn streams(&self) -> Result<Vec<StreamId>, OriginError> {
+        let fail = |e| OriginError::new(format!("the recordings in {}", self.root.display()), e);
+        let names = names(&self.root).map_err(fail)?;
+        Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
+    }
+
+    /// The stream's newest recording. What is older goes, and what was not finished by a run before `ours`.
+    pub fn find(&self, stream: &StreamId, ours: RunId) -> io::Result<Option<Found>> {
+        let names = names(&self.root.join(stream.as_str()))?;
+        let runs = names.iter().filter_map(|name| name.parse::<RunId>().ok());
+        let unfinished = names.iter().filter_map(|name| name.strip_suffix(UNFINISHED)?.parse::<RunId>().ok());
+        unfinished.filter(|run| *run < ours).for_each(|run| remove(&self.unfinished(stream, run)));
+        let Some(newest) = runs.clone().max() else { return Ok(None) };
+        runs.filter(|run| *run < newest).for_each(|run| remove(&self.folder(stream, run)));
+        let mut file = fs::File::open(self.folder(stream, newest).join(TABLES))?;
+        let mut len = [0; 4];
+        file.read_exact(&mut len)?;
+        let mut catalogue = vec![0; (u32::from_be_bytes(len) as usize).min(limits::TABLE_BYTES_MAX)];
+        file.read_exact(&mut catalogue)?;
+        Ok(Some(Found { run: newest, catalogue: catalogue.into() }))
+    }
+
+    /// A recording's signed tables, in order.
+    pub fn tables(&self, stream: &StreamId, run: RunId) -> io::Result<Vec<Bytes>> {
+        tables(&self.folder(stream, run).join(TABLES))
     }
 
     /// Begins to record a run.
     pub async fn record(&self, stream: &StreamId, run: RunId, inits: &[Bytes]) -> io::Result<Recording> {
-        let folder = self.folder(stream, run);
+        let folder = self.unfinished(stream, run);
         tokio::fs::create_dir_all(&folder).await?;
-        let mut renditions = Vec::new();
-        for (index, init) in inits.iter().enumerate() {
-            tokio::fs::write(folder.join(init_name(index)), init).await?;
-            renditions.push(File::create(folder.join(media_name(index))).await?);
+        let file = async |name: String| File::create(folder.join(name)).await.map(BufWriter::new);
+        let mut files = vec![file(TABLES.into()).await?];
+        for index in 0..inits.len() {
+            files.push(file(media_name(index)).await?);
         }
-        let tables = File::create(folder.join(TABLES)).await?;
-        Ok(Recording { folder, tables, renditions })
+        for (index, init) in inits.iter().enumerate() {
+            let mut init_file = file(init_name(index)).await?;
+            init_file.write_all(init).await?;
+            files.push(init_file);
+        }
+        Ok(Recording { folder, finished: self.folder(stream, run), files, said: Vec::new() })
     }
 
     /// Removes what an earlier publishing of the stream left.
     pub fn remove_others(&self, stream: &StreamId, keep: RunId) {
         let keep = self.folder(stream, keep);
-        let runs = folders(&self.root.join(stream.as_str())).unwrap_or_default();
-        runs.iter().filter(|run| **run != keep).for_each(|run| remove(run));
+        let folder = self.root.join(stream.as_str());
+        let runs = names(&folder).unwrap_or_default().into_iter().map(|name| folder.join(name));
+        runs.filter(|run| *run != keep).for_each(|run| remove(&run));
     }
 
     /// Brings recorded objects back.
@@ -78,44 +100,64 @@ impl Vault {
         self.root.join(stream.as_str()).join(run.to_string())
     }
 
-    fn fail(&self, source: io::Error) -> OriginError {
-        OriginError::new(format!("the recordings in {}", self.root.display()), source)
+    fn unfinished(&self, stream: &StreamId, run: RunId) -> PathBuf {
+        self.root.join(stream.as_str()).join(format!("{run}{UNFINISHED}"))
     }
 }
 
-/// A run being recorded.
+/// A run being recorded. Nobody sees it before it is finished; a run that is not leaves nothing behind.
 pub struct Recording {
     folder: PathBuf,
-    tables: File,
-    renditions: Vec<File>,
+    finished: PathBuf,
+    /// The tables first, then the renditions, then what is written already.
+    files: Vec<BufWriter<File>>,
+    said: Vec<(Table, Bytes)>,
 }
 
 impl Recording {
     /// Adds a signed table.
-    pub async fn table(&mut self, signed: &Bytes) -> io::Result<()> {
-        self.tables.write_u32(signed.len() as u32).await?;
-        self.tables.write_all(signed).await
+    pub async fn table(&mut self, table: Table, signed: Bytes) -> io::Result<()> {
+        self.files[0].write_u32(signed.len() as u32).await?;
+        self.files[0].write_all(&signed).await?;
+        self.said.push((table, signed));
+        Ok(())
     }
 
     /// Adds a rendition's part.
     pub async fn media(&mut self, rendition: usize, bytes: &Bytes) -> io::Result<()> {
-        self.renditions[rendition].write_all(bytes).await
+        self.files[1 + rendition].write_all(bytes).await
     }
 
-    /// Everything written so far is safe to read.
-    pub async fn flush(&mut self) -> io::Result<()> {
-        for file in self.renditions.iter_mut().chain([&mut self.tables]) {
+    /// Makes it last: all of it is on disk before it has its name. Returns the tables, to be announced.
+    pub async fn finish(&mut self) -> io::Result<Vec<(Table, Bytes)>> {
+        for file in &mut self.files {
             file.flush().await?;
+            file.get_ref().sync_all().await?;
         }
-        Ok(())
+        sync_folder(&self.folder).await?;
+        tokio::fs::rename(&self.folder, &self.finished).await?;
+        for above in self.finished.ancestors().skip(1).take(FOLDERS_MADE) {
+            sync_folder(above).await?;
+        }
+        Ok(std::mem::take(&mut self.said))
     }
 
-    /// Nobody will finish it.
+    /// Nobody will finish it, or what was finished cannot be announced.
     pub async fn discard(self) {
-        if let Err(error) = tokio::fs::remove_dir_all(&self.folder).await {
-            tracing::warn!(folder = %self.folder.display(), %error, "cannot remove an unfinished recording");
+        for folder in [self.folder, self.finished] {
+            match tokio::fs::remove_dir_all(&folder).await {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    tracing::warn!(folder = %folder.display(), %error, "cannot remove an unfinished recording");
+                }
+                _ => {}
+            }
         }
     }
+}
+
+/// A name is on disk when the folder it stands in is.
+async fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder).await?.sync_all().await
 }
 
 /// The [`Source`] of an origin's shelf.
@@ -141,6 +183,11 @@ impl Source for Reader {
         });
         Some(object)
     }
+
+    /// The system keeps in memory what is read often, and gives it up when memory is short.
+    fn is_far(&self) -> bool {
+        false
+    }
 }
 
 fn read(path: &Path, offset: u64, size: usize) -> io::Result<Bytes> {
@@ -163,18 +210,13 @@ fn tables(path: &Path) -> io::Result<Vec<Bytes>> {
     Ok(tables)
 }
 
-fn finished(tables: &[Bytes]) -> bool {
-    let last = tables.last().and_then(|message| signed_part(message).ok());
-    last.is_some_and(|(body, _)| matches!(Table::decode(body), Ok(Table::RunEnd(_))))
-}
-
-fn folders(path: &Path) -> io::Result<Vec<PathBuf>> {
+fn names(path: &Path) -> io::Result<Vec<String>> {
     let entries = match fs::read_dir(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries?,
     };
-    let paths = entries.map(|entry| entry.map(|e| e.path())).collect::<io::Result<Vec<_>>>()?;
-    Ok(paths.into_iter().filter(|path| path.is_dir()).collect())
+    let names = entries.map(|entry| entry.map(|e| e.file_name().into_string()));
+    Ok(names.collect::<io::Result<Vec<_>>>()?.into_iter().flatten().collect())
 }
 
 fn remove(folder: &Path) {
@@ -185,6 +227,10 @@ fn remove(folder: &Path) {
 }
 
 const TABLES: &str = "tables.bin";
+/// Ends the name of a run's folder until all of it is there.
+const UNFINISHED: &str = ".part";
+/// The run's folder stands in the stream's, that one in the root, and the root in the data directory.
+const FOLDERS_MADE: usize = 3;
 
 fn init_name(rendition: usize) -> String {
     format!("{rendition}.init.mp4")

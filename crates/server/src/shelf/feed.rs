@@ -1,6 +1,8 @@
-//! How do signed tables travel between servers? As one answer that never ends: each message after its length
-//! as u32 big-endian, a length of zero when all has been said, and again when there has been nothing to say for a while
-//! (`spec/wire.md`).
+//! How do signed tables travel between servers? As one answer that lasts as long as the stream is kept: each message
+//! after its length as u32 big-endian, a length of zero when all has been said, and again when there has been nothing to
+//! say for a while (`spec/wire.md`).
+//!
+//! Invariant: the feed of a shelf that was closed ends, so that no follower takes what is gone for what is there.
 
 use std::io;
 use std::sync::Arc;
@@ -61,6 +63,9 @@ impl Follower {
                 self.told_all = true;
                 return Some(NOTHING);
             }
+            if self.shelf.is_closed() {
+                return None;
+            }
             tokio::select! {
                 () = self.stop.wait() => return None,
                 changed = tokio::time::timeout(KEEP_ALIVE, self.changes.changed()) => match changed {
@@ -91,3 +96,21 @@ impl Follower {
 const WRITE_BYTES: usize = 64 * 1024;
 /// A message of no bytes.
 const NOTHING: Bytes = Bytes::from_static(&[0; 4]);
+
+#[cfg(test)]
+mod tests {
+    use futures_util::StreamExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_feed_of_a_closed_shelf_says_what_there_is_and_ends() {
+        let shelf = Shelf::alone("demo");
+        let (_switch, stop) = Stop::new();
+        let mut follower = std::pin::pin!(feed(shelf.clone(), None, stop));
+        shelf.set_complete();
+        assert_eq!(follower.next().await.unwrap().unwrap(), NOTHING);
+        let (next, ()) = tokio::join!(follower.next(), async { shelf.close() });
+        assert!(next.is_none(), "it would follow what is gone");
+    }
+}

@@ -21,7 +21,7 @@ use crate::cluster_api::StreamState;
 
 pub use feed::{FRAME_BYTES_MAX, KEEP_ALIVE};
 pub use object::Object;
-pub use serve::{Ask, serve, unix_ms};
+pub use serve::{Ask, BLOCKED_MAX, serve};
 
 /// One thing with bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -50,6 +50,11 @@ type Playlist = (Option<RenditionName>, bool);
 pub trait Source: Send + Sync {
     /// Begins to get it. The object fills while it is already being served. None: it cannot be had.
     fn get(&self, shelf: &Arc<Shelf>, key: Key, size: usize) -> Option<Arc<Object>>;
+
+    /// Is what it brought worth keeping? Not when the next one can have it as cheaply.
+    fn is_far(&self) -> bool {
+        true
+    }
 }
 
 /// Everything held of one stream.
@@ -64,6 +69,8 @@ pub struct Shelf {
     stale: AtomicBool,
     /// Everything that is known upstream has come in once.
     complete: watch::Sender<bool>,
+    /// Nothing more will ever come in here.
+    closed: AtomicBool,
 }
 
 impl Shelf {
@@ -78,6 +85,7 @@ impl Shelf {
             source,
             stale: AtomicBool::new(false),
             complete: watch::Sender::new(false),
+            closed: AtomicBool::new(false),
         })
     }
 
@@ -102,6 +110,24 @@ impl Shelf {
         Ok(())
     }
 
+    /// Takes tables that belong together: all of them, or none when one does not fit.
+    pub fn apply_all(&self, tables: Vec<(Table, Bytes)>) -> Result<(), TimelineError> {
+        let mut evicted = Vec::new();
+        let mut timeline = self.timeline.write().unwrap_or_else(PoisonError::into_inner);
+        let mut next = timeline.clone();
+        for (table, signed) in tables {
+            if let Applied::New(gone) = next.apply(table, signed)? {
+                evicted.extend(gone);
+            }
+        }
+        let version = next.version();
+        *timeline = next;
+        drop(timeline);
+        self.drop_evicted(&evicted);
+        self.version.send_replace(version);
+        Ok(())
+    }
+
     fn drop_evicted(&self, evicted: &[Evicted]) {
         if evicted.is_empty() {
             return;
@@ -123,11 +149,16 @@ impl Shelf {
         self.stale.store(stale, Ordering::Relaxed);
     }
 
+    /// Do they not?
+    pub fn is_stale(&self) -> bool {
+        self.stale.load(Ordering::Relaxed)
+    }
+
     /// What a viewer finds here now.
     pub fn state(&self) -> StreamState {
         match self.look(Timeline::state) {
             State::Waiting => StreamState::Waiting,
-            State::Live if self.stale.load(Ordering::Relaxed) => StreamState::Paused,
+            State::Live if self.is_stale() => StreamState::Paused,
             State::Live => StreamState::Live,
             State::Paused => StreamState::Paused,
             State::Ended => StreamState::Ended,
@@ -155,6 +186,17 @@ impl Shelf {
         let _ = self.complete.subscribe().wait_for(|complete| *complete).await;
     }
 
+    /// Nothing more will come in here, whatever is published under the name later: its feeds end.
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.version.send_modify(|_| ());
+    }
+
+    /// Has it been closed?
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
     /// Looks at the time line.
     pub fn look<T>(&self, look: impl FnOnce(&Timeline) -> T) -> T {
         look(&self.timeline.read().unwrap_or_else(PoisonError::into_inner))
@@ -174,6 +216,9 @@ impl Shelf {
     pub fn object(self: &Arc<Self>, key: Key, size: usize) -> Option<Arc<Object>> {
         if let Some(object) = self.held(key) {
             return Some(object);
+        }
+        if !self.source.is_far() {
+            return self.source.get(self, key, size);
         }
         let mut objects = self.objects.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(object) = objects.get(&key).filter(|object| !object.has_failed()) {
@@ -208,6 +253,17 @@ impl Shelf {
         self.objects.write().unwrap_or_else(PoisonError::into_inner).remove(&key);
     }
 
+    /// Forgets an object that nobody has but the shelf and the caller. While the shelf is locked nobody new can get it.
+    pub fn forget_unread(&self, key: Key, object: &Arc<Object>) -> bool {
+        let mut objects = self.objects.write().unwrap_or_else(PoisonError::into_inner);
+        let here = objects.get(&key).is_some_and(|held| Arc::ptr_eq(held, object));
+        let unread = Arc::strong_count(object) == 1 + usize::from(here);
+        if unread && here {
+            objects.remove(&key);
+        }
+        unread
+    }
+
     /// A playlist's text, written anew only when something changed.
     fn text(&self, name: Option<RenditionName>, skip: bool) -> Option<Bytes> {
         use trellis_media::playlist;
@@ -224,5 +280,20 @@ impl Shelf {
         // Names come from viewers: only those that exist are remembered, so the map stays small.
         texts.insert((name, skip), (version, text.clone()));
         Some(text)
+    }
+}
+
+#[cfg(test)]
+impl Shelf {
+    /// With nothing behind it: what is not put on it cannot be had.
+    pub fn alone(stream: &str) -> Arc<Self> {
+        struct Nowhere;
+        impl Source for Nowhere {
+            fn get(&self, _: &Arc<Shelf>, _: Key, _: usize) -> Option<Arc<Object>> {
+                None
+            }
+        }
+        let stream: StreamId = stream.parse().expect("a stream's name");
+        Self::new(Timeline::new(stream.clone()), stream, Box::new(Nowhere))
     }
 }

@@ -3,10 +3,12 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT_RANGES, CACHE_CONTROL, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_NONE_MATCH, RANGE};
+use http::header::{
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_NONE_MATCH, IF_RANGE, RANGE,
+};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use trellis_media::playlist::{self, Wait};
 use trellis_proto::{Descriptor, RenditionName, RunId};
@@ -15,6 +17,7 @@ use super::feed::{after_query, feed};
 use super::object::slices;
 use super::range::{Wanted, wanted};
 use super::{Item, Key, Object, Shelf};
+use crate::clock::unix_ms;
 use crate::cluster_api::StreamState;
 use crate::http::{Body, Reply, Stop, error, json};
 
@@ -71,11 +74,6 @@ pub async fn serve(shelf: &Arc<Shelf>, ask: Ask<'_>, stop: &Stop) -> Served {
         _ => not_found(),
     };
     other(reply)
-}
-
-/// The time as a player's clock needs it.
-pub fn unix_ms() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64)
 }
 
 #[derive(serde::Serialize)]
@@ -145,7 +143,7 @@ async fn media_playlist(shelf: &Shelf, name: RenditionName, query: Option<&str>,
             }
         }
     };
-    match patiently(ready, BLOCKED_PLAYLIST, stop).await {
+    match patiently(ready, three_targets(shelf), stop).await {
         Some(Ok(Some(text))) => playlist_reply(text),
         Some(Ok(None)) => not_found(),
         Some(Err(())) => error(StatusCode::BAD_REQUEST, "bad_request", "_HLS_msn lies too far ahead", None),
@@ -153,6 +151,12 @@ async fn media_playlist(shelf: &Shelf, name: RenditionName, query: Option<&str>,
             error(StatusCode::SERVICE_UNAVAILABLE, "timeout", "the publisher has sent nothing new; ask again", Some(1))
         }
     }
+}
+
+/// RFC 8216bis §6.2.5.2: a blocked playlist fails after three target durations; at the latest after [`BLOCKED_MAX`].
+fn three_targets(shelf: &Shelf) -> Duration {
+    let target_s = shelf.look(|timeline| timeline.newest().map_or(SEGMENT_USUAL_S, |c| c.segment_target_s.into()));
+    Duration::from_secs(3 * target_s).min(BLOCKED_MAX)
 }
 
 /// The last step of a media path.
@@ -183,18 +187,25 @@ impl File {
 
 async fn object(shelf: &Arc<Shelf>, run: RunId, name: RenditionName, file: File, ask: Ask<'_>, stop: &Stop) -> Reply {
     let found = match find(shelf, run, name, file) {
-        Found::Next => match Box::pin(patiently(next(shelf, run, name, file), BLOCKED_PART, stop)).await.flatten() {
-            Some(keys) => keys,
-            None => return not_found(),
+        Found::Next => match Box::pin(patiently(next(shelf, run, name, file), BLOCKED_PART, stop)).await {
+            Some(Some(keys)) => keys,
+            Some(None) => return not_found(),
+            None => return not_yet(),
         },
         Found::Here(keys) => keys,
+        // What is new elsewhere is not known here while no tables come in.
+        Found::Nowhere if shelf.state() == StreamState::Paused && shelf.is_stale() => return not_yet(),
         Found::Nowhere => return not_found(),
     };
-    let objects: Option<Vec<_>> = found.into_iter().map(|(key, size)| shelf.object(key, size)).collect();
-    match objects {
-        Some(objects) => media_reply(&objects, file, ask),
-        None => not_found(),
+    if *ask.method == Method::HEAD {
+        // What is known of an object answers this; its bytes stay where they are.
+        return media_reply(found.iter().map(|(_, size)| size).sum(), file, ask, |_| Body::empty());
     }
+    let objects: Option<Vec<_>> = found.into_iter().map(|(key, size)| shelf.object(key, size)).collect();
+    let Some(objects) = objects else { return not_found() };
+    let now_s = (unix_ms() / 1000) as u32;
+    objects.iter().for_each(|object| object.touch(now_s));
+    media_reply(objects.iter().map(|object| object.size()).sum(), file, ask, |range| body(&objects, range))
 }
 
 enum Found {
@@ -238,16 +249,15 @@ async fn next(shelf: &Shelf, run: RunId, name: RenditionName, file: File) -> Opt
     }
 }
 
-fn media_reply(objects: &[Arc<Object>], file: File, ask: Ask<'_>) -> Reply {
-    let now_s = (unix_ms() / 1000) as u32;
-    objects.iter().for_each(|object| object.touch(now_s));
-    let size: usize = objects.iter().map(|object| object.size()).sum();
+fn media_reply(size: usize, file: File, ask: Ask<'_>, body: impl FnOnce(Range<usize>) -> Body) -> Reply {
     let etag = etag(ask.name);
-    if ask.headers.get(IF_NONE_MATCH).is_some_and(|seen| seen.as_bytes() == etag.as_bytes()) {
+    let header = |name| ask.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    if header(IF_NONE_MATCH).is_some_and(|seen| has_seen(seen, &etag)) {
         return dressed(Body::empty(), StatusCode::NOT_MODIFIED, file, etag);
     }
-    let range = ask.headers.get(RANGE).and_then(|value| value.to_str().ok());
-    let (status, range) = match wanted(range, size) {
+    // A range of another object than the one that is here would be no use: RFC 9110 §13.1.5. There are no dates.
+    let same = |_: &_| ask.headers.get(IF_RANGE).is_none_or(|of| of == etag);
+    let (status, range) = match wanted(header(RANGE).filter(same), size) {
         Wanted::All => (StatusCode::OK, 0..size),
         Wanted::Some(range) => (StatusCode::PARTIAL_CONTENT, range),
         Wanted::Unsatisfiable => {
@@ -258,11 +268,21 @@ fn media_reply(objects: &[Arc<Object>], file: File, ask: Ask<'_>) -> Reply {
     };
     let content_range = (status == StatusCode::PARTIAL_CONTENT)
         .then(|| ascii(format!("bytes {}-{}/{size}", range.start, range.end - 1)));
-    let mut reply = dressed(body(objects, range), status, file, etag);
+    let length = (*ask.method == Method::HEAD).then_some(range.len());
+    let mut reply = dressed(body(range), status, file, etag);
+    let headers = reply.headers_mut();
     if let Some(value) = content_range {
-        reply.headers_mut().insert(CONTENT_RANGE, value);
+        headers.insert(CONTENT_RANGE, value);
+    }
+    if let Some(length) = length {
+        headers.insert(CONTENT_LENGTH, length.into());
     }
     reply
+}
+
+/// Does an `If-None-Match` name it? RFC 9110 §13.1.2: any, or one of a list, weak or not.
+fn has_seen(header: &str, etag: &HeaderValue) -> bool {
+    header.split(',').map(str::trim).any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
 }
 
 /// The bytes: at once when they are all here, else as they arrive.
@@ -327,8 +347,14 @@ fn playlist_reply(text: Bytes) -> Reply {
     reply
 }
 
+/// Not for ever, so nothing below 500: players take that for the end.
 fn not_live() -> Reply {
-    error(StatusCode::NOT_FOUND, "not_live", "nobody publishes this stream now; ask again", Some(2))
+    let message = "nobody publishes this stream now, or it cannot be reached from here; ask again";
+    error(StatusCode::SERVICE_UNAVAILABLE, "not_live", message, Some(2))
+}
+
+fn not_yet() -> Reply {
+    error(StatusCode::SERVICE_UNAVAILABLE, "not_yet", "this has not come in yet; ask again", Some(1))
 }
 
 fn not_found() -> Reply {
@@ -347,16 +373,65 @@ async fn patiently<T>(ready: impl Future<Output = T>, limit: Duration, stop: &St
 
 /// Those of a media answer with those of CORS: room for them is made once.
 const HEADERS_USUAL: usize = 10;
+/// Before a run has said how long its own are.
+const SEGMENT_USUAL_S: u64 = 2;
 /// A stream that is being fetched for its first viewer has its tables by then.
 const FIRST_TABLES: Duration = Duration::from_secs(4);
-/// RFC 8216bis §6.2.5.2: a blocked playlist fails after three target durations; we take a live stream's longest.
-const BLOCKED_PLAYLIST: Duration = Duration::from_secs(18);
+/// No answer is blocked for longer, however long a stream's segments are: who asks again is seen to be there.
+pub const BLOCKED_MAX: Duration = Duration::from_secs(20);
 /// A hinted part comes within a part time, or the publisher is gone.
 const BLOCKED_PART: Duration = Duration::from_secs(6);
 
 #[cfg(test)]
 mod tests {
-    use super::File;
+    use super::*;
+
+    const NAME: &str = "0000000000000001/v0/p7.m4s";
+
+    fn reply(method: Method, headers: &[(http::HeaderName, &str)]) -> Reply {
+        let headers = headers.iter().map(|(name, value)| (name.clone(), value.parse().unwrap())).collect();
+        let ask = Ask { method: &method, name: NAME, query: None, headers: &headers };
+        media_reply(100, File::Part(7), ask, |range| Body::full(vec![0; range.len()].into()))
+    }
+
+    #[test]
+    fn conditions_as_the_rfc_has_them() {
+        let (tag, range) = (format!("\"{NAME}\""), (RANGE, "bytes=10-19"));
+        for (headers, expected) in [
+            (vec![(IF_NONE_MATCH, tag.as_str())], 304),
+            (vec![(IF_NONE_MATCH, &format!("\"x\", W/{tag}"))], 304),
+            (vec![(IF_NONE_MATCH, "*")], 304),
+            (vec![(IF_NONE_MATCH, "\"x\"")], 200),
+            (vec![range.clone()], 206),
+            (vec![range.clone(), (IF_RANGE, tag.as_str())], 206),
+            (vec![range.clone(), (IF_RANGE, "\"x\"")], 200),
+            (vec![range.clone(), (IF_RANGE, &format!("W/{tag}"))], 200),
+            (vec![range, (IF_RANGE, "Sun, 06 Nov 1994 08:49:37 GMT")], 200),
+        ] {
+            assert_eq!(reply(Method::GET, &headers).status(), expected, "{headers:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_stream_whose_tables_did_not_come_is_to_be_asked_for_again() {
+        let shelf = Shelf::alone("demo");
+        let headers = HeaderMap::new();
+        for name in ["index.m3u8", "v0.m3u8", NAME] {
+            // A stop cuts the wait short; what is said is what is said at its end.
+            let (switch, stop) = Stop::new();
+            switch.send_replace(true);
+            let reply =
+                serve(&shelf, Ask { method: &Method::GET, name, query: None, headers: &headers }, &stop).await.reply;
+            assert_eq!(reply.status(), StatusCode::SERVICE_UNAVAILABLE, "{name}");
+            assert!(reply.headers().contains_key(http::header::RETRY_AFTER), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_head_says_the_length() {
+        assert_eq!(reply(Method::HEAD, &[]).headers()[CONTENT_LENGTH], "100");
+        assert_eq!(reply(Method::HEAD, &[(RANGE, "bytes=10-19")]).headers()[CONTENT_LENGTH], "10");
+    }
 
     #[test]
     fn every_object_has_one_name() {

@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 use trellis_proto::StreamId;
 use utoipa::ToSchema;
 
-use super::{Answer, Fault, Here, Input, Json, empty};
+use super::{Answer, Fault, Here, Input, Json};
 use crate::cluster_api::ErrorBody;
+use crate::http::empty;
 use crate::manager::auth::read_public_key;
 use crate::manager::keys::{random_kid, random_text};
 use crate::manager::store::{ApiKeyRow, signed};
@@ -130,7 +131,7 @@ pub async fn revoke_key(State(manager): Here, Path(kid): Path<String>) -> Result
         ));
     }
     manager.directory_mut().remove_key(&kid);
-    Ok(empty(StatusCode::NO_CONTENT).map(axum::body::Body::from))
+    Ok(empty(StatusCode::NO_CONTENT).map(axum::body::Body::new))
 }
 
 fn no_key() -> Fault {

@@ -7,6 +7,7 @@ use axum::extract::{Path, State};
 use http::StatusCode;
 use trellis_proto::StreamId;
 
+use super::streams::open;
 use super::{Answer, Fault, Here, Input, Json};
 use crate::cluster_api::{EdgeBeat, EdgeBeatReply, OriginBeat, PublishGrant, PublishRequest, StreamSource};
 use crate::manager::Manager;
@@ -20,7 +21,11 @@ const WRITE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// `POST /v1/cluster/edges`.
 pub async fn edge_beat(State(manager): Here, Input(beat): Input<EdgeBeat>) -> Answer<EdgeBeatReply> {
-    manager.registry().on_edge_beat(manager.now().mono, &beat)?;
+    match manager.registry().on_edge_beat(manager.now().mono, &beat) {
+        // Its successor was faster. What its sessions used counts all the same.
+        Err(BadBeat::NameTaken(_)) if beat.draining => {}
+        heard => heard?,
+    }
     let recorded = beat.usage.is_empty() || {
         let write = manager.accounts.on_usage(beat.edge, beat.usage);
         tokio::time::timeout(WRITE_PATIENCE, write).await.unwrap_or(false)
@@ -42,15 +47,19 @@ pub async fn origin_beat(State(manager): Here, Input(beat): Input<OriginBeat>) -
 pub async fn publish(State(manager): Here, Input(request): Input<PublishRequest>) -> Answer<PublishGrant> {
     let name: StreamId = request.stream.parse().map_err(|error| Fault::bad(format!("`stream`: {error}")))?;
     authorize(&manager, &name, &request.key)?;
-    let open = match manager.stream(&request.stream) {
-        Some(stream) => stream.open,
-        None => create(&manager, &name, request.open).await?.open,
+    if !manager.registry().is_origin_free(manager.now().mono, &request.origin, &request.instance) {
+        return Err(BadBeat::NameTaken("origin").into());
+    }
+    let stream = match manager.stream(&request.stream) {
+        Some(stream) => stream,
+        None => create(&manager, &name, &request).await?,
     };
+    check_access(&stream, &request)?;
     if !manager.registry().grant(manager.now().mono, &name, &request.origin) {
         let message = "another origin has a publisher for this stream: stop that one first, or wait until it is gone";
         return Err(Fault::new(StatusCode::CONFLICT, "already_publishing", message));
     }
-    Ok(Json(StatusCode::OK, PublishGrant { open }))
+    Ok(Json(StatusCode::OK, PublishGrant { open: stream.open }))
 }
 
 /// `GET /v1/cluster/streams/{stream}`.
@@ -79,8 +88,30 @@ fn authorize(manager: &Manager, name: &StreamId, key: &str) -> Result<(), Fault>
     }
 }
 
+/// Who may watch is the administrator's to change: a publisher that expects otherwise must know.
+fn check_access(stream: &Stream, request: &PublishRequest) -> Result<(), Fault> {
+    let name = &stream.name;
+    let differs = |is: &str, option: &str, change: String| {
+        let message = format!(
+            "this stream exists and {is}: publish without saying otherwise ({option}), or have it changed with PATCH \
+             /v1/admin/streams/{name} {change}"
+        );
+        Err(Fault::new(StatusCode::CONFLICT, "access_differs", message))
+    };
+    if let Some(open) = request.open.filter(|open| *open != stream.open) {
+        let is = if stream.open { "needs no viewer token" } else { "needs a viewer token" };
+        return differs(is, "--open", format!("{{\"open\":{open}}}"));
+    }
+    if !request.classes.is_empty() && request.classes != stream.classes {
+        let wanted: Vec<_> = request.classes.iter().map(|class| format!("\"{class}\"")).collect();
+        let change = format!("{{\"open\":false,\"classes\":[{}]}}", wanted.join(","));
+        return differs("admits other viewer classes", "--classes", change);
+    }
+    Ok(())
+}
+
 /// A stream that comes to be by being published.
-async fn create(manager: &Manager, name: &StreamId, open: Option<bool>) -> Result<Arc<Stream>, Fault> {
+async fn create(manager: &Manager, name: &StreamId, request: &PublishRequest) -> Result<Arc<Stream>, Fault> {
     let _changing = manager.changes.lock().await;
     if let Some(stream) = manager.stream(name.as_str()) {
         return Ok(stream);
@@ -95,7 +126,8 @@ async fn create(manager: &Manager, name: &StreamId, open: Option<bool>) -> Resul
     let stream = Stream {
         name: name.clone(),
         title: String::new(),
-        open: open.unwrap_or(manager.config.default_open),
+        open: open(manager, request.open, &request.classes)?,
+        classes: request.classes.clone(),
         key_hash: None,
         max_rate: None,
         created_ms: manager.now().unix_ms,
@@ -107,6 +139,7 @@ async fn create(manager: &Manager, name: &StreamId, open: Option<bool>) -> Resul
 impl From<BadBeat> for Fault {
     fn from(error: BadBeat) -> Self {
         match error {
+            BadBeat::NameTaken(_) => Self::new(StatusCode::CONFLICT, "name_taken", error.to_string()),
             BadBeat::TooMany => Self::new(StatusCode::INSUFFICIENT_STORAGE, "too_many", error.to_string()),
             error => Self::bad(error.to_string()),
         }

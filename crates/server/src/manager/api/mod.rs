@@ -11,19 +11,20 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Query, Request, State};
 use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response as Reply};
-use axum::routing::{delete, get, patch, post};
+use axum::routing::{any, delete, get, patch, post};
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE};
-use http::{HeaderValue, Response, StatusCode};
+use http::header::WWW_AUTHENTICATE;
+use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::Manager;
-use crate::cluster_api::ErrorBody;
+use crate::http::{error, json};
 
 type Answer<T> = Result<Json<T>, Fault>;
 type Here = State<Arc<Manager>>;
@@ -36,8 +37,9 @@ const BEAT_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// All routes of the manager.
 pub fn router(manager: &Arc<Manager>) -> Router {
     let viewer = Router::new()
-        .route("/v1/streams/{stream}/join", post(viewer::join))
-        .route("/v1/streams/{stream}/play.m3u8", get(viewer::play).head(viewer::no_head))
+        // POST never comes here: the listener hands it to `viewer::join`.
+        .route("/v1/streams/{stream}/join", any(|| viewer::only("POST")))
+        .route("/v1/streams/{stream}/play.m3u8", get(viewer::play).head(|| viewer::only("GET")))
         .route("/v1/openapi.json", get(viewer::openapi))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX));
     viewer.merge(cluster(manager)).merge(admin(manager)).with_state(manager.clone())
@@ -87,9 +89,9 @@ async fn require_admin_key(State(manager): State<Arc<Manager>>, request: Request
 }
 
 fn stranger(word: &'static str, message: &'static str) -> Reply {
-    let mut response = error(StatusCode::UNAUTHORIZED, word, message, None);
-    response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-    response.map(Into::into)
+    let mut reply = error(StatusCode::UNAUTHORIZED, word, message, None);
+    reply.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    reply.map(Body::new)
 }
 
 /// An answer that is an error.
@@ -113,7 +115,7 @@ impl Fault {
 
 impl IntoResponse for Fault {
     fn into_response(self) -> Reply {
-        error(self.status, self.word, self.message, None).map(Into::into)
+        error(self.status, self.word, self.message, None).map(Body::new)
     }
 }
 
@@ -130,7 +132,7 @@ pub struct Json<T>(pub StatusCode, pub T);
 
 impl<T: Serialize> IntoResponse for Json<T> {
     fn into_response(self) -> Reply {
-        json(self.0, &self.1).map(Into::into)
+        json(self.0, &self.1).map(Body::new)
     }
 }
 
@@ -165,33 +167,4 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Asked<T> {
             .map(|Query(value)| Self(value))
             .map_err(|error| Fault::bad(format!("the query is not what is expected: {error}")))
     }
-}
-
-/// JSON that nobody may cache.
-pub fn json(status: StatusCode, value: &impl Serialize) -> Response<Bytes> {
-    let mut text = Vec::with_capacity(1024);
-    serde_json::to_writer(&mut text, value).expect("our own types serialise");
-    let mut response = empty(status);
-    *response.body_mut() = text.into();
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
-}
-
-/// A status alone.
-pub fn empty(status: StatusCode) -> Response<Bytes> {
-    let mut response = Response::new(Bytes::new());
-    *response.status_mut() = status;
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
-}
-
-/// An error's JSON.
-pub fn error(
-    status: StatusCode,
-    word: &str,
-    message: impl Into<Cow<'static, str>>,
-    retry_after: Option<u32>,
-) -> Response<Bytes> {
-    let message = message.into().into_owned();
-    json(status, &ErrorBody { error: word.to_owned(), message, retry_after })
 }

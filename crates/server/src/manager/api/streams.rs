@@ -1,5 +1,6 @@
 //! Which streams are there, and who may publish them? For operators, under the admin key.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
@@ -9,8 +10,9 @@ use serde::{Deserialize, Serialize};
 use trellis_proto::StreamId;
 use utoipa::ToSchema;
 
-use super::{Answer, Fault, Here, Input, Json, empty};
-use crate::cluster_api::{ErrorBody, StreamState};
+use super::{Answer, Fault, Here, Input, Json};
+use crate::cluster_api::{ErrorBody, StreamState, ViewerClass};
+use crate::http::empty;
 use crate::manager::Manager;
 use crate::manager::directory::{KeyHash, Stream};
 use crate::manager::keys::random_text;
@@ -26,6 +28,8 @@ pub struct StreamInfo {
     title: String,
     /// Watchable without a viewer token.
     open: bool,
+    /// Viewer classes it admits; empty: all.
+    classes: BTreeSet<ViewerClass>,
     /// Most bit/s one viewer gets; none: what the stream has.
     max_rate: Option<u64>,
     /// ms since the Unix epoch.
@@ -53,8 +57,11 @@ pub struct NewStream {
     /// For people, at most 200 characters.
     #[serde(default)]
     title: String,
-    /// Watchable without a viewer token. Left out: the manager's `default_open`.
+    /// Watchable without a viewer token. Left out: the manager's `default_open`, or no when there are `classes`.
     open: Option<bool>,
+    /// Viewer classes it admits: tokens of others are refused. Left out or empty: all.
+    #[serde(default)]
+    classes: BTreeSet<ViewerClass>,
     /// Most bit/s one viewer gets.
     max_rate: Option<u64>,
 }
@@ -67,6 +74,8 @@ pub struct StreamChange {
     title: Option<String>,
     /// Watchable without a viewer token.
     open: Option<bool>,
+    /// Viewer classes it admits; empty: all.
+    classes: Option<BTreeSet<ViewerClass>>,
     /// Most bit/s one viewer gets; 0: no such limit.
     max_rate: Option<u64>,
     /// True: make a new stream key; the old one ends.
@@ -97,7 +106,8 @@ pub async fn create_stream(State(manager): Here, Input(new): Input<NewStream>) -
     let stream = Stream {
         name,
         title: title(new.title)?,
-        open: new.open.unwrap_or(manager.config.default_open),
+        open: open(&manager, new.open, &new.classes)?,
+        classes: new.classes,
         key_hash: Some(KeyHash::of(&key)),
         max_rate: new.max_rate.filter(|rate| *rate > 0),
         created_ms: manager.now().unix_ms,
@@ -124,7 +134,8 @@ pub async fn update_stream(
     if let Some(rate) = change.max_rate {
         stream.max_rate = Some(rate).filter(|rate| *rate > 0);
     }
-    stream.open = change.open.unwrap_or(stream.open);
+    stream.classes = change.classes.unwrap_or(stream.classes);
+    stream.open = open(&manager, Some(change.open.unwrap_or(stream.open)), &stream.classes)?;
     let key = change.new_key.then(random_text);
     if let Some(key) = &key {
         stream.key_hash = Some(KeyHash::of(key));
@@ -145,12 +156,23 @@ pub async fn delete_stream(State(manager): Here, Path(name): Path<String>) -> Re
     let stream = named(&manager, &name)?;
     manager.store.delete_stream(stream.name.as_str()).await?;
     manager.directory_mut().remove_stream(&stream.name);
-    Ok(empty(StatusCode::NO_CONTENT).map(axum::body::Body::from))
+    Ok(empty(StatusCode::NO_CONTENT).map(axum::body::Body::new))
 }
 
 fn named(manager: &Manager, name: &str) -> Result<Arc<Stream>, Fault> {
     let missing = "there is no stream of this name: see the list of streams";
     manager.stream(name).ok_or_else(|| Fault::new(StatusCode::NOT_FOUND, "no_such_stream", missing))
+}
+
+/// Is a stream open of which this was said?
+pub(super) fn open(manager: &Manager, asked: Option<bool>, classes: &BTreeSet<ViewerClass>) -> Result<bool, Fault> {
+    match asked {
+        Some(true) if !classes.is_empty() => Err(Fault::bad(
+            "an open stream admits everyone, without a token that names a class: leave `classes` empty or `open` false",
+        )),
+        Some(open) => Ok(open),
+        None => Ok(manager.config.default_open && classes.is_empty()),
+    }
 }
 
 fn title(text: String) -> Result<String, Fault> {
@@ -167,6 +189,7 @@ fn info(manager: &Manager, stream: &Stream, key: Option<String>) -> StreamInfo {
         stream: stream.name.to_string(),
         title: stream.title.clone(),
         open: stream.open,
+        classes: stream.classes.clone(),
         max_rate: stream.max_rate,
         created_ms: stream.created_ms,
         state: held.map_or(StreamState::Waiting, |held| held.state),

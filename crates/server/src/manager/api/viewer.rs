@@ -1,14 +1,17 @@
 //! What viewers and players ask.
 
+use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response as Reply};
-use http::header::{ALLOW, AUTHORIZATION};
+use http::header::ALLOW;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::{Asked, Here, Json, empty};
+use super::{Asked, Here, Json};
 use crate::cluster_api::ErrorBody;
+use crate::http::empty;
+use crate::manager::Manager;
 use crate::manager::admit::JoinReply;
 use crate::manager::openapi;
 
@@ -30,15 +33,13 @@ pub struct PlayQuery {
     responses(
         (status = 200, description = "A place", body = JoinReply),
         (status = 401, description = "`token_missing`, `token_invalid`, `token_expired`", body = ErrorBody),
-        (status = 403, description = "`not_allowed`: the token is for another stream", body = ErrorBody),
+        (status = 403, description = "`not_allowed`: the token is for another stream or class", body = ErrorBody),
         (status = 404, description = "`no_such_stream`; `not_live`, with Retry-After", body = ErrorBody),
         (status = 503, description = "`no_capacity`, with Retry-After", body = ErrorBody),
     )
 )]
-pub async fn join(State(manager): Here, Path(stream): Path<String>, headers: HeaderMap) -> Reply {
-    // A header that is no text is no token either.
-    let authorization = headers.get(AUTHORIZATION).map(|value| value.to_str().unwrap_or_default());
-    manager.join(&stream, authorization, manager.now()).map(Into::into)
+pub fn join(manager: &Manager, stream: &str, headers: &HeaderMap) -> crate::http::Reply {
+    manager.join(stream, headers, manager.now())
 }
 
 /// Play a stream in a plain player.
@@ -51,20 +52,21 @@ pub async fn join(State(manager): Here, Path(stream): Path<String>, headers: Hea
     responses(
         (status = 302, description = "To the multivariant playlist at an edge"),
         (status = 401, description = "`token_missing`, `token_invalid`, `token_expired`", body = ErrorBody),
-        (status = 403, description = "`not_allowed`: the token is for another stream", body = ErrorBody),
+        (status = 403, description = "`not_allowed`: the token is for another stream or class", body = ErrorBody),
         (status = 404, description = "`no_such_stream`; `not_live`, with Retry-After", body = ErrorBody),
         (status = 503, description = "`no_capacity`, with Retry-After", body = ErrorBody),
     )
 )]
 pub async fn play(State(manager): Here, Path(stream): Path<String>, Asked(query): Asked<PlayQuery>) -> Reply {
-    manager.play(&stream, query.token.as_deref(), manager.now()).map(Into::into)
+    manager.play(&stream, query.token.as_deref(), manager.now()).map(Body::new)
 }
 
-/// HEAD on the same URL. Without this it would run as GET: a place and an account for whoever only looks.
-pub async fn no_head() -> Reply {
-    let mut response = empty(StatusCode::METHOD_NOT_ALLOWED);
-    response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET"));
-    response.map(Into::into)
+/// Another method than the one that takes a place. Without this HEAD would run as GET: a place and an account for
+/// whoever only looks.
+pub async fn only(method: &'static str) -> Reply {
+    let mut reply = empty(StatusCode::METHOD_NOT_ALLOWED);
+    reply.headers_mut().insert(ALLOW, HeaderValue::from_static(method));
+    reply.map(Body::new)
 }
 
 /// This document.

@@ -72,6 +72,18 @@ async fn repeated_and_late_reports_change_nothing() {
 }
 
 #[tokio::test]
+async fn an_edge_cannot_write_what_another_serves() {
+    let house = House::new().await;
+    house.on_air().await;
+    let session = house.join("open", None).await.body["session"].as_str().unwrap().to_owned();
+    report(&house, json!([usage(&session, T, T + 1000, 700, json!(null))])).await;
+    let foreign = usage(&session, T + 500, T + 2000, 9_000_000, json!("idle"));
+    let got = house.cluster("POST", "/v1/cluster/edges", edge_beat("f", json!({"usage": [foreign]}))).await;
+    assert_eq!(got.status, StatusCode::OK);
+    assert_eq!(newest(&house).await, (700, 70, None, None));
+}
+
+#[tokio::test]
 async fn a_lost_edges_sessions_end_and_begin_again_when_it_returns() {
     let house = House::new().await;
     house.on_air().await;
@@ -105,14 +117,12 @@ async fn many_joins_and_reports_are_all_kept_across_a_restart() {
     // More than a statement's rows, and not a multiple of them.
     for i in 0..150 {
         house.pass(Duration::from_millis(i % 2));
-        let now = house.manager.now();
         let stream = if i % 2 == 0 { "open" } else { "live" };
         let token = if i % 2 == 0 { token.clone() } else { house.token("bert", "live") };
-        let reply = house.manager.join(stream, Some(&format!("Bearer {token}")), now);
+        let got = house.join(stream, Some(&token)).await;
         // 2.3 Mbit/s each: the edge is full after 43.
-        if reply.status() == StatusCode::OK {
-            let body: Value = serde_json::from_slice(reply.body()).unwrap();
-            records.push(usage(body["session"].as_str().unwrap(), T + 1, T + 2, 10, json!(null)));
+        if got.status == StatusCode::OK {
+            records.push(usage(got.body["session"].as_str().unwrap(), T + 1, T + 2, 10, json!(null)));
         }
         if i % 40 == 39 {
             let room = edge_beat("e", json!({"capacity_bps": 1_000_000_000_000u64}));

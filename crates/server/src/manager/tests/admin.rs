@@ -70,13 +70,13 @@ async fn streams_are_made_changed_and_deleted_and_outlive_a_restart() {
     }
     let changed =
         house.admin("PATCH", "/v1/admin/streams/town-hall", json!({"open": false, "title": "All hands"})).await;
-    let expected = json!({"stream": "town-hall", "title": "All hands", "open": false, "max_rate": 3_000_000,
+    let expected = json!({"stream": "town-hall", "title": "All hands", "open": false, "classes": [], "max_rate": 3_000_000,
         "created_ms": super::START_S * 1000, "state": "waiting"});
     assert_eq!(changed.body, expected);
 
     let house = house.restarted().await;
     assert_eq!(house.admin("GET", "/v1/admin/streams", json!(null)).await.body, json!({"streams": [expected]}));
-    let publish = json!({"stream": "town-hall", "key": made.body["key"], "origin": "o", "open": null});
+    let publish = json!({"stream": "town-hall", "key": made.body["key"], "origin": "o", "instance": super::instance("o"), "open": null});
     assert_eq!(house.cluster("POST", "/v1/cluster/publish", publish.clone()).await.status, StatusCode::OK);
     assert_eq!(house.admin("DELETE", "/v1/admin/streams/town-hall", json!(null)).await.status, StatusCode::NO_CONTENT);
     assert_eq!(house.admin("DELETE", "/v1/admin/streams/town-hall", json!(null)).await.status, StatusCode::NOT_FOUND);

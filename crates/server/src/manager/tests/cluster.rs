@@ -5,12 +5,12 @@ use std::time::Duration;
 use http::StatusCode;
 use serde_json::json;
 
-use super::{House, edge_beat, origin_beat};
+use super::{House, edge_beat, instance, origin_beat};
 use crate::manager::ManagerConfig;
 use crate::manager::registry::Gone;
 
 fn publish(stream: &str, key: &str, origin: &str) -> serde_json::Value {
-    json!({"stream": stream, "key": key, "origin": origin, "open": null})
+    json!({"stream": stream, "key": key, "origin": origin, "instance": instance(origin), "open": null})
 }
 
 #[tokio::test]
@@ -37,6 +37,8 @@ async fn garbage_is_refused_with_a_reason() {
         ("edges", json!([1, 2])),
         ("edges", edge_beat("", json!({}))),
         ("edges", edge_beat("a b", json!({}))),
+        ("edges", edge_beat("a/b", json!({}))),
+        ("edges", edge_beat("e", json!({"instance": {"id": "", "started_ms": 1}}))),
         ("edges", edge_beat(&"x".repeat(65), json!({}))),
         ("edges", edge_beat("e", json!({"capacity_bps": -1}))),
         ("edges", edge_beat("e", json!({"public_url": "javascript:alert(1)"}))),
@@ -86,13 +88,27 @@ async fn a_stream_made_by_publishing_is_open_when_said_so() {
     let house = House::with(ManagerConfig { default_open: true, ..ManagerConfig::default() }).await;
     let key = house.manager.publish_key().to_owned();
     let open = async |stream: &str, open: Option<bool>| {
-        let body = json!({"stream": stream, "key": key, "origin": "o", "open": open});
-        house.cluster("POST", "/v1/cluster/publish", body).await.body["open"].clone()
+        let body = json!({"stream": stream, "key": key, "origin": "o", "instance": instance("o"), "open": open});
+        house.cluster("POST", "/v1/cluster/publish", body).await.body
     };
-    assert_eq!(open("a", None).await, true);
-    assert_eq!(open("b", Some(false)).await, false);
-    // Asked again, what it is stands.
-    assert_eq!(open("b", Some(true)).await, false);
+    assert_eq!(open("a", None).await["open"], true);
+    assert_eq!(open("b", Some(false)).await["open"], false);
+    // What it is stands, and whoever expects otherwise is told.
+    assert_eq!(open("b", None).await["open"], false);
+    assert_eq!(open("b", Some(true)).await["error"], "access_differs");
+    assert_eq!(open("a", Some(false)).await["error"], "access_differs");
+    house.admin("PATCH", "/v1/admin/streams/b", json!({"open": true})).await;
+    assert_eq!(open("b", Some(true)).await["open"], true);
+    let classes = async |stream: &str, classes: &[&str]| {
+        let mut body = publish(stream, &key, "o");
+        body["classes"] = json!(classes);
+        house.cluster("POST", "/v1/cluster/publish", body).await.body
+    };
+    assert_eq!(classes("c", &["premium"]).await["open"], false);
+    assert_eq!(classes("c", &["premium"]).await["open"], false);
+    assert_eq!(classes("c", &["standard", "premium"]).await["error"], "access_differs");
+    assert_eq!(classes("b", &["premium"]).await["error"], "access_differs", "it is open");
+    assert_eq!(classes("c", &[]).await["open"], false, "who says nothing agrees");
 }
 
 #[tokio::test]
@@ -117,6 +133,18 @@ async fn one_origin_at_a_time_publishes_a_stream() {
     assert_eq!(house.cluster("GET", "/v1/cluster/streams/live", json!(null)).await.status, StatusCode::OK);
     house.pass(Duration::from_secs(4));
     assert_eq!(ask("a").await, 200);
+    // From its publisher's first word on, long before there is anything to see; and while a recording comes in anew.
+    for state in ["waiting", "vod"] {
+        let streams = json!([{"stream": "live", "state": state, "rate_bps": 0, "publishing": true}]);
+        house.cluster("POST", "/v1/cluster/origins", origin_beat("a", streams.clone())).await;
+        house.pass(Duration::from_secs(3));
+        house.cluster("POST", "/v1/cluster/origins", origin_beat("a", streams)).await;
+        house.pass(Duration::from_secs(3));
+        assert_eq!(ask("b").await, 409, "{state}");
+    }
+    beat("a", "waiting").await;
+    let find = house.cluster("GET", "/v1/cluster/streams/live", json!(null)).await;
+    assert_eq!(find.body["error"], "not_live", "there is nothing to follow yet");
 }
 
 #[tokio::test]
@@ -150,4 +178,57 @@ async fn an_edge_that_says_goodbye_did_not_fall_silent() {
     house.pass(Duration::from_secs(4));
     let gone = house.manager.registry().expire(house.manager.now().mono);
     assert_eq!(gone, Gone { left: vec!["a".into()], silent: vec!["b".into()] });
+}
+
+#[tokio::test]
+async fn of_two_edges_of_one_name_the_first_is_known_until_it_goes() {
+    let house = House::new().await;
+    let beat = async |id: &str, started_ms: u64, draining: bool| {
+        let changes = json!({"instance": {"id": id, "started_ms": started_ms}, "draining": draining});
+        let got = house.cluster("POST", "/v1/cluster/edges", edge_beat("e", changes)).await;
+        (got.status.as_u16(), got.body["error"].as_str().unwrap_or_default().to_owned())
+    };
+    let (taken, good) = ((409, "name_taken".to_owned()), (200, String::new()));
+    assert_eq!(beat("a", 1, false).await, good);
+    assert_eq!(beat("b", 2, false).await, taken);
+    // Restarted on the same data directory; its former self, should it live on, is refused from then on.
+    assert_eq!(beat("a", 3, false).await, good);
+    assert_eq!(beat("a", 1, false).await, taken);
+    // Gone with notice.
+    assert_eq!((beat("a", 3, true).await, beat("b", 2, false).await), (good.clone(), good.clone()));
+    // The last report of one that was followed already is taken for its accounts, and changes nothing else.
+    assert_eq!(beat("a", 3, true).await, good);
+    assert_eq!(house.admin("GET", "/v1/admin/edges", json!(null)).await.body["edges"][0]["draining"], false);
+    // Gone without a word.
+    house.pass(Duration::from_secs(4));
+    assert_eq!(beat("c", 1, false).await, good);
+}
+
+#[tokio::test]
+async fn of_two_origins_of_one_name_the_second_takes_no_publishers() {
+    let house = House::new().await;
+    let mut second = origin_beat("o", json!([]));
+    assert_eq!(house.cluster("POST", "/v1/cluster/origins", second.clone()).await.status, StatusCode::OK);
+    second["instance"] = json!({"id": "another", "started_ms": 9});
+    assert_eq!(house.cluster("POST", "/v1/cluster/origins", second.clone()).await.body["error"], "name_taken");
+    let mut ask = publish("live", house.manager.publish_key(), "o");
+    assert_eq!(house.cluster("POST", "/v1/cluster/publish", ask.clone()).await.status, StatusCode::OK);
+    ask["instance"] = second["instance"].clone();
+    assert_eq!(house.cluster("POST", "/v1/cluster/publish", ask).await.body["error"], "name_taken");
+}
+
+#[tokio::test]
+async fn a_far_edge_of_an_origin_with_a_near_address_is_noticed() {
+    let house = House::new().await;
+    let mut near = origin_beat("o", json!([]));
+    near["media_url"] = "http://127.0.0.1:41234/origin".into();
+    house.cluster("POST", "/v1/cluster/origins", near.clone()).await;
+    house.cluster("POST", "/v1/cluster/edges", edge_beat("here", json!({}))).await;
+    house.cluster("POST", "/v1/cluster/edges", edge_beat("too", json!({"public_url": "http://localhost:81"}))).await;
+    assert_eq!(house.manager.registry().too_far(), None);
+    house.cluster("POST", "/v1/cluster/edges", edge_beat("far", json!({"public_url": "https://e.example"}))).await;
+    assert_eq!(house.manager.registry().too_far(), Some((vec!["far"], "o")));
+    near["media_url"] = "http://10.0.0.1:8080/origin".into();
+    house.cluster("POST", "/v1/cluster/origins", near).await;
+    assert_eq!(house.manager.registry().too_far(), None);
 }

@@ -5,13 +5,16 @@ use std::time::Duration;
 use axum::body::Body;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use http::{HeaderValue, Request, StatusCode};
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderValue, Request, StatusCode};
 use serde_json::json;
 use trellis_core::trust::table::Authority;
 use trellis_proto::{Class, Ticket};
 
 use super::{House, START_S, ViewerClaims, claims, edge_beat};
+use crate::cluster_api::ViewerClass;
 use crate::manager::ManagerConfig;
+use crate::manager::api::viewer::join;
 
 fn ticket(house: &House, text: &str) -> Ticket {
     let authority = Authority::new(&house.manager.ticket_key()).unwrap();
@@ -22,7 +25,8 @@ fn ticket(house: &House, text: &str) -> Ticket {
 async fn a_viewer_with_a_good_token_gets_a_place() {
     let house = House::new().await;
     house.on_air().await;
-    let claims = ViewerClaims { class: Some("premium".into()), max_rate: Some(1_500_000), ..claims("anna", "live") };
+    let claims =
+        ViewerClaims { class: Some(ViewerClass::Premium), max_rate: Some(1_500_000), ..claims("anna", "live") };
     let got = house.join("live", Some(&house.mint(&claims))).await;
     assert_eq!(got.status, StatusCode::OK, "{got:?}");
     assert_eq!(got.headers["cache-control"], "no-store");
@@ -94,7 +98,10 @@ async fn only_a_bearer_is_a_bearer() {
     let house = House::new().await;
     house.on_air().await;
     let token = house.token("anna", "live");
-    let answer = |authorization: String| house.manager.join("live", Some(&authorization), house.manager.now()).status();
+    let answer = |authorization: String| {
+        let headers = HeaderMap::from_iter([(AUTHORIZATION, authorization.parse().unwrap())]);
+        join(&house.manager, "live", &headers).status()
+    };
     assert_eq!(answer(format!("bearer  {token} ")), StatusCode::OK);
     assert_eq!(answer(format!("Basic {token}")), StatusCode::UNAUTHORIZED);
     assert_eq!(answer(token), StatusCode::UNAUTHORIZED);
@@ -157,6 +164,46 @@ async fn to_look_is_not_to_join() {
     house.on_air().await;
     let got = house.call(Request::head("/v1/streams/open/play.m3u8").body(Body::empty()).unwrap()).await;
     assert_eq!((got.status, &got.headers["allow"]), (StatusCode::METHOD_NOT_ALLOWED, &HeaderValue::from_static("GET")));
+    let got = house.call(Request::get("/v1/streams/open/join").body(Body::empty()).unwrap()).await;
+    assert_eq!(
+        (got.status, &got.headers["allow"]),
+        (StatusCode::METHOD_NOT_ALLOWED, &HeaderValue::from_static("POST"))
+    );
     let edges = house.admin("GET", "/v1/admin/edges", json!(null)).await.body;
     assert_eq!(edges["edges"][0]["pending_bps"], 0);
+}
+
+#[tokio::test]
+async fn a_stream_may_be_for_some_classes_only() {
+    let house = House::new().await;
+    let make = async |stream: &str, classes: serde_json::Value| {
+        house.admin("POST", "/v1/admin/streams", json!({"stream": stream, "classes": classes})).await.status
+    };
+    assert_eq!(
+        (make("gala", json!(["premium"])).await, make("x", json!(["gold"])).await.as_u16()),
+        (StatusCode::CREATED, 400)
+    );
+    let contradiction = json!({"stream": "x", "open": true, "classes": ["premium"]});
+    assert_eq!(house.admin("POST", "/v1/admin/streams", contradiction).await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(
+        house.admin("PATCH", "/v1/admin/streams/gala", json!({"open": true})).await.status,
+        StatusCode::BAD_REQUEST
+    );
+    let publish = json!({"stream": "late", "key": house.manager.publish_key(), "origin": "o",
+        "instance": super::instance("o"), "open": null, "classes": ["premium"]});
+    assert_eq!(house.cluster("POST", "/v1/cluster/publish", publish).await.body["open"], false);
+
+    let house = house.restarted().await;
+    house.beats(&[("gala", "live"), ("late", "live")]).await;
+    let of = |class| house.mint(&ViewerClaims { class, ..claims("anna", "*") });
+    for stream in ["gala", "late"] {
+        for class in [None, Some(ViewerClass::Standard)] {
+            let got = house.join(stream, Some(&of(class))).await;
+            assert_eq!((got.status, got.body["error"].as_str()), (StatusCode::FORBIDDEN, Some("not_allowed")));
+            assert!(got.body["message"].as_str().unwrap().contains("class premium"), "{got:?}");
+        }
+        assert_eq!(house.join(stream, Some(&of(Some(ViewerClass::Premium)))).await.status, StatusCode::OK);
+    }
+    house.admin("PATCH", "/v1/admin/streams/gala", json!({"classes": []})).await;
+    assert_eq!(house.join("gala", Some(&of(None))).await.status, StatusCode::OK);
 }

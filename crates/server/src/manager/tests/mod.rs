@@ -15,11 +15,13 @@ use aws_lc_rs::hmac;
 use axum::body::Body;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use http::{HeaderMap, Request, StatusCode};
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, Request, Response, StatusCode};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 use trellis_core::time::Instant;
 
+use super::api::viewer::join;
 use super::{ApiKeyFile, Clock, Manager, ManagerConfig, Now, ViewerClaims, mint};
 
 /// The tests begin here: 2026-07-01.
@@ -47,6 +49,15 @@ struct Got {
     status: StatusCode,
     headers: HeaderMap,
     body: Value,
+}
+
+impl Got {
+    async fn read(response: Response<Body>) -> Self {
+        let (parts, body) = response.into_parts();
+        let bytes = axum::body::to_bytes(body, 1 << 20).await.unwrap();
+        let body = serde_json::from_slice(&bytes).unwrap_or_else(|_| String::from_utf8_lossy(&bytes).into());
+        Self { status: parts.status, headers: parts.headers, body }
+    }
 }
 
 impl House {
@@ -78,11 +89,7 @@ impl House {
     }
 
     async fn call(&self, request: Request<Body>) -> Got {
-        let response = self.manager.router().oneshot(request).await.unwrap();
-        let (parts, body) = response.into_parts();
-        let bytes = axum::body::to_bytes(body, 1 << 20).await.unwrap();
-        let body = serde_json::from_slice(&bytes).unwrap_or_else(|_| String::from_utf8_lossy(&bytes).into());
-        Got { status: parts.status, headers: parts.headers, body }
+        Got::read(self.manager.router().oneshot(request).await.unwrap()).await
     }
 
     async fn send(&self, method: &str, path: &str, key: &str, body: &Value) -> Got {
@@ -100,11 +107,9 @@ impl House {
     }
 
     async fn join(&self, stream: &str, token: Option<&str>) -> Got {
-        let mut request = Request::post(format!("/v1/streams/{stream}/join"));
-        if let Some(token) = token {
-            request = request.header("authorization", format!("Bearer {token}"));
-        }
-        self.call(request.body(Body::empty()).unwrap()).await
+        let bearer = token.map(|token| (AUTHORIZATION, format!("Bearer {token}").parse().unwrap()));
+        let reply = join(&self.manager, stream, &HeaderMap::from_iter(bearer));
+        Got::read(reply.map(Body::new)).await
     }
 
     /// A token of the first API key.
@@ -154,13 +159,18 @@ fn api_key(dir: &Path) -> ApiKeyFile {
     ApiKeyFile::read(&dir.join(ApiKeyFile::NAME)).unwrap()
 }
 
+/// Of the one process that goes by this name.
+fn instance(name: &str) -> Value {
+    json!({"id": format!("of-{name}"), "started_ms": 1})
+}
+
 fn origin_beat(origin: &str, streams: Value) -> Value {
-    json!({"origin": origin, "media_url": "http://10.0.0.2/origin/", "public_key": "ab".repeat(32), "streams": streams})
+    json!({"origin": origin, "instance": instance(origin), "media_url": "http://10.0.0.2/origin/", "public_key": "ab".repeat(32), "streams": streams})
 }
 
 /// An edge with 100 Mbit/s; `changes` lays other fields over it.
 fn edge_beat(edge: &str, changes: Value) -> Value {
-    let mut beat = json!({"edge": edge, "public_url": null, "capacity_bps": 100_000_000, "committed_bps": 0,
+    let mut beat = json!({"edge": edge, "instance": instance(edge), "public_url": null, "capacity_bps": 100_000_000, "committed_bps": 0,
         "sessions": 0, "departures_per_minute": 0, "draining": false, "usage": []});
     for (key, value) in changes.as_object().unwrap() {
         beat[key] = value.clone();

@@ -6,9 +6,9 @@ use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::json;
-use trellis_proto::Class;
 
 use super::{START_S, claims, signed_with};
+use crate::cluster_api::ViewerClass;
 use crate::manager::auth::{ApiKey, Denied, TOKEN_BYTES_MAX, Verifier, Viewer, authenticate, mint, read_public_key};
 
 const SECRET: &[u8] = b"a secret of the operator's app";
@@ -55,7 +55,7 @@ fn what_another_implementation_makes_is_understood() {
         id: "anna".into(),
         stream: "live".into(),
         expires_s: START_S + 3600,
-        class: Class::Standard,
+        class: ViewerClass::Standard,
         max_rate: None,
     };
     assert_eq!(check(&minted), Ok(viewer.clone()));
@@ -67,7 +67,7 @@ fn what_another_implementation_makes_is_understood() {
     let claims = json!({"sub": "anna", "stream": "live", "exp": (START_S + 3600) as f64 + 0.5, "nbf": START_S,
         "class": "premium", "max_rate": 3, "aud": "other", "iat": START_S});
     let token = jsonwebtoken::encode(&header, &claims, &key).unwrap();
-    assert_eq!(check(&token), Ok(Viewer { class: Class::Premium, max_rate: Some(3), ..viewer }));
+    assert_eq!(check(&token), Ok(Viewer { class: ViewerClass::Premium, max_rate: Some(3), ..viewer }));
 }
 
 #[test]

@@ -1,0 +1,213 @@
+//! Does what a publisher leaves behind deserve to be watched, whatever became of the publisher?
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tempfile::TempDir;
+use tokio::sync::watch;
+use trellis_ingest::SAMPLE;
+use trellis_ingest::packager::Options;
+use trellis_media::timeline::Timeline;
+use trellis_proto::{Mode, RunId, StreamId};
+
+use super::Origin;
+use super::run::{Finish, Run};
+use crate::client::ManagerClient;
+use crate::cluster_api::StreamState;
+use crate::config::OriginConfig;
+use crate::http::Stop;
+use crate::instance::Lease;
+use crate::secret::Secret;
+use crate::shelf::{Item, Key, Shelf};
+
+/// An origin whose manager is away.
+struct House {
+    data: TempDir,
+    origin: Arc<Origin>,
+    _stop: watch::Sender<bool>,
+}
+
+impl House {
+    async fn new() -> Self {
+        Self::on(TempDir::new().unwrap()).await
+    }
+
+    async fn on(data: TempDir) -> Self {
+        let (_stop, stopped) = Stop::new();
+        let manager = ManagerClient::new(reqwest::Client::new(), "http://127.0.0.1:1", Secret::new("k"));
+        let config = OriginConfig::default();
+        // The one before it may still be held by tasks that are about to end: each has its id elsewhere.
+        let lease = Lease::open(TempDir::new().unwrap().path(), "origin", "o").unwrap();
+        let origin = Origin::start(&config, lease, "http://o".into(), data.path(), manager, stopped).await.unwrap();
+        Self { origin, data, _stop }
+    }
+
+    async fn restarted(self) -> Self {
+        Self::on(self.data).await
+    }
+
+    async fn begin(&self, mode: Mode) -> Run {
+        let place = self.origin.claim(&stream()).await.ok().unwrap();
+        Run::new(self.origin.clone(), place, mode, Options::default())
+    }
+
+    /// Publishes these bytes of the clip; the run it made.
+    async fn vod(&self, bytes: Bytes, how: Finish) -> Option<RunId> {
+        let mut run = self.begin(Mode::Vod).await;
+        run.push(bytes).await.unwrap();
+        let _ = run.finish(how).await;
+        self.newest()
+    }
+
+    fn shelf(&self) -> Option<Arc<Shelf>> {
+        Some(self.origin.channels.get(&stream())?.shelf().clone())
+    }
+
+    fn newest(&self) -> Option<RunId> {
+        self.shelf()?.look(|timeline| Some(timeline.newest()?.run))
+    }
+
+    /// Part 3 of the film as an edge would get it.
+    async fn part(&self, run: RunId) -> Option<Bytes> {
+        let shelf = self.shelf()?;
+        let size = shelf.look(|timeline| Some(timeline.part(run, 3)?.tracks[0].size()))?;
+        let object = shelf.object(Key { run, rendition: 0, item: Item::Part(3) }, size as usize)?;
+        let mut pieces = std::pin::pin!(object.read(0..size as usize));
+        let piece = futures_util::StreamExt::next(&mut pieces).await?;
+        piece.ok()
+    }
+
+    fn recordings(&self) -> usize {
+        std::fs::read_dir(self.data.path().join("vod/film")).map_or(0, Iterator::count)
+    }
+}
+
+fn stream() -> StreamId {
+    "film".parse().unwrap()
+}
+
+fn clip() -> Bytes {
+    Bytes::from_static(SAMPLE)
+}
+
+/// Where a box begins in the middle of the clip.
+fn middle() -> usize {
+    let size = |at: usize| u32::from_be_bytes(SAMPLE[at..at + 4].try_into().unwrap()) as usize;
+    std::iter::successors(Some(0), |at| Some(at + size(*at))).find(|at| *at > SAMPLE.len() / 2).unwrap()
+}
+
+fn half() -> Bytes {
+    clip().slice(..middle())
+}
+
+/// A box smaller than its own header.
+const BAD: Bytes = Bytes::from_static(b"\0\0\0\x04moof");
+
+#[tokio::test]
+async fn a_recording_is_shown_once_it_is_whole() {
+    let house = House::new().await;
+    let mut run = house.begin(Mode::Vod).await;
+    run.push(half()).await.unwrap();
+    assert_eq!(house.shelf().unwrap().state(), StreamState::Waiting);
+    run.push(clip().slice(middle()..)).await.unwrap();
+    run.finish(Finish::Done).await.unwrap();
+    let shelf = house.shelf().unwrap();
+    assert_eq!((shelf.state(), shelf.look(Timeline::newest_part).unwrap().1 + 1), (StreamState::Vod, run.parts()));
+    assert!(house.part(house.newest().unwrap()).await.is_some());
+}
+
+#[tokio::test]
+async fn a_failed_upload_leaves_nothing() {
+    let house = House::new().await;
+    assert_eq!(house.vod(half(), Finish::Lost).await, None);
+    assert_eq!((house.shelf().is_none(), house.recordings()), (true, 0));
+}
+
+#[tokio::test]
+async fn a_failed_upload_leaves_the_recording_before_it_in_its_place() {
+    let house = House::new().await;
+    let good = house.vod(clip(), Finish::Done).await.unwrap();
+    let bytes = house.part(good).await.unwrap();
+    // The publisher is gone; its media is damaged; the disk fails.
+    assert_eq!(house.vod(half(), Finish::Lost).await, Some(good));
+    let mut damaged = house.begin(Mode::Vod).await;
+    damaged.push(half()).await.unwrap();
+    assert!(damaged.push(BAD).await.is_err());
+    assert!(damaged.finish(Finish::Done).await.is_err());
+    drop(damaged);
+    let mut unwritten = house.begin(Mode::Vod).await;
+    unwritten.push(clip()).await.unwrap();
+    let folder = std::fs::read_dir(house.data.path().join("vod/film")).unwrap().map(|entry| entry.unwrap().path());
+    folder.filter(|path| path.extension().is_some()).for_each(|path| std::fs::remove_dir_all(path).unwrap());
+    assert!(unwritten.finish(Finish::Done).await.is_err());
+    drop(unwritten);
+    assert_eq!((house.newest(), house.recordings()), (Some(good), 1));
+    assert_eq!(house.part(good).await.unwrap(), bytes);
+    // One that is whole takes its place, however soon it comes.
+    let better = house.vod(clip(), Finish::Done).await.unwrap();
+    assert!(better > good && house.recordings() == 1);
+}
+
+#[tokio::test]
+async fn media_that_goes_bad_pauses_a_live_stream() {
+    let house = House::new().await;
+    let mut run = house.begin(Mode::Live).await;
+    run.push(half()).await.unwrap();
+    assert!(run.push(BAD).await.is_err());
+    assert!(run.finish(Finish::Done).await.is_err(), "it is not done, whoever says so");
+    assert_eq!(house.shelf().unwrap().state(), StreamState::Paused);
+}
+
+#[tokio::test]
+async fn numbers_go_on_after_a_restart_however_fast_they_came_before_it() {
+    let house = House::new().await;
+    let mut run = house.begin(Mode::Live).await;
+    run.push(clip()).await.unwrap();
+    let (seen, _, _) = house.shelf().unwrap().look(Timeline::last).unwrap();
+    drop(run);
+    let house = house.restarted().await;
+    let mut run = house.begin(Mode::Live).await;
+    run.push(clip()).await.unwrap();
+    let next = house.shelf().unwrap().look(|timeline| timeline.newest().unwrap().first_msn);
+    assert!(next > seen, "{next} comes after {seen}");
+}
+
+#[tokio::test]
+async fn a_restarted_origin_reads_a_recording_when_it_is_asked_for() {
+    let house = House::new().await;
+    let run = house.vod(clip(), Finish::Done).await.unwrap();
+    let bytes = house.part(run).await.unwrap();
+    let parts = house.shelf().unwrap().look(Timeline::newest_part);
+    std::fs::create_dir(house.data.path().join("vod/film/0000000000000007.part")).unwrap();
+    let house = house.restarted().await;
+    let channel = house.origin.channel(&stream()).await.unwrap();
+    let shelf = channel.shelf();
+    assert_eq!((shelf.state(), shelf.is_complete(), house.recordings()), (StreamState::Vod, false, 1));
+    assert!(shelf.look(Timeline::rate_bps) > 0);
+    assert!(house.origin.read(&channel).await);
+    assert_eq!(shelf.look(Timeline::newest_part), parts);
+    assert_eq!(house.part(run).await.unwrap(), bytes);
+    let mut objects = 0;
+    shelf.each_object(|_, _| objects += 1);
+    assert_eq!(objects, 0, "what can be read again is not kept in memory");
+}
+
+#[tokio::test]
+async fn a_damaged_recording_is_left_out() {
+    let house = House::new().await;
+    let run = house.vod(clip(), Finish::Done).await.unwrap();
+    let path = house.data.path().join(format!("vod/film/{run}/tables.bin"));
+    let mut tables = std::fs::read(&path).unwrap();
+    let middle = tables.len() / 2;
+    tables[middle] ^= 1;
+    std::fs::write(path, tables).unwrap();
+    let house = house.restarted().await;
+    let channel = house.origin.channel(&stream()).await.unwrap();
+    let mut changes = channel.shelf().changes();
+    let reading = house.origin.read(&channel);
+    tokio::select! {
+        _ = reading => panic!("a damaged recording is complete"),
+        closed = changes.wait_for(|_| channel.shelf().is_closed()) => drop(closed.unwrap()),
+    }
+    assert!(house.shelf().is_none());
+}
