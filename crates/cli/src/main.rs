@@ -12,11 +12,6 @@ mod token;
 use std::net::SocketAddr;
 
 use clap::{Parser, Subcommand};
-use mimalloc::MiMalloc;
-
-/// Servers and simulations hold millions of small things far apart: this allocator lays them in huge pages.
-#[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// Peer-Server-Peer media streaming: servers you trust admit, guide, secure and guarantee.
 #[derive(Debug, Parser)]
@@ -47,7 +42,8 @@ enum Command {
     Sim(sim::Args),
 }
 
-/// A request allocates a dozen small things and frees them all; the C library's allocator takes longer over it.
+/// A request allocates a dozen small things and frees them all, and a simulation holds millions far apart; the C library's
+/// allocator takes longer over both.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

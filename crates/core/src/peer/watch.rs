@@ -45,7 +45,8 @@ impl<V: Verifier> Peer<V> {
     /// then, and would want the following ones sooner than they are asked for.
     fn start_player(&mut self, first: PartId) {
         self.playing = true;
-        let here = self.store.from(first).flat_map(|(part, held)| held.layers.iter().map(move |layer| (part, layer.of)));
+        let here =
+            self.store.from(first).flat_map(|(part, held)| held.layers.iter().map(move |layer| (part, layer.of)));
         let here: alloc::vec::Vec<_> = here.collect();
         here.into_iter().for_each(|(part, of)| self.hand_over(part, of));
     }
