@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use trellis_core::time::Instant;
-use trellis_proto::frame::Frame;
+use trellis_proto::frame::{Chunk, Frame};
 
 use crate::chance::{Chance, mix, unit};
 use crate::queue::Queue;
@@ -92,7 +92,7 @@ pub struct Flow<P> {
     queued: u32,
     last_sent: u64,
     in_order_after: u64,
-    waiting: VecDeque<(Frame<P>, u32)>,
+    waiting: VecDeque<(Cargo<P>, u32)>,
     /// An edge's: it is told when bytes leave, not when they are acknowledged.
     leaving: bool,
     leaves_under_way: u32,
@@ -108,11 +108,37 @@ impl<P> Flow<P> {
     }
 }
 
-/// A frame on its way.
+/// A frame, small when it is a chunk: most are, and most of the others are larger.
 #[derive(Debug)]
-pub struct Flight<P> {
+enum Cargo<P> {
+    Chunk(Chunk<P>),
+    Other(Box<Frame<P>>),
+}
+
+impl<P> From<Frame<P>> for Cargo<P> {
+    fn from(frame: Frame<P>) -> Self {
+        match frame {
+            Frame::Chunk(chunk) => Self::Chunk(chunk),
+            other => Self::Other(Box::new(other)),
+        }
+    }
+}
+
+impl<P> From<Cargo<P>> for Frame<P> {
+    fn from(cargo: Cargo<P>) -> Self {
+        match cargo {
+            Cargo::Chunk(chunk) => Self::Chunk(chunk),
+            Cargo::Other(frame) => *frame,
+        }
+    }
+}
+
+/// A frame on its way: one line of a cache.
+#[derive(Debug)]
+#[repr(align(64))]
+struct Flight<P> {
     flow: FlowId,
-    frame: Option<Frame<P>>,
+    frame: Option<Cargo<P>>,
     bytes: u32,
     first_at: u64,
 }
@@ -276,10 +302,10 @@ impl<P> Net<P> {
             flow.not_left += bytes;
         }
         if bytes < PACKET {
-            return self.transmit(now, id, frame, bytes, queue);
+            return self.transmit(now, id, frame.into(), bytes, queue);
         }
         flow.queued += bytes;
-        flow.waiting.push_back((frame, bytes));
+        flow.waiting.push_back((frame.into(), bytes));
         if flow.in_flight == 0 && now.0.saturating_sub(flow.last_sent) > IDLE_US {
             flow.window = if flow.stream { tcp_window } else { window };
         }
@@ -302,7 +328,7 @@ impl<P> Net<P> {
         }
     }
 
-    fn transmit(&mut self, now: Instant, id: FlowId, frame: Frame<P>, bytes: u32, queue: &mut Queue<Event>) {
+    fn transmit(&mut self, now: Instant, id: FlowId, frame: Cargo<P>, bytes: u32, queue: &mut Queue<Event>) {
         let loss = self.config.loss;
         let packets = bytes.div_ceil(PACKET).max(1) as i32;
         let lost = loss > 0.0 && self.chance.happens(1.0 - (1.0 - loss).powi(packets));
@@ -332,7 +358,7 @@ impl<P> Net<P> {
         flow.last_sent = end;
         let mut arrival = end + flow.way_us + jitter + extra;
         // Control stays in order on both kinds of link; on data channels chunks may overtake.
-        if flow.stream || !matches!(frame, Frame::Chunk(_)) {
+        if flow.stream || !matches!(frame, Cargo::Chunk(_)) {
             arrival = arrival.max(flow.in_order_after);
             flow.in_order_after = arrival;
         }
@@ -393,7 +419,7 @@ impl<P> Net<P> {
         if bytes >= PACKET {
             queue.push(now + Duration::from_micros(flow.way_us), Event::Acked(id, bytes));
         }
-        frame.map(|frame| Delivery { flow: id, frame, bytes })
+        frame.map(|frame| Delivery { flow: id, frame: frame.into(), bytes })
     }
 
     /// An acknowledgement is back.

@@ -117,6 +117,10 @@ pub struct Report {
     pub wall_s: f64,
     /// Seconds of one core.
     pub core_s: f64,
+    /// The most memory the process had during the run, bytes; None: not known here.
+    pub memory_bytes: Option<u64>,
+    /// That by viewers present at once.
+    pub memory_bytes_per_viewer: Option<f64>,
     /// Events per second of one core.
     pub events_per_s: f64,
     /// Simulated viewer-seconds per second of one core.
@@ -152,9 +156,22 @@ fn seconds(times: &Times, at: f64) -> Option<f64> {
     times.percentile_ms(at).map(|ms| ms / 1e3)
 }
 
+/// What a run took.
+#[derive(Debug, Clone, Copy)]
+pub struct Cost {
+    /// By the wall's clock, s.
+    pub wall_s: f64,
+    /// Seconds of one core.
+    pub core_s: f64,
+    /// The most memory at once, bytes; None: not known here.
+    pub memory_bytes: Option<u64>,
+}
+
 impl Report {
     /// Of a run that took so long, by the wall's clock and of one core.
-    pub fn new(scenario: &Scenario, seed: u64, outcome: &Outcome, [wall_s, core_s]: [f64; 2]) -> Self {
+    pub fn new(scenario: &Scenario, seed: u64, outcome: &Outcome, cost: Cost) -> Self {
+        let viewers_peak = outcome.samples.iter().map(|it| it.viewers).max().unwrap_or(0);
+        let per_viewer = |bytes: u64| bytes as f64 / f64::from(viewers_peak.max(1));
         let (figures, window, whole) = (&outcome.figures, &outcome.window, &outcome.whole);
         let server = |bytes: u64| share(bytes as f64, window.delivered_bytes as f64);
         let sessions = &figures.sessions;
@@ -175,7 +192,7 @@ impl Report {
             payload: outcome.payload.into(),
             trace_hash: format!("{:016x}", outcome.hash),
             viewers_admitted: figures.admitted,
-            viewers_peak: outcome.samples.iter().map(|it| it.viewers).max().unwrap_or(0),
+            viewers_peak,
             offload: server(window.edge_media_bytes()).map(|it| 1.0 - it),
             server_share: server(window.edge_media_bytes()),
             server_share_whole: share(whole.edge_media_bytes() as f64, whole.delivered_bytes as f64),
@@ -219,10 +236,12 @@ impl Report {
             tree_depth_max: figures.depth_max,
             violations: figures.violations.clone(),
             events: whole.events,
-            wall_s,
-            core_s,
-            events_per_s: whole.events as f64 / core_s.max(1e-9),
-            viewers_in_real_time: watched * 60.0 / core_s.max(1e-9),
+            wall_s: cost.wall_s,
+            core_s: cost.core_s,
+            memory_bytes: cost.memory_bytes,
+            memory_bytes_per_viewer: cost.memory_bytes.map(per_viewer),
+            events_per_s: whole.events as f64 / cost.core_s.max(1e-9),
+            viewers_in_real_time: watched * 60.0 / cost.core_s.max(1e-9),
             window: counters(window),
             whole: counters(whole),
             samples: outcome.samples.iter().map(|it| serde_json::to_value(it).expect("numbers serialise")).collect(),
@@ -263,6 +282,9 @@ impl Report {
         let percent = |it: Option<f64>| it.map_or("–".into(), |it| format!("{:.2} %", it * 100.0));
         let time = |it: Option<f64>| it.map_or("–".into(), |it| format!("{it:.2} s"));
         let number = |it: Option<f64>| it.map_or("–".into(), |it| format!("{it:.2}"));
+        let memory = self.memory_bytes.zip(self.memory_bytes_per_viewer).map_or("–".into(), |(all, each)| {
+            format!("{:.0} MB at most, {:.0} kB per viewer", all as f64 / 1e6, each / 1e3)
+        });
         let depths = self.delay_by_depth.iter().filter(|it| it.parts > 0);
         let depths: Vec<_> = depths.map(|it| format!("{}: {}/{}", it.depth, time(it.p50_s), time(it.p99_s))).collect();
         let rows: Vec<(&str, String)> = vec![
@@ -349,6 +371,7 @@ impl Report {
                     self.payload
                 ),
             ),
+            ("memory", memory),
             ("trace hash", self.trace_hash.clone()),
         ];
         let _ = writeln!(text, "{}, seed {}: {}", self.scenario, self.seed, self.about);

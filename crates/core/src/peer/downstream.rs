@@ -8,14 +8,29 @@ use alloc::vec::Vec;
 
 use trellis_proto::frame::{Give, LayerId, PeerId, Substream, Substreams};
 
+use crate::few::Few;
 use crate::limits::CHILDREN_MAX;
 
 /// The children of this peer.
 #[derive(Debug, Clone, Default)]
 pub struct Downstream {
     children: BTreeMap<(PeerId, LayerId), Child>,
-    /// Per layer, per substream: who is pushed to, those on whom most wait first.
-    serving: BTreeMap<LayerId, Vec<Vec<Served>>>,
+    serving: Few<LayerId, Serving>,
+}
+
+/// Who is pushed to in one layer: by substream, those on whom most wait first.
+#[derive(Debug, Clone, Default)]
+struct Serving {
+    /// Where the children of each substream end in `children`.
+    ends: [u16; 16],
+    children: Vec<Served>,
+}
+
+impl Serving {
+    fn of(&self, substream: usize) -> &[Served] {
+        let begin = substream.checked_sub(1).map_or(0, |before| self.ends[before]);
+        self.ends.get(substream).map_or(&[], |end| &self.children[usize::from(begin)..usize::from(*end)])
+    }
 }
 
 #[derive(Debug, Clone, Default)]
@@ -101,8 +116,7 @@ impl Downstream {
 
     /// Whom a substream is pushed to.
     pub fn children(&self, substream: Substream) -> &[Served] {
-        let served = self.serving.get(&substream.of).and_then(|layer| layer.get(usize::from(substream.index)));
-        served.map_or(&[], Vec::as_slice)
+        self.serving.get(substream.of).map_or(&[], |layer| layer.of(usize::from(substream.index)))
     }
 
     /// Is anything granted to this peer?
@@ -112,7 +126,7 @@ impl Downstream {
 
     /// Is anyone served with a slot?
     pub fn is_idle(&self) -> bool {
-        self.serving.values().flatten().all(|served| served.iter().all(|s| !s.reserved))
+        self.serving.values().all(|layer| layer.children.iter().all(|served| !served.reserved))
     }
 
     /// Everyone with a grant.
@@ -131,16 +145,21 @@ impl Downstream {
     fn settle(&mut self, key: (PeerId, LayerId)) {
         let Some(child) = self.children.get(&key) else { return };
         let mask = child.granted() & child.asked;
-        let layer = self.serving.entry(key.1).or_insert_with(|| (0..16).map(|_| Vec::new()).collect());
-        for (k, list) in layer.iter_mut().enumerate() {
-            list.retain(|s| s.child != key.0);
+        let layer = self.serving.get_or_insert_with(key.1, Serving::default);
+        let mut settled = Serving::default();
+        for k in 0..16 {
+            let begin = settled.children.len();
+            settled.children.extend(layer.of(k).iter().filter(|served| served.child != key.0));
             let reserved = child.reserved >> k & 1 != 0;
             let served = Served { child: key.0, below: if reserved { child.below } else { 0 }, reserved };
             if mask >> k & 1 != 0 {
-                let at = list.partition_point(|s| (s.reserved, s.below) >= (served.reserved, served.below));
-                list.insert(at, served);
+                let others = &settled.children[begin..];
+                let at = others.partition_point(|s| (s.reserved, s.below) >= (served.reserved, served.below));
+                settled.children.insert(begin + at, served);
             }
+            settled.ends[k] = settled.children.len() as u16;
         }
+        *layer = settled;
         if child.granted() == 0 && child.asked == 0 {
             self.children.remove(&key);
         }

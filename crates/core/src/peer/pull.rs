@@ -82,18 +82,20 @@ impl<V: Verifier> Peer<V> {
                 let asked = layer.asked.iter().find(|asked| asked.index == index);
                 let before = asked.map(|asked| asked.whom);
                 let usable = |peer: &PeerId| !peer.is_edge() && self.neighbors.is_up(*peer) && before != Some(*peer);
-                // Who would push a live substream is asked for a recorded one.
-                let supplier = pusher.map(|(_, active)| active).filter(|peer| {
-                    recorded && before != Some(*peer) && self.neighbors.asked_of(*peer) < SUPPLIER_ASKED_MAX
-                });
+                let helper = || {
+                    // Who would push a live substream is asked for a recorded one.
+                    let supplier = pusher.map(|(_, active)| active).filter(|peer| {
+                        recorded && before != Some(*peer) && self.neighbors.asked_of(*peer) < SUPPLIER_ASKED_MAX
+                    });
+                    let backup = || supplier.or(source.and_then(|s| s.backup)).filter(usable);
+                    self.best_holder(id).filter(usable).or_else(backup)
+                };
                 let missing = Missing {
                     late_at,
                     asked: asked.map(|asked| (asked.whom, asked.until)),
-                    neighbor: self.best_holder(id).filter(usable),
-                    backup: supplier.or(source.and_then(|s| s.backup)).filter(usable),
                     rescue_at: (layer.of.layer == 0 && self.edge_up).then_some(rescue_at),
                 };
-                match decide(now, &missing) {
+                match decide(now, &missing, helper) {
                     Verdict::Wait(at) => decided.next = Some(decided.next.map_or(at, |next| next.min(at))),
                     Verdict::Hope => {}
                     Verdict::Pull(peer) => decided.asks.push((id, peer)),

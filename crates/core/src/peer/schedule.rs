@@ -7,17 +7,13 @@ use trellis_proto::frame::PeerId;
 
 use crate::time::Instant;
 
-/// A missing chunk and who might bring it.
+/// A missing chunk and what is under way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Missing {
     /// When the parent that pushes it counts as late; None: nobody pushes it.
     pub late_at: Option<Instant>,
     /// Who was asked, and until when it may take.
     pub asked: Option<(PeerId, Instant)>,
-    /// The best neighbor that has it.
-    pub neighbor: Option<PeerId>,
-    /// The substream's backup, when it can be asked and was not asked for this already.
-    pub backup: Option<PeerId>,
     /// The last moment to ask the edge; None: this layer is not worth it.
     pub rescue_at: Option<Instant>,
 }
@@ -35,8 +31,9 @@ pub enum Verdict {
     Rescue,
 }
 
-/// Decides for one chunk.
-pub fn decide(now: Instant, missing: &Missing) -> Verdict {
+/// Decides for one chunk. Only when it comes to it, `helper` is searched for: the best neighbor that has it, else the
+/// substream's backup, when it can be asked and was not asked for this already.
+pub fn decide(now: Instant, missing: &Missing, helper: impl FnOnce() -> Option<PeerId>) -> Verdict {
     let asked = missing.asked.filter(|(_, until)| now < *until);
     let rescued = asked.is_some_and(|(whom, _)| whom.is_edge());
     match missing.rescue_at {
@@ -47,7 +44,7 @@ pub fn decide(now: Instant, missing: &Missing) -> Verdict {
     if let Some(until) = patience.into_iter().flatten().max() {
         return Verdict::Wait(earlier(until, missing.rescue_at.filter(|_| !rescued)));
     }
-    match (missing.neighbor.or(missing.backup), missing.rescue_at) {
+    match (helper(), missing.rescue_at) {
         (Some(peer), _) => Verdict::Pull(peer),
         (None, Some(at)) => Verdict::Wait(at),
         (None, None) => Verdict::Hope,
@@ -62,34 +59,27 @@ fn earlier(until: Instant, rescue_at: Option<Instant>) -> Instant {
 mod tests {
     use super::*;
 
-    const PARENT_WELL: Missing = Missing {
-        late_at: Some(Instant(300)),
-        asked: None,
-        neighbor: None,
-        backup: Some(PeerId(9)),
-        rescue_at: Some(Instant(800)),
-    };
+    const PARENT_WELL: Missing = Missing { late_at: Some(Instant(300)), asked: None, rescue_at: Some(Instant(800)) };
 
     #[test]
-    fn the_parent_then_a_neighbor_then_the_backup_then_the_edge() {
-        let has = Missing { neighbor: Some(PeerId(5)), ..PARENT_WELL };
-        assert_eq!(decide(Instant(100), &has), Verdict::Wait(Instant(300)));
-        assert_eq!(decide(Instant(300), &has), Verdict::Pull(PeerId(5)));
-        assert_eq!(decide(Instant(300), &PARENT_WELL), Verdict::Pull(PeerId(9)));
-        let alone = Missing { backup: None, ..PARENT_WELL };
-        assert_eq!(decide(Instant(300), &alone), Verdict::Wait(Instant(800)));
-        assert_eq!(decide(Instant(800), &alone), Verdict::Rescue);
-        assert_eq!(decide(Instant(800), &Missing { rescue_at: None, ..alone }), Verdict::Hope);
+    fn the_parent_then_a_helper_then_the_edge() {
+        let unasked = || unreachable!("the parent has its time");
+        assert_eq!(decide(Instant(100), &PARENT_WELL, unasked), Verdict::Wait(Instant(300)));
+        assert_eq!(decide(Instant(300), &PARENT_WELL, || Some(PeerId(5))), Verdict::Pull(PeerId(5)));
+        assert_eq!(decide(Instant(300), &PARENT_WELL, || None), Verdict::Wait(Instant(800)));
+        assert_eq!(decide(Instant(800), &PARENT_WELL, || None), Verdict::Rescue);
+        assert_eq!(decide(Instant(800), &Missing { rescue_at: None, ..PARENT_WELL }, || None), Verdict::Hope);
     }
 
     #[test]
     fn an_ask_has_its_time_but_not_beyond_the_deadline() {
+        let helper = || Some(PeerId(9));
         let asked = Missing { asked: Some((PeerId(5), Instant(700))), ..PARENT_WELL };
-        assert_eq!(decide(Instant(400), &asked), Verdict::Wait(Instant(700)));
-        assert_eq!(decide(Instant(700), &asked), Verdict::Pull(PeerId(9)));
-        assert_eq!(decide(Instant(800), &asked), Verdict::Rescue);
+        assert_eq!(decide(Instant(400), &asked, helper), Verdict::Wait(Instant(700)));
+        assert_eq!(decide(Instant(700), &asked, helper), Verdict::Pull(PeerId(9)));
+        assert_eq!(decide(Instant(800), &asked, helper), Verdict::Rescue);
         let rescued = Missing { asked: Some((PeerId::EDGE, Instant(1_100))), ..PARENT_WELL };
-        assert_eq!(decide(Instant(900), &rescued), Verdict::Wait(Instant(1_100)));
-        assert_eq!(decide(Instant(1_100), &rescued), Verdict::Rescue);
+        assert_eq!(decide(Instant(900), &rescued, helper), Verdict::Wait(Instant(1_100)));
+        assert_eq!(decide(Instant(1_100), &rescued, helper), Verdict::Rescue);
     }
 }

@@ -25,6 +25,8 @@ pub struct Uplink {
     /// Bytes acknowledged since then.
     acknowledged: u64,
     queue_worst: Duration,
+    /// What follows from the samples and the policy: it is asked for much more often than they change.
+    alpha_bps: u64,
 }
 
 impl Uplink {
@@ -32,7 +34,7 @@ impl Uplink {
     pub fn new(policy: UploadPolicy, declared_bps: u64) -> Self {
         let mut samples = [0; SAMPLES];
         samples[0] = declared_bps;
-        Self {
+        let mut uplink = Self {
             policy,
             samples,
             next: usize::from(declared_bps > 0),
@@ -40,12 +42,16 @@ impl Uplink {
             first_acknowledged: None,
             acknowledged: 0,
             queue_worst: Duration::ZERO,
-        }
+            alpha_bps: 0,
+        };
+        uplink.alpha_bps = uplink.estimate();
+        uplink
     }
 
     /// The viewer's mind changed.
     pub fn set_policy(&mut self, policy: UploadPolicy) {
         self.policy = policy;
+        self.alpha_bps = self.estimate();
     }
 
     /// May anything be given?
@@ -55,6 +61,10 @@ impl Uplink {
 
     /// α as measured and capped, bit/s; 0: not known, or nothing to give.
     pub fn alpha_bps(&self) -> u64 {
+        self.alpha_bps
+    }
+
+    fn estimate(&self) -> u64 {
         let mut samples = self.samples;
         let known = &mut samples[..self.next.min(SAMPLES)];
         known.sort_unstable();
@@ -94,6 +104,7 @@ impl Uplink {
         if time >= SAMPLE_SHORT {
             self.samples[self.next % SAMPLES] = self.acknowledged * 8_000_000 / time.as_micros() as u64;
             self.next += 1;
+            self.alpha_bps = self.estimate();
         }
         (self.busy, self.first_acknowledged, self.acknowledged) = (still > 0, Some(now).filter(|_| still > 0), 0);
     }

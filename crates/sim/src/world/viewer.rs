@@ -18,6 +18,8 @@ const JOIN_ROUND_TRIPS: u32 = 4;
 const LEAVE_US: u64 = 5_000_000;
 /// Whose link broke before it was let in asks again within so long.
 const ASK_AGAIN_US: u64 = 1_000_000;
+/// Ten seconds of parts: several H.
+const KEEP_PARTS_UNSOUGHT: usize = 30;
 /// Parts whose arrival is remembered.
 const RECENT: usize = 64;
 
@@ -217,9 +219,19 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
             declared_bps: declared,
             upload: UploadPolicy { cap_bps: None, receive_only: false },
             nat: person.nat,
-            keep_parts: if self.scenario.stream.on_demand { self.arrivals.len().max(KEEP_PARTS) } else { KEEP_PARTS },
+            keep_parts: self.keep_parts(),
             behind: if self.scenario.stream.on_demand { Duration::from_secs_f64(behind_s) } else { Duration::ZERO },
             support: if viewers.after_completion { Support::AfterCompletion } else { Support::WhileWatching },
+        }
+    }
+
+    /// A recording is kept whole. Of a live stream nobody seeks in, nothing is asked for that is older than the playhead
+    /// of the latest viewer: what a browser keeps beyond that would only cost memory here.
+    fn keep_parts(&self) -> usize {
+        match (self.scenario.stream.on_demand, self.scenario.viewers.seek_every_s > 0.0) {
+            (true, _) => self.arrivals.len().max(KEEP_PARTS),
+            (false, true) => KEEP_PARTS,
+            (false, false) => KEEP_PARTS_UNSOUGHT,
         }
     }
 
