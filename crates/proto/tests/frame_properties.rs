@@ -91,8 +91,8 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn welcome()(you in not_edge(), hold_back_us: u32, now_us: u64, credit_bps in 0..=RATE_MAX) -> Welcome {
-        Welcome { version: LINK_VERSION, you, hold_back_us, now_us, credit_bps }
+    fn welcome()(you in not_edge(), hold_back_us: u32, now_us: u64, credit_bps in 0..=RATE_MAX, start_us: u32) -> Welcome {
+        Welcome { version: LINK_VERSION, you, hold_back_us, now_us, credit_bps, start_us }
     }
 }
 

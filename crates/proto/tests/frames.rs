@@ -105,6 +105,7 @@ fn frame(case: &Value) -> Frame {
             hold_back_us: number(&v["hold_back_us"]),
             now_us: number(&v["now_us"]),
             credit_bps: number(&v["credit_bps"]),
+            start_us: number(&v["start_us"]),
         }),
         "greet" => Frame::Greet { version: number(&v["version"]), from: peer(&v["from"]) },
         "bye" => Frame::Bye(bye(v)),

@@ -85,8 +85,14 @@ impl<P: Clone> Plain<P> {
         let id = PeerId(self.next);
         self.next += 1;
         self.out.push_back(Output::Event(Event::Admitted(link, id, session)));
-        let welcome =
-            Welcome { version: LINK_VERSION, you: id, hold_back_us: HOLD_BACK_US, now_us: now.0, credit_bps: 0 };
+        let welcome = Welcome {
+            version: LINK_VERSION,
+            you: id,
+            hold_back_us: HOLD_BACK_US,
+            now_us: now.0,
+            credit_bps: 0,
+            start_us: 0,
+        };
         self.out.push_back(Output::Send(link, Frame::Welcome(welcome)));
         if let Some((_, message)) = &self.catalogue {
             self.out.push_back(Output::Send(link, Frame::Table(message.clone())));

@@ -13,7 +13,7 @@ use core::time::Duration;
 use bytes::Bytes;
 use trellis_proto::Descriptor;
 use trellis_proto::RunId;
-use trellis_proto::frame::{Bits, Chunk, ChunkId, Frame, PartId, PeerId, Row};
+use trellis_proto::frame::{Bits, Chunk, ChunkId, Frame, LayerId, PartId, PeerId, Row};
 
 use super::event::Chunks;
 use super::lanes::{Lane, Lanes};
@@ -54,6 +54,10 @@ pub struct Feed<P> {
     outbox: Outbox<Slot, Item<P>>,
     pace: Bucket,
     favor: Bucket,
+    /// What of the start-up share is promised to nobody; it is spent when somebody is let in, before they ask.
+    fills: Bucket,
+    /// The shares for start-up and rescue, bit/s.
+    shares: (u64, u64),
     fetching: BTreeSet<(Slot, ChunkId)>,
     sent: Sent,
     dropped: u64,
@@ -112,19 +116,25 @@ const WAITING_MAX: usize = 1_024;
 const FETCHING_MAX: usize = 1_024;
 /// Whoever is no child any more is served this long, until the new parent does.
 const GUEST: Duration = Duration::from_secs(3);
+/// The shares save up for so long.
+const SAVED: Duration = Duration::from_secs(2);
+/// When sending what waits takes longer, what is asked for beyond the shares is denied.
+const BEHIND: Duration = Duration::from_millis(500);
 /// A pushed chunk that waited longer helps nobody: whoever needed it has asked.
 const STALE_PARTS: u64 = 12;
 
 impl<P: Payload> Feed<P> {
-    /// Nothing to send; may send so many bit/s, and favor so many of them.
-    pub fn new(budget_bps: u64, favor_bps: u64, now: Instant) -> Self {
+    /// Nothing to send; may send so many bit/s, of which two shares are for start-up and for rescue.
+    pub fn new(budget_bps: u64, shares: (u64, u64), now: Instant) -> Self {
         Self {
             parts: VecDeque::new(),
             next: 0,
             subscriptions: Vec::new(),
             outbox: Outbox::new(Room { total: u64::MAX, link: LINK_ROOM, waiting: WAITING_MAX }),
             pace: Bucket::new(budget_bps, Duration::from_millis(20), now),
-            favor: Bucket::new(favor_bps, Duration::from_secs(2), now),
+            favor: Bucket::new(budget_bps, SAVED, now),
+            fills: Bucket::new(budget_bps.saturating_sub(shares.1), SAVED, now),
+            shares,
             fetching: BTreeSet::new(),
             sent: Sent::default(),
             dropped: 0,
@@ -132,9 +142,16 @@ impl<P: Payload> Feed<P> {
     }
 
     /// The budget changed.
-    pub fn set_budget(&mut self, budget_bps: u64, favor_bps: u64) {
+    pub fn set_budget(&mut self, budget_bps: u64, start_up_bps: u64, rescue_bps: u64) {
         self.pace.bps = budget_bps;
-        self.favor.bps = favor_bps;
+        self.shares = (start_up_bps, rescue_bps);
+        self.set_spare(0);
+    }
+
+    /// So much of the serving share nobody holds: meanwhile it is for start-up, too.
+    pub fn set_spare(&mut self, spare_bps: u64) {
+        self.favor.bps = self.shares.0 + self.shares.1;
+        self.fills.bps = self.shares.0 + spare_bps;
     }
 
     /// Payload bytes sent so far, by purpose.
@@ -142,9 +159,19 @@ impl<P: Payload> Feed<P> {
         self.sent
     }
 
-    /// Bits the shares for start-up and rescue have saved up.
-    pub fn favor_bits(&self) -> u64 {
-        u64::try_from(self.favor.bytes).unwrap_or(0) * 8
+    /// Bits the start-up share has saved up and promised to nobody.
+    pub fn fill_bits(&self) -> u64 {
+        u64::try_from(self.fills.bytes).unwrap_or(0) * 8
+    }
+
+    /// Bits per second by which that grows.
+    pub fn fill_bps(&self) -> u64 {
+        self.fills.bps
+    }
+
+    /// Somebody was let in whose first fill takes so much.
+    pub fn promise_fill(&mut self, bits: u64) {
+        self.fills.spend(bits / 8);
     }
 
     /// A run with so many lanes begins; who subscribed before subscribes again.
@@ -153,14 +180,16 @@ impl<P: Payload> Feed<P> {
         self.subscriptions.resize_with(lanes, Vec::new);
     }
 
-    /// The start of the newest part that can be decoded alone and came no later than `before`, and the messages from
-    /// there on.
-    pub fn start(&self, before: Instant) -> (Option<Instant>, Vec<Bytes>) {
+    /// Everything from the newest part on that can be decoded alone and came no later than `before`: the bits of these
+    /// layers, and the messages.
+    pub fn start(&self, before: Instant, layers: &[LayerId]) -> (u64, Vec<Bytes>) {
         let fits = |p: &Stored<P>| p.independent && p.arrived <= before;
         let from = self.parts.iter().rposition(fits).or_else(|| self.parts.iter().position(|p| p.independent));
         let from = from.unwrap_or(self.parts.len());
-        let messages = self.parts.iter().skip(from).map(|p| p.message.clone()).collect();
-        (self.parts.get(from).map(|p| p.arrived), messages)
+        let past = || self.parts.iter().skip(from);
+        let of =
+            |p: &Stored<P>| layers.iter().flat_map(|of| chunks_of(&p.chunks, *of)).map(Payload::size).sum::<usize>();
+        (past().map(of).sum::<usize>() as u64 * 8, past().map(|p| p.message.clone()).collect())
     }
 
     /// The messages of the parts from one on, at most `count`.
@@ -297,8 +326,16 @@ impl<P: Payload> Feed<P> {
         };
         let bytes = payload.size() as u32;
         let favored = (urgent || past) && self.favor.take(u64::from(bytes));
+        if urgent && !favored && !since.recorded && self.is_behind() {
+            return false;
+        }
         let rank = Rank { class: if favored { 0 } else { 2 }, due_ms: due_ms(self.parts[at].arrived, 0), tie: 0 };
         self.outbox.push(to, rank, Item::Chunk { id, payload, purpose, number: u64::MAX }, bytes)
+    }
+
+    /// Does so much wait that who asks now would get it too late? Then they are told at once, and turn to each other.
+    fn is_behind(&self) -> bool {
+        self.outbox.waiting_bytes() > self.pace.bps / 8_000 * BEHIND.as_millis() as u64
     }
 
     /// The host has found, or not found, an older chunk. True: it will be sent.
@@ -337,6 +374,7 @@ impl<P: Payload> Feed<P> {
     pub fn tick(&mut self, now: Instant) {
         self.pace.refill(now);
         self.favor.refill(now);
+        self.fills.refill(now);
     }
 
     /// When something that waits may go.
@@ -374,7 +412,7 @@ impl<P: Payload> Feed<P> {
     }
 }
 
-fn chunks_of<P>(chunks: &Chunks<P>, of: trellis_proto::frame::LayerId) -> &[P] {
+fn chunks_of<P>(chunks: &Chunks<P>, of: LayerId) -> &[P] {
     chunks.get(usize::from(of.rendition)).and_then(|r| r.get(usize::from(of.layer))).map_or(&[], Vec::as_slice)
 }
 

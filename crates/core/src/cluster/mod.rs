@@ -2,7 +2,7 @@
 //!
 //! The hallway: it matches what comes in and passes values between the rooms. [`admission`] decides who comes in,
 //! [`roster`] knows who is here, [`ledger`] who can give what, [`trees`] who hangs below whom, [`seeding`] how many
-//! the edge serves, [`overlay`] keeps these together, [`plan`] says what each peer must be told, [`feed`] sends.
+//! the edge serves, [`start`] how newcomers get their first parts, [`overlay`] keeps these together, [`plan`] says what each peer must be told, [`feed`] sends.
 
 mod admission;
 mod check;
@@ -19,6 +19,7 @@ mod proof;
 mod reports;
 mod roster;
 mod seeding;
+mod start;
 #[cfg(test)]
 mod tests;
 mod trees;
@@ -45,6 +46,7 @@ use ledger::Ledger;
 pub use ledger::Shares;
 use overlay::Overlay;
 use roster::{EDGE, Peer, Roster, Slot};
+use start::{Situation, Start};
 use trees::ROOT;
 
 /// How a cluster is run.
@@ -119,11 +121,11 @@ impl<P: Payload> Cluster<P> {
     /// Nobody there yet.
     pub fn new(config: Config, seed: u64, now: Instant) -> Self {
         let ledger = Ledger::new(config.budget_bps, config.shares);
-        let favor = ledger.start_up_bps() + ledger.rescue_bps();
+        let shares = (ledger.start_up_bps(), ledger.rescue_bps());
         Self {
             config,
             overlay: Overlay::new(Roster::new(config.first_peer), ledger, seed),
-            feed: Feed::new(config.budget_bps, favor, now),
+            feed: Feed::new(config.budget_bps, shares, now),
             catalogue: None,
             waiting: BTreeMap::new(),
             out: VecDeque::new(),
@@ -257,10 +259,12 @@ impl<P: Payload> Cluster<P> {
         if layers == 0 {
             return self.refuse(link, Bye::Ticket);
         }
-        let (newest, tables) = self.feed.start(self.now - Duration::from_micros(hello.behind_us));
-        let fill = newest.map_or(Duration::ZERO, |arrived| self.now.since(arrived));
+        let wanted: alloc::vec::Vec<_> = self.overlay.lanes.layers(layers).collect();
+        let (past_bits, tables) = self.feed.start(self.now - Duration::from_micros(hello.behind_us), &wanted);
         let credit_bps = self.credit(&hello, layers);
-        match admission::decide(self.numbers(layers, credit_bps, hello.nat, fill)) {
+        self.feed.set_spare(self.overlay.ledger.free_bps(EDGE));
+        let start = self.start(past_bits);
+        match admission::decide(self.numbers(layers, credit_bps, hello.nat, start.edge_bits)) {
             _ if self.draining => return self.refuse(link, Bye::Moved),
             Verdict::Elsewhere(retry) => return self.refuse(link, Bye::NoRoom(retry)),
             Verdict::Peers | Verdict::Edge => {}
@@ -273,11 +277,19 @@ impl<P: Payload> Cluster<P> {
             ..Peer::new(id, link, waiting.session, waiting.locality, now)
         };
         let slot = self.overlay.join(make, layers, credit_bps, credit_bps);
+        self.feed.promise_fill(start.edge_bits);
         let you = self.overlay.roster.id(slot);
         let hold_back_us = micros(self.hold.hold_back());
         self.send(
             link,
-            Frame::Welcome(Welcome { version: LINK_VERSION, you, hold_back_us, now_us: now.0, credit_bps }),
+            Frame::Welcome(Welcome {
+                version: LINK_VERSION,
+                you,
+                hold_back_us,
+                now_us: now.0,
+                credit_bps,
+                start_us: micros(start.after),
+            }),
         );
         self.send(link, Frame::Table(message));
         if let Some(assign) = self.overlay.plan(slot, hold_back_us) {
@@ -285,6 +297,13 @@ impl<P: Payload> Cluster<P> {
         }
         tables.into_iter().for_each(|table| self.send(link, Frame::Table(table)));
         self.out.push_back(Output::Event(Event::Admitted(link, you, waiting.session)));
+    }
+
+    /// How a newcomer's first parts come. On demand everything is pulled, at the pace of playback.
+    fn start(&self, past_bits: u64) -> Start {
+        let past_bits = if self.is_recorded() { 0 } else { past_bits };
+        let saved_bits = self.feed.fill_bits();
+        start::start(Situation { past_bits, saved_bits, viewers: self.overlay.roster.len() as u64 })
     }
 
     /// Those of the wanted layers that exist and that the ticket pays for, in the order they are wanted.
@@ -311,7 +330,7 @@ impl<P: Payload> Cluster<P> {
         let Some(peer) = self.overlay.roster.get(slot).filter(|peer| peer.leaving.is_none()) else { return };
         let (now, nat) = (peer.layers, peer.nat);
         let layers = self.allowed(layers, peer.max_rate_bps);
-        let numbers = self.numbers(layers & !now, 0, nat, Duration::ZERO);
+        let numbers = self.numbers(layers & !now, 0, nat, 0);
         let granted =
             layers != 0 && (layers & !now == 0 || !matches!(admission::decide(numbers), Verdict::Elsewhere(_)));
         self.overlay.set_layers(slot, if granted { layers } else { now });
@@ -353,7 +372,7 @@ impl<P: Payload> Cluster<P> {
     fn handle_budget(&mut self, bps: u64) {
         let ledger = &mut self.overlay.ledger;
         ledger.set_budget(bps);
-        self.feed.set_budget(bps, ledger.start_up_bps() + ledger.rescue_bps());
+        self.feed.set_budget(bps, ledger.start_up_bps(), ledger.rescue_bps());
         self.overlay.shed(EDGE);
     }
 
@@ -380,6 +399,7 @@ impl<P: Payload> Cluster<P> {
         }
         self.overlay.adopt_orphans();
         self.overlay.improve();
+        self.feed.set_spare(self.overlay.ledger.free_bps(EDGE));
         if self.hold.tick(now) {
             self.overlay.tell_all();
         }

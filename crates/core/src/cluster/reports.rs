@@ -70,7 +70,7 @@ impl<P: Payload> Cluster<P> {
         if self.overlay.lanes.len() == 0 { 0 } else { self.overlay.lanes.slot_bps(0) * part_us / 8_000_000 }
     }
 
-    pub(super) fn numbers(&self, layers: LayerMask, credit_bps: u64, nat: Nat, fill: Duration) -> Numbers {
+    pub(super) fn numbers(&self, layers: LayerMask, credit_bps: u64, nat: Nat, fill_bits: u64) -> Numbers {
         let overlay = &self.overlay;
         let ledger = &overlay.ledger;
         let wanted_bps = overlay.lanes.rate_bps(layers);
@@ -78,15 +78,14 @@ impl<P: Payload> Cluster<P> {
         let open_bps = if nat == Nat::Blocked { 0 } else { overlay.open_bps() + own_bps(overlay, credit_bps) };
         let from_peers_bps = open_bps.min(wanted_bps);
         let from_peers = (u64::from(wanted) * from_peers_bps / wanted_bps.max(1)) as u32;
-        let viewers = overlay.roster.len() as u64;
         Numbers {
             wanted,
             from_peers,
             rest_bps: wanted_bps - from_peers_bps,
             edge_free_bps: ledger.free_bps(EDGE),
-            fill_bits: wanted_bps / 1000 * fill.as_millis() as u64 / (1 + viewers.min(7)),
-            start_up_bits: self.feed.favor_bits() + ledger.free_bps(EDGE),
-            start_up_bps: ledger.start_up_bps(),
+            fill_bits,
+            start_up_bits: self.feed.fill_bits(),
+            start_up_bps: self.feed.fill_bps(),
             growth_bps2: self.growth_bps2,
         }
     }

@@ -26,6 +26,8 @@ pub struct Cursor {
 pub struct Playback {
     cursor: Option<Cursor>,
     hold_back: Duration,
+    /// Who starts behind schedule gives itself this long to fetch the first part.
+    start_goal: Duration,
     /// Since when the cursor's part is overdue.
     stalled_since: Option<Instant>,
     /// Stood still, not yet reported.
@@ -64,7 +66,13 @@ pub enum Step {
 impl Playback {
     /// Plays this far behind.
     pub fn new(hold_back: Duration) -> Self {
-        Self { cursor: None, hold_back, stalled_since: None, stalled: Duration::ZERO, paused: false, live: true }
+        let (cursor, stalled_since, stalled) = (None, None, Duration::ZERO);
+        Self { cursor, hold_back, start_goal: START_GOAL, stalled_since, stalled, paused: false, live: true }
+    }
+
+    /// The edge says how long the first parts will take to come: the longer, the more of them the mesh is to bring.
+    pub fn set_start_goal(&mut self, goal: Duration) {
+        self.start_goal = goal.clamp(START_GOAL, START_GOAL_MAX);
     }
 
     /// The cluster announced another H.
@@ -97,9 +105,15 @@ impl Playback {
 
     /// Plays from this part: as soon as it can be fetched, but not before it is due.
     pub fn start(&mut self, now: Instant, part: PartTime) {
-        let at = (part.arrived + self.hold_back).max(now + START_GOAL);
+        let at = (part.arrived + self.hold_back).max(now + self.start_goal);
         self.cursor = Some(Cursor { part: part.part, start_us: part.start_us, at });
-        self.stalled_since = None;
+        self.stalled += self.stalled_since.take().map_or(Duration::ZERO, |since| now.since(since));
+    }
+
+    /// Goes on with this part, which is here, as soon as it is due.
+    pub fn start_here(&mut self, now: Instant, part: PartTime) {
+        self.start(now, part);
+        self.cursor.iter_mut().for_each(|cursor| cursor.at = now.max(part.arrived + self.hold_back));
     }
 
     /// By when must this part be there? For parts of the cursor's run and after.
@@ -112,6 +126,12 @@ impl Playback {
             }
             _ => due,
         }
+    }
+
+    /// How much later than others this viewer plays a part: it has just started or stood still, and catches up. Nothing is
+    /// late for it that is so late.
+    pub fn behind(&self, part: &PartTime) -> Duration {
+        self.deadline(part).since(part.arrived + self.hold_back)
     }
 
     /// Time passes at the cursor. `whole`: is its part complete? `next`: the part after it, if known.
@@ -164,9 +184,10 @@ impl Playback {
     }
 }
 
-/// Who starts behind schedule gives itself this long to fetch the first part: two round trips and the transfer, so that
-/// the edge is asked for it at once.
-pub const START_GOAL: Duration = Duration::from_millis(300);
+/// The shortest time to the first part: two round trips and the transfer, so that the edge is asked for it at once.
+const START_GOAL: Duration = Duration::from_millis(300);
+/// The longest.
+const START_GOAL_MAX: Duration = Duration::from_secs(3);
 
 #[cfg(test)]
 mod tests {
@@ -192,6 +213,23 @@ mod tests {
         assert_eq!(playback.step(at(1_000), true, Some(part(8, 330)), PART), Step::Played(part(7, 0).part));
         assert_eq!(playback.cursor().unwrap().at, at(1_330));
         assert_eq!(playback.deadline(&part(9, 660)), at(1_660));
+    }
+
+    #[test]
+    fn who_joins_late_in_a_segment_starts_when_the_edge_says_that_the_first_part_can_be_there() {
+        let mut playback = Playback::new(Duration::from_secs(1));
+        playback.start(at(2_000), part(0, 0));
+        assert_eq!(playback.cursor().unwrap().at, at(2_300), "at once");
+        playback.set_start_goal(Duration::from_millis(1_200));
+        playback.start(at(2_000), part(0, 0));
+        assert_eq!(playback.cursor().unwrap().at, at(3_200));
+        playback.start(at(2_000), part(6, 2_000));
+        assert_eq!(playback.cursor().unwrap().at, at(3_200), "what has just come is not due sooner than that either");
+        assert_eq!(playback.behind(&part(6, 2_000)), Duration::from_millis(200));
+        assert_eq!(playback.behind(&part(8, 2_660)), Duration::from_millis(140), "catches up a tenth faster");
+        playback.set_start_goal(Duration::from_secs(1_000));
+        playback.start(at(2_000), part(0, 0));
+        assert_eq!(playback.cursor().unwrap().at, at(5_000), "nobody is made to wait for ever");
     }
 
     #[test]

@@ -46,6 +46,7 @@ impl<V: Verifier> Peer<V> {
         self.timers.rejoin = None;
         if self.stage == Stage::Joining {
             self.stage = Stage::In;
+            self.playback.set_start_goal(Duration::from_micros(welcome.start_us.into()));
             self.timers.report = now + crate::limits::REPORT_EVERY;
         }
         self.playback.set_hold_back(Duration::from_micros(welcome.hold_back_us.into()));
@@ -203,11 +204,14 @@ impl<V: Verifier> Peer<V> {
 
     fn on_complete(&mut self, now: Instant, id: ChunkId) {
         let Some(held) = self.store.get(id.part) else { return };
-        if held.layers.iter().all(|layer| layer.is_complete()) && self.worst_delays.len() < DELAYS_MAX {
+        // What fills the buffer of a newcomer says nothing about H.
+        let usual = self.playback.behind(&self.part_time(id.part, &held.descriptor)) == Duration::ZERO;
+        if usual && held.layers.iter().all(|layer| layer.is_complete()) && self.worst_delays.len() < DELAYS_MAX {
             self.worst_delays.push(now.since(held.arrived).as_micros().min(u128::from(u32::MAX)) as u32);
         }
         self.on_progress(id);
-        if self.playback.cursor().is_some_and(|cursor| cursor.part == id.part && now >= cursor.at) {
+        let due = self.playback.cursor().is_some_and(|cursor| cursor.part == id.part && now >= cursor.at);
+        if due || self.playback.is_stalled() {
             self.timers.play = Some(now);
         }
         if self.playing || self.is_recorded() {

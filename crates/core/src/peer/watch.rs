@@ -7,6 +7,7 @@ use trellis_proto::frame::{Frame, PartId, PeerId};
 
 use super::event::{Event, Output, Seek};
 use super::playback::{Cursor, PartTime, Step};
+use super::store::Held;
 use super::{ASK_MANY, Pace, Peer, duration_us};
 use crate::time::Instant;
 use crate::trust::Verifier;
@@ -21,14 +22,18 @@ impl<V: Verifier> Peer<V> {
             if whole && now >= cursor.at && !self.playing {
                 self.start_player(cursor.part);
             }
+            if !whole && self.jump(now, cursor) {
+                continue;
+            }
             let next = self.next_part(now, cursor).and_then(|id| Some((id, self.store.get(id)?)));
             let next = next.map(|(id, held)| self.part_time(id, &held.descriptor));
             let step = self.playback.step(now, whole, next, duration);
             // A stalled part says so itself when it is whole, and a descriptor when it comes; only a gap needs a timer.
             let gap = (whole && self.store.newest() > Some(cursor.part)).then(|| cursor.at + GAP_PATIENCE + TICK);
+            let give_up = (!whole && !self.is_recorded()).then(|| cursor.at + JUMP_AFTER);
             self.timers.play = match step {
                 Step::Wait(at) => Some(at),
-                _ => gap.filter(|at| *at > now),
+                _ => gap.or(give_up).filter(|at| *at > now),
             };
             match step {
                 Step::Played(part) => self.on_played(part),
@@ -39,6 +44,23 @@ impl<V: Verifier> Peer<V> {
                 Step::Wait(_) | Step::Idle => return,
             }
         }
+    }
+
+    /// Who waits for a part of a live stream goes on with a newer key frame that is here: at once when nothing was played
+    /// yet, else after a while. Waiting on would only make everything behind it late, and ask for all of that, too.
+    fn jump(&mut self, now: Instant, cursor: Cursor) -> bool {
+        let patience = if self.playing { JUMP_AFTER } else { Duration::ZERO };
+        if self.is_recorded() || now < cursor.at + patience {
+            return false;
+        }
+        let whole = |held: &Held<V::Payload>| held.layers.iter().all(|layer| layer.of.layer > 0 || layer.is_complete());
+        let newer = self.store.from(cursor.part).skip(1).filter(|(_, held)| held.descriptor.independent);
+        let here = newer.filter(|(_, held)| whole(held)).last();
+        let Some((part, descriptor)) = here.map(|(part, held)| (part, held.descriptor.clone())) else { return false };
+        let time = self.part_time(part, &descriptor);
+        self.playback.start_here(now, time);
+        self.scan_soon(now);
+        true
     }
 
     /// The player gets what is here already. Had it got the first part before that was to be played, it would have started
@@ -141,6 +163,8 @@ impl<V: Verifier> Peer<V> {
     }
 }
 
+/// Who stands still for so long goes on elsewhere.
+const JUMP_AFTER: Duration = Duration::from_secs(2);
 const TICK: Duration = Duration::from_millis(1);
 /// A descriptor that did not come so long after its part should have played is passed over.
 const GAP_PATIENCE: Duration = Duration::from_millis(2_500);

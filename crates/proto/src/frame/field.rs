@@ -148,6 +148,7 @@ impl Field for Welcome {
     fn lay<S: Sink>(&self, w: &mut Writer<S>) {
         self.you.lay(w.u8(self.version));
         w.varint(self.hold_back_us.into()).varint(self.now_us).varint(self.credit_bps);
+        w.varint(self.start_us.into());
     }
     fn read(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         Ok(Self {
@@ -156,6 +157,7 @@ impl Field for Welcome {
             hold_back_us: read_u32("hold_back_us", r)?,
             now_us: r.varint("now_us", u64::MAX)?,
             credit_bps: r.varint("credit_bps", RATE_MAX)?,
+            start_us: read_u32("start_us", r)?,
         })
     }
 }

@@ -206,6 +206,9 @@ pub struct Welcome {
     pub now_us: u64,
     /// The credit it counts with until it was seen to give, bit/s.
     pub credit_bps: u64,
+    /// How long after this to start playing, µs: the edge's bandwidth for first parts is short when it is long, and the
+    /// mesh brings them.
+    pub start_us: u32,
 }
 
 /// A chunk on its way.
