@@ -93,7 +93,8 @@ impl<V: Verifier> Peer<V> {
                 };
                 let heads = self.heading.contains(&substream);
                 let missing = Missing {
-                    late_at,
+                    // Whoever else has it is tried before the edge must be, however patient one is with the pusher.
+                    late_at: late_at.map(|at| at.min(rescue_at - PULL_BEFORE_RESCUE)),
                     asked: asked.map(|asked| (asked.whom, asked.until)),
                     rescue_at: (layer.of.layer == 0 && self.edge_up).then_some(if heads { head_at } else { rescue_at }),
                 };
@@ -211,6 +212,8 @@ impl<V: Verifier> Peer<V> {
     }
 }
 
+/// What a neighbor needs to answer.
+const PULL_BEFORE_RESCUE: Duration = Duration::from_millis(200);
 /// A full look at most so often.
 const SCAN_EVERY: Duration = Duration::from_millis(50);
 /// Nothing is late sooner than this after its descriptor.
