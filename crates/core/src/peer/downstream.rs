@@ -2,17 +2,14 @@
 //!
 //! A child is served in what it asked for (Subscribe) and what the cluster allows (Give), in whatever order the two come:
 //! `serving` is their intersection. So nobody is served without a slot, and no grant is wasted on a child that is silent.
-//! A child whose slot went elsewhere is a guest until its new parent has begun: it says so, or a moment passes.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
-use core::time::Duration;
 
 use trellis_proto::frame::{Give, LayerId, PeerId, Substream, Substreams};
 
 use crate::few::Few;
 use crate::limits::CHILDREN_MAX;
-use crate::time::Instant;
 
 /// The children of this peer.
 #[derive(Debug, Clone, Default)]
@@ -42,16 +39,13 @@ struct Child {
     reserved: u16,
     /// ... and may turn to us for these when its parent is late.
     backup: u16,
-    /// It held slots for these and its new parent may not push yet.
-    guest: u16,
-    guest_until: Instant,
     below: u16,
     asked: u16,
 }
 
 impl Child {
     fn granted(&self) -> u16 {
-        self.reserved | self.backup | self.guest
+        self.reserved | self.backup
     }
 }
 
@@ -68,18 +62,13 @@ pub struct Served {
 
 impl Downstream {
     /// The cluster allows a child something, or no longer.
-    pub fn grant(&mut self, now: Instant, give: &Give) {
+    pub fn grant(&mut self, give: &Give) {
         let key = (give.child, give.set.of);
         if self.children.len() >= 4 * CHILDREN_MAX && !self.children.contains_key(&key) {
             return;
         }
         let child = self.children.entry(key).or_default();
         if give.reserved {
-            let moved = child.reserved & child.asked & !give.set.mask;
-            child.guest = (child.guest | moved) & !give.set.mask;
-            if moved != 0 {
-                child.guest_until = now + GUEST;
-            }
             (child.reserved, child.below) = (give.set.mask, give.below);
         } else {
             child.backup = give.set.mask;
@@ -104,7 +93,6 @@ impl Downstream {
     pub fn unsubscribe(&mut self, child: PeerId, set: Substreams) {
         if let Some(entry) = self.children.get_mut(&(child, set.of)) {
             entry.asked &= !set.mask;
-            entry.guest &= !set.mask;
             self.settle((child, set.of));
         }
     }
@@ -120,7 +108,7 @@ impl Downstream {
         let keys: Vec<_> = self.keys_of(peer).collect();
         for key in keys {
             if let Some(child) = self.children.get_mut(&key) {
-                (child.asked, child.guest) = (0, 0);
+                child.asked = 0;
             }
             self.settle(key);
         }
@@ -136,21 +124,9 @@ impl Downstream {
         self.keys_of(peer).next().is_some()
     }
 
-    /// Does anyone live by us?
+    /// Is anyone served with a slot?
     pub fn is_idle(&self) -> bool {
-        self.children.values().all(|child| (child.reserved | child.guest) & child.asked == 0)
-    }
-
-    /// Guests that stayed too long are served no more.
-    pub fn expire(&mut self, now: Instant) {
-        let over = |child: &Child| child.guest != 0 && now >= child.guest_until;
-        let keys: Vec<_> = self.children.iter().filter(|(_, child)| over(child)).map(|(key, _)| *key).collect();
-        for key in keys {
-            if let Some(child) = self.children.get_mut(&key) {
-                child.guest = 0;
-            }
-            self.settle(key);
-        }
+        self.serving.values().flatten().all(|served| served.iter().all(|s| !s.reserved))
     }
 
     /// Everyone with a grant.
@@ -190,9 +166,6 @@ impl Downstream {
     }
 }
 
-/// The new parent's link has to be made, and it must have something to push.
-const GUEST: Duration = Duration::from_secs(3);
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -213,29 +186,12 @@ mod tests {
         let mut downstream = Downstream::default();
         let all = Substreams { of: BASE, mask: 0b11 };
         assert_eq!(downstream.subscribe(PeerId(5), all).mask, 0);
-        downstream.grant(Instant(0), &give(5, 0b01, 0));
-        downstream.grant(Instant(0), &give(6, 0b11, 9));
+        downstream.grant(&give(5, 0b01, 0));
+        downstream.grant(&give(6, 0b11, 9));
         assert_eq!(downstream.subscribe(PeerId(6), all).mask, 0b11);
         assert_eq!((children(&downstream, 0), children(&downstream, 1)), (vec![6, 5], vec![6]));
         downstream.lose(PeerId(6));
-        downstream.unsubscribe(PeerId(5), all);
+        downstream.grant(&give(5, 0, 0));
         assert_eq!((children(&downstream, 0), downstream.is_idle()), (vec![], true));
-    }
-
-    #[test]
-    fn a_child_that_is_moved_is_served_until_its_new_parent_has_begun_or_for_a_moment() {
-        let mut downstream = Downstream::default();
-        let one = Substreams { of: BASE, mask: 0b01 };
-        for child in [5, 6] {
-            downstream.subscribe(PeerId(child), one);
-            downstream.grant(Instant(0), &give(child, 0b01, 0));
-            downstream.grant(Instant(0), &give(child, 0, 0));
-        }
-        assert_eq!((children(&downstream, 0), downstream.is_idle()), (vec![5, 6], false));
-        downstream.unsubscribe(PeerId(5), one);
-        assert_eq!(children(&downstream, 0), [6]);
-        downstream.expire(Instant(0) + GUEST);
-        assert_eq!((children(&downstream, 0), downstream.is_idle()), (vec![], true));
-        assert!(!downstream.knows(PeerId(6)) || downstream.served(PeerId(6), BASE).mask == 0);
     }
 }

@@ -26,7 +26,7 @@ mod uplink;
 mod upstream;
 mod watch;
 
-use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -74,8 +74,6 @@ pub struct Peer<V: Verifier> {
     gossip: gossip::Gossip,
     neighbors: neighbor::Neighbors,
     tables: tables::Tables<V::Payload>,
-    /// What a dead edge pushed to us: whoever hangs below us has it from nobody else, until the next plan's pusher comes.
-    heading: BTreeSet<Substream>,
     uplink: uplink::Uplink,
     outbox: Outbox<PeerId, Give>,
     complaints: Vec<Complaint>,
@@ -172,7 +170,6 @@ impl<V: Verifier> Peer<V> {
             gossip: gossip::Gossip::default(),
             neighbors: neighbor::Neighbors::default(),
             tables: tables::Tables::default(),
-            heading: BTreeSet::new(),
             uplink,
             outbox: Outbox::new(room),
             complaints: Vec::new(),
@@ -254,7 +251,6 @@ impl<V: Verifier> Peer<V> {
         if now >= self.timers.have {
             self.timers.have = now + HAVE_EVERY;
             self.tell_neighbors();
-            self.downstream.expire(now);
         }
         self.ask_for_tables(now);
         self.look_for_tables(now);
@@ -327,19 +323,7 @@ impl<V: Verifier> Peer<V> {
             let is_root = !self.upstream.pushed_by(PeerId::EDGE).is_empty();
             let spread = if is_root { REJOIN_ROOTS } else { REJOIN_OTHERS };
             self.timers.rejoin = Some(now + Duration::from_micros(self.seeded.below(spread.as_micros() as u64)));
-            // The edge pushes no more: what it pushed comes from the backups, until a sibling is found.
-            let changes = self.upstream.lose(now, PeerId::EDGE);
-            self.heading.extend(changes.iter().map(|change| change.substream));
-            self.follow(now, changes);
-            self.scan_soon(now);
         }
-    }
-
-    /// An edge has no room for one who looks for another: the mesh plays on, it is asked again later.
-    fn on_sent_away(&mut self, now: Instant, again: Duration) {
-        self.edge_up = false;
-        self.timers.rejoin = Some(now + again);
-        self.out.push_back(Output::Disconnect(PeerId::EDGE));
     }
 
     /// Nothing more is expected of a peer.
@@ -527,8 +511,8 @@ const TELL_PARTS: usize = 12;
 const ASK_MANY: u8 = 16;
 /// Three part times without a descriptor are no accident.
 const SILENCE: Duration = Duration::from_millis(1_000);
-/// Of a dead edge's children each looks for a sibling within this time: the mesh below them lives on H until then, ...
-const REJOIN_ROOTS: Duration = Duration::from_millis(800);
+/// Of a dead edge's children each looks for a sibling within this time, ...
+const REJOIN_ROOTS: Duration = Duration::from_millis(300);
 /// ... and the others within this.
 const REJOIN_OTHERS: Duration = Duration::from_secs(20);
 const REJOIN_AGAIN: Duration = Duration::from_secs(2);

@@ -63,7 +63,6 @@ impl<V: Verifier> Peer<V> {
         }
         let slack = if recorded { RECORDED_SLACK } else { Duration::ZERO };
         let rescue_at = (deadline - self.rescue_time() - slack).max(self.edge_denied_until);
-        let head_at = now.max(self.edge_denied_until);
         for layer in held.layers.iter().filter(|layer| !layer.is_complete()) {
             let k = u16::from(substreams(catalogue, layer.of).unwrap_or(1));
             let mut late = 0u16;
@@ -91,12 +90,11 @@ impl<V: Verifier> Peer<V> {
                     let backup = || supplier.or(source.and_then(|s| s.backup)).filter(usable);
                     self.best_holder(id).filter(usable).or_else(backup)
                 };
-                let heads = self.heading.contains(&substream);
                 let missing = Missing {
                     // Whoever else has it is tried before the edge must be, however patient one is with the pusher.
                     late_at: late_at.map(|at| at.min(rescue_at - PULL_BEFORE_RESCUE)),
                     asked: asked.map(|asked| (asked.whom, asked.until)),
-                    rescue_at: (layer.of.layer == 0 && self.edge_up).then_some(if heads { head_at } else { rescue_at }),
+                    rescue_at: (layer.of.layer == 0 && self.edge_up).then_some(rescue_at),
                 };
                 match decide(now, &missing, helper) {
                     Verdict::Wait(at) => decided.next = Some(decided.next.map_or(at, |next| next.min(at))),

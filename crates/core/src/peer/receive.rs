@@ -42,12 +42,8 @@ impl<V: Verifier> Peer<V> {
     }
 
     fn on_welcome(&mut self, now: Instant, welcome: &Welcome) {
-        if self.me != welcome.you {
-            // Another cluster, another plan; who gave before goes on until the new ones do.
-            (self.me, self.plan) = (welcome.you, 0);
-        }
+        self.me = welcome.you;
         self.timers.rejoin = None;
-        self.scan_soon(now);
         if self.stage == Stage::Joining {
             self.stage = Stage::In;
             self.playback.set_start_goal(Duration::from_micros(welcome.start_us.into()));
@@ -71,7 +67,7 @@ impl<V: Verifier> Peer<V> {
         self.follow(now, changes);
         for give in &assign.give {
             let before = self.downstream.served(give.child, give.set.of);
-            self.downstream.grant(now, give);
+            self.downstream.grant(give);
             let new = self.downstream.served(give.child, give.set.of).mask & !before.mask;
             self.push_held(give.child, Substreams { mask: new, ..give.set }, self.first_recent());
         }
@@ -196,11 +192,6 @@ impl<V: Verifier> Peer<V> {
         self.neighbors.on_received(now, from, bytes);
         self.gossip.on_chunk(id);
         if let Some(substream) = self.substream_of(id)
-            && self.upstream.source(substream).is_some_and(|source| source.active == Some(from))
-        {
-            self.heading.remove(&substream);
-        }
-        if let Some(substream) = self.substream_of(id)
             && let Some(old) = self.upstream.on_chunk(substream, from, now.since(arrived))
         {
             self.send(old, Frame::Unsubscribe(alloc::vec![Substreams::one(substream)]));
@@ -292,12 +283,8 @@ impl<V: Verifier> Peer<V> {
     }
 
     fn on_bye(&mut self, now: Instant, from: PeerId, why: Bye) {
-        match (why, self.stage) {
-            (Bye::NoRoom(seconds), Stage::In) if from.is_edge() => {
-                return self.on_sent_away(now, Duration::from_secs(u64::from(seconds.max(1))));
-            }
-            _ if from.is_edge() => return self.close(why),
-            _ => {}
+        if from.is_edge() {
+            return self.close(why);
         }
         self.neighbors.on_lost(from);
         self.forget_peer(now, from);

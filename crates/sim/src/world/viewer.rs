@@ -323,23 +323,6 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
         }
     }
 
-    /// Who is in keeps an idle link to a sibling of its edge: it stands already when the edge is gone.
-    fn stands_by(&mut self, viewer: ViewerIx) -> bool {
-        let it = &self.viewers[viewer as usize];
-        let count = self.edges_count();
-        let sibling = (1..count).map(|next| (it.edge + next) % count).find(|edge| self.edges[*edge as usize].alive);
-        let Some(sibling) = sibling.filter(|_| it.admitted.is_some() && !self.edges[it.edge as usize].alive) else {
-            return false;
-        };
-        let it = &mut self.viewers[viewer as usize];
-        it.edge = sibling;
-        it.attempt += 1;
-        let attempt = it.attempt;
-        // Not within the peer's own turn: it is told when it has said all it wanted.
-        self.queue.push(self.now, Event::Opened(viewer, attempt));
-        true
-    }
-
     /// Asks for a new WebSocket.
     pub(super) fn rejoins(&mut self, viewer: ViewerIx) {
         let it = &mut self.viewers[viewer as usize];
@@ -377,11 +360,7 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
         match output {
             Output::Send(to, frame) => self.viewer_sends(viewer, to, frame),
             // The peer knows when it is its turn to look for an edge.
-            Output::Connect(PeerId::EDGE) => {
-                if !self.stands_by(viewer) {
-                    self.rejoins(viewer);
-                }
-            }
+            Output::Connect(PeerId::EDGE) => self.rejoins(viewer),
             Output::Connect(peer) => self.dial(viewer, peer),
             Output::Disconnect(peer) => self.hang_up(viewer, peer),
             Output::Part(part) => self.on_part(viewer, &part),
