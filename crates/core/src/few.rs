@@ -56,6 +56,11 @@ impl<K: Copy + Ord, V> Few<K, V> {
         self.keys.len()
     }
 
+    /// The values, by key.
+    pub fn values(&self) -> impl Iterator<Item = &V> {
+        self.values.iter()
+    }
+
     /// All of them, by key, to change the values.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (K, &mut V)> {
         self.keys.iter().copied().zip(&mut self.values)

@@ -126,7 +126,7 @@ impl Downstream {
 
     /// Is anyone served with a slot?
     pub fn is_idle(&self) -> bool {
-        self.serving.values().flatten().all(|served| served.iter().all(|s| !s.reserved))
+        self.serving.values().all(|layer| layer.children.iter().all(|served| !served.reserved))
     }
 
     /// Everyone with a grant.
