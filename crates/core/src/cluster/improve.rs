@@ -11,14 +11,14 @@ use trellis_proto::frame::Nat;
 use super::trees::{NONE, Node, NodeId, ROOT};
 
 /// Moves per tree and round.
-const MOVES: usize = 4;
+const MOVES: usize = 16;
 /// Who got a parent less than so many rounds ago is left alone: links take time to be made, and every move may cost a
 /// rescue.
 const SETTLED: u32 = 10;
 /// Peers take over from the edge when more than this (per cent) of a tree's slots is free …
 const HEADROOM_PERCENT: u64 = 5;
 /// In large trees more givers are lifted per round: one for so many members.
-const MEMBERS_PER_LIFT: usize = 64;
+const MEMBERS_PER_LIFT: usize = 24;
 /// Busier than the mean by this much (per cent) is too busy.
 const BUSY_PERCENT: u64 = 104;
 /// So many are looked at for one who fits.

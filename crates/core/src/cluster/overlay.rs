@@ -37,7 +37,7 @@ pub struct Overlay {
 /// More children of one giver in one tree than this make it wide, not shallow.
 pub(super) const FAN_OUT: u64 = 24;
 /// Givers together offer this much of what is wanted.
-const OPEN_PERCENT: u64 = 106;
+const OPEN_PERCENT: u64 = 130;
 /// A giver of fewer children takes nobody's place while there is room elsewhere: it would make the tree deep, not wide.
 const WORTH_MOVING_FOR: u16 = 3;
 /// Peers have room when they could carry what they and the edge do, and some more, in per cent.
