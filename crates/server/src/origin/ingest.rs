@@ -9,9 +9,9 @@ use axum::body::{Body, BodyDataStream};
 use axum::extract::{Path, State};
 use axum::routing::post;
 use bytes::Bytes;
-use futures_util::{Stream, StreamExt};
+use futures_util::StreamExt;
 use http::{HeaderMap, StatusCode};
-use tokio_util::sync::CancellationToken;
+use tokio::sync::oneshot;
 use trellis_ingest::packager::Options;
 use trellis_proto::{Mode, StreamId};
 
@@ -37,25 +37,64 @@ async fn ingest(
     headers: HeaderMap,
     body: Body,
 ) -> http::Response<Body> {
-    let mut pieces = body.into_data_stream();
-    // A task of its own: the request of a publisher that is gone may be dropped, and its run must end all the same. Its
-    // body then looks complete, so the task must know.
-    let here = CancellationToken::new();
-    let (gone, _until_dropped) = (here.clone(), here.drop_guard());
-    let publishing = tokio::spawn(async move {
-        match publish(&origin, &stream, &headers, &mut pieces, &gone).await {
-            Ok(summary) => json(StatusCode::OK, &summary),
-            Err(refusal) => {
-                tokio::spawn(hear_out(pieces));
-                refusal.reply()
+    // A task of its own: the request of a publisher that is gone may be dropped, and its run must end all the same.
+    let (mut upload, asked) = Upload::new(body);
+    let publishing = async {
+        let task = tokio::spawn(async move {
+            match publish(&origin, &stream, &headers, &mut upload).await {
+                Ok(summary) => json(StatusCode::OK, &summary),
+                Err(refusal) => {
+                    tokio::spawn(hear_out(upload.pieces));
+                    refusal.reply()
+                }
             }
+        });
+        task.await.unwrap_or_else(|_| {
+            error(StatusCode::INTERNAL_SERVER_ERROR, "internal", "publishing failed; the origin's log says why", None)
+        })
+    };
+    let still_here = async {
+        if let Ok(answer) = asked.await {
+            let _ = answer.send(());
         }
-    });
-    let reply = publishing.await.unwrap_or_else(|_| {
-        error(StatusCode::INTERNAL_SERVER_ERROR, "internal", "publishing failed; the origin's log says why", None)
-    });
+    };
+    let (reply, ()) = tokio::join!(publishing, still_here);
     reply.map(Body::new)
 }
+
+/// The body of a request that may be dropped while it is read. The body of a dropped request looks complete, so its
+/// end counts only once the request has said that it is still there.
+pub(super) struct Upload {
+    pieces: BodyDataStream,
+    end: Option<oneshot::Sender<oneshot::Sender<()>>>,
+}
+
+impl Upload {
+    /// The body, and the question the request is to answer as long as it lives.
+    pub(super) fn new(body: Body) -> (Self, oneshot::Receiver<oneshot::Sender<()>>) {
+        let (end, asked) = oneshot::channel();
+        (Self { pieces: body.into_data_stream(), end: Some(end) }, asked)
+    }
+
+    /// The next bytes; `None` when the publisher is done, an error when it is gone.
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, Gone> {
+        match self.pieces.next().await {
+            Some(Ok(bytes)) => Ok(Some(bytes)),
+            Some(Err(_)) => Err(Gone),
+            None => self.ended().await.map(|()| None),
+        }
+    }
+
+    async fn ended(&mut self) -> Result<(), Gone> {
+        let (answer, answered) = oneshot::channel();
+        self.end.take().ok_or(Gone)?.send(answer).map_err(|_| Gone)?;
+        answered.await.map_err(|_| Gone)
+    }
+}
+
+/// The publisher went away in the middle of its body.
+#[derive(Debug, PartialEq)]
+pub(super) struct Gone;
 
 /// Reads on for a moment after a refusal: a connection that is closed on a publisher in full flow is reset, and the
 /// answer lost with it.
@@ -103,8 +142,7 @@ async fn publish(
     origin: &Arc<Origin>,
     stream: &str,
     headers: &HeaderMap,
-    pieces: &mut BodyDataStream,
-    gone: &CancellationToken,
+    upload: &mut Upload,
 ) -> Result<Summary, Refusal> {
     let stream: StreamId = stream.parse().map_err(|e: trellis_proto::IdError| {
         Refusal::new(StatusCode::BAD_REQUEST, "bad_stream", e.to_string(), None)
@@ -115,7 +153,7 @@ async fn publish(
     tracing::info!(%stream, ?mode, "a publisher begins");
     let options = Options { target_hint_s: header(headers, "trellis-target-duration").and_then(|v| v.parse().ok()) };
     let mut run = Run::new(origin.clone(), place, mode, options);
-    let outcome = pump(&mut run, pieces, origin, gone).await;
+    let outcome = pump(&mut run, upload, origin).await;
     let result = run.finish(if outcome.is_ok() { Finish::Done } else { Finish::Lost }).await;
     let summary =
         Summary { stream: stream.to_string(), parts: run.parts(), bytes: run.bytes(), warnings: run.take_warnings() };
@@ -188,33 +226,21 @@ fn refused(stream: &StreamId, why: &RunError) -> Refusal {
     }
 }
 
-async fn pump(
-    run: &mut Run,
-    pieces: &mut BodyDataStream,
-    origin: &Origin,
-    gone: &CancellationToken,
-) -> Result<(), Stopped> {
+async fn pump(run: &mut Run, upload: &mut Upload, origin: &Origin) -> Result<(), Stopped> {
     loop {
-        match next(pieces, origin, gone).await? {
+        match next(upload, origin).await? {
             Some(bytes) => run.push(bytes).await.map_err(Stopped::Media)?,
             None => return Ok(()),
         }
     }
 }
 
-async fn next(
-    pieces: &mut (impl Stream<Item = Result<Bytes, axum::Error>> + Unpin),
-    origin: &Origin,
-    gone: &CancellationToken,
-) -> Result<Option<Bytes>, Stopped> {
+async fn next(upload: &mut Upload, origin: &Origin) -> Result<Option<Bytes>, Stopped> {
     tokio::select! {
         () = origin.stop.wait() => Err(Stopped::Shutdown),
-        piece = tokio::time::timeout(SILENCE, pieces.next()) => match piece {
+        piece = tokio::time::timeout(SILENCE, upload.next()) => match piece {
             Err(_) => Err(Stopped::Silent),
-            Ok(None) if gone.is_cancelled() => Err(Stopped::Gone),
-            Ok(None) => Ok(None),
-            Ok(Some(Ok(bytes))) => Ok(Some(bytes)),
-            Ok(Some(Err(_))) => Err(Stopped::Gone),
+            Ok(piece) => piece.map_err(|Gone| Stopped::Gone),
         },
     }
 }

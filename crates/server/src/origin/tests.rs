@@ -11,6 +11,7 @@ use trellis_media::timeline::Timeline;
 use trellis_proto::{Mode, RunId, StreamId};
 
 use super::Origin;
+use super::ingest::{Gone, Upload};
 use super::run::{Finish, Run};
 use crate::client::ManagerClient;
 use crate::cluster_api::StreamState;
@@ -102,6 +103,24 @@ fn half() -> Bytes {
 
 /// A box smaller than its own header.
 const BAD: Bytes = Bytes::from_static(b"\0\0\0\x04moof");
+
+#[tokio::test]
+async fn the_end_of_a_body_counts_only_while_its_request_lives() {
+    let (mut upload, asked) = Upload::new("media".into());
+    assert_eq!(upload.next().await, Ok(Some("media".into())));
+    let done = async { asked.await.unwrap().send(()).unwrap() };
+    assert_eq!(tokio::join!(upload.next(), done).0, Ok(None));
+
+    // A connection that breaks lets go of the body first, and of the request later.
+    let (mut upload, asked) = Upload::new(axum::body::Body::empty());
+    let dropped = async {
+        let _unanswered = asked.await;
+    };
+    assert_eq!(tokio::join!(upload.next(), dropped).0, Err(Gone));
+    let (mut upload, asked) = Upload::new(axum::body::Body::empty());
+    drop(asked);
+    assert_eq!(upload.next().await, Err(Gone));
+}
 
 #[tokio::test]
 async fn a_recording_is_shown_once_it_is_whole() {
