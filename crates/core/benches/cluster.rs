@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use criterion::{Criterion, criterion_group, criterion_main};
-use trellis_core::cluster::{Cluster, Config, Input, LinkId, Locality, Output};
+use trellis_core::cluster::{Cluster, Config, Input, LinkId, Output};
+use trellis_core::locality::Locality;
 use trellis_core::time::Instant;
 use trellis_proto::frame::*;
 use trellis_proto::{Catalogue, Layer, Media, Mode, Rendition, RunId, SessionId};

@@ -7,6 +7,7 @@ extern crate alloc;
 pub mod cluster;
 mod few;
 pub mod limits;
+pub mod locality;
 pub mod manager;
 pub mod outbox;
 pub mod peer;

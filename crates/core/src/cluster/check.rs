@@ -27,6 +27,8 @@ pub struct Stats {
     pub edge_bps: u64,
     /// What it has promised, bit/s.
     pub edge_held_bps: u64,
+    /// By how much what peers may promise has grown lately, bit/s per second.
+    pub growth_bps2: u64,
     /// Credit that is out, bit/s.
     pub credit_bps: u64,
     /// The deepest tree.
@@ -53,6 +55,7 @@ impl<P: Payload> Cluster<P> {
             peers_held_bps,
             edge_bps: edge.capacity_bps,
             edge_held_bps: edge.held_bps,
+            growth_bps2: self.growth_bps2,
             credit_bps: overlay.ledger.credit_bps(),
             depth: overlay.trees.iter().map(|tree| tree.depth()).max().unwrap_or(0),
             orphans: overlay.orphans.len() as u32,

@@ -7,22 +7,11 @@ use bytes::Bytes;
 use trellis_proto::frame::{Bye, ChunkId, Fault, Frame, PeerId};
 use trellis_proto::{Catalogue, Descriptor, RunEnd, SessionId};
 
+use crate::locality::Locality;
+
 /// One WebSocket at this edge; numbered by the host, never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LinkId(pub u64);
-
-/// How near two viewers are: equal numbers, same place. 0: not known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
-pub struct Locality {
-    /// Same outside address: one LAN, or one host.
-    pub lan: u64,
-    /// Same address prefix.
-    pub prefix: u64,
-    /// Same provider.
-    pub isp: u32,
-    /// Same region.
-    pub region: u32,
-}
 
 /// What the host tells a cluster.
 #[derive(Debug, Clone)]

@@ -33,11 +33,12 @@ use trellis_proto::frame::{Bye, Frame, Hello, LINK_VERSION, LayerId, Nat, PartId
 use trellis_proto::{Catalogue, Mode, SessionId};
 
 use crate::limits::{HOLD_BACK_MAX, SILENT_PEER};
+use crate::locality::Locality;
 use crate::time::Instant;
 use crate::trust::Payload;
 use admission::Verdict;
 pub use check::{Stats, Violation};
-pub use event::{Chunks, Event, Input, LinkId, Locality, Output};
+pub use event::{Chunks, Event, Input, LinkId, Output};
 pub use feed::Sent;
 use feed::{Feed, Since, Standing};
 use hold::Hold;

@@ -9,10 +9,11 @@ use alloc::vec::Vec;
 use trellis_proto::SessionId;
 use trellis_proto::frame::{Nat, PeerId};
 
-use super::event::{LinkId, Locality};
+use super::event::LinkId;
 use super::lanes::{Lane, LayerMask};
 use super::proof::Proof;
 use super::trees::NodeId;
+use crate::locality::Locality;
 use crate::time::Instant;
 
 /// A dense place in the roster; used again when its peer is gone.
@@ -124,14 +125,7 @@ impl Peer {
         if !can_link(self.nat, other.nat) || shuns(self, other) || shuns(other, self) {
             return None;
         }
-        let (a, b) = (&self.locality, &other.locality);
-        let near = [
-            a.lan != 0 && a.lan == b.lan,
-            a.prefix != 0 && a.prefix == b.prefix,
-            a.isp != 0 && a.isp == b.isp,
-            a.region != 0 && a.region == b.region,
-        ];
-        Some(near.iter().position(|same| *same).unwrap_or(4) as u32)
+        Some(u32::from(self.locality.distance(&other.locality)))
     }
 
     /// Gets nothing from another until then.

@@ -11,6 +11,7 @@ use trellis_proto::frame::*;
 use trellis_proto::{Catalogue, Descriptor, Layer, Media, Mode, Rendition, RunId, SessionId};
 
 use super::*;
+use crate::locality::Locality;
 use crate::seeded::Seeded;
 use crate::trust::Payload;
 

@@ -1,7 +1,10 @@
-//! Which edge takes this viewer? The living one that is not draining and has, relative to its size, most room;
-//! or none, and then when to ask again.
+//! Which edge takes this viewer? Of the living ones that are not draining, the nearest that has room to spare, or the
+//! one that has, relative to its size, most of it; one that refused the viewer itself is not asked again (the paper's
+//! step 6, the overall search); or none, and then when to ask again (step 7).
 //!
-//! An edge's room is `capacity − committed − pending`: what it said in its last beat, less what was granted since.
+//! An edge's room is `capacity − committed − pending`: what it said in its last beat, less what was granted since. At
+//! the head of a cluster, capacity is what its viewers give as well, and a newcomer is expected to bring what the others
+//! do.
 //! Think of a doorkeeper who counts whom he sent in until the usher next calls out the free seats. A grant stops
 //! being pending when a beat contains it, or after [`PENDING_LIFE`], for some viewers never come; so a pick never
 //! promises a room twice, and a crowd that vanishes on the way blocks it for seconds only.
@@ -11,6 +14,7 @@ use alloc::vec::Vec;
 use core::cmp::Ordering;
 use core::time::Duration;
 
+use crate::locality::{FAR, Locality};
 use crate::time::Instant;
 
 /// How long a grant counts as on its way, at most: a player opens what it was given at once, and whoever never does must
@@ -28,12 +32,15 @@ pub const RETRY_AFTER_SAID_MAX: Duration = Duration::from_secs(20);
 /// With no edge alive: one that restarts is back within this time.
 pub const RETRY_AFTER_NO_EDGE: Duration = Duration::from_secs(5);
 
+/// A near edge is preferred as long as this much of it is free.
+const TO_SPARE_PERCENT: u128 = 10;
+
 const PENDING_SLOTS: usize = 5;
 
 /// What an edge says about itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Beat {
-    /// Upload budget, bit/s.
+    /// Upload budget and what its viewers give, bit/s.
     pub capacity_bps: u64,
     /// Sum of the rates of the sessions it holds, bit/s.
     pub committed_bps: u64,
@@ -45,6 +52,23 @@ pub struct Beat {
     pub departures_per_minute: u32,
     /// It takes no new viewers.
     pub draining: bool,
+    /// What one more viewer is expected to give, bit/s; 0 without a mesh.
+    pub brings_bps: u64,
+    /// By how much what its viewers give has grown lately, bit/s per second.
+    pub growth_bps2: u64,
+    /// Where it is.
+    pub at: Locality,
+}
+
+/// A viewer who needs an edge.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Ask<'a> {
+    /// What it takes, bit/s.
+    pub rate_bps: u64,
+    /// Where it is.
+    pub from: Locality,
+    /// Edges that refused it a moment ago.
+    pub refused_by: &'a [&'a str],
 }
 
 /// One edge as the manager knows it.
@@ -59,7 +83,7 @@ pub struct Edge {
 /// No edge has room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Refusal {
-    /// When enough sessions will have left, by the departures the edges report; 2 to 20 s.
+    /// When there will be room, by the departures and the growth the edges report; 2 to 20 s.
     pub retry_after: Duration,
 }
 
@@ -102,20 +126,26 @@ impl Redirect {
         self.edges.extract_if(.., |edge| now.since(edge.last_beat) > dead_after).map(|edge| edge.name).collect()
     }
 
-    /// The edge that takes a viewer of this rate; the rate is set aside there until a beat contains it.
+    /// The edge that takes this viewer; its rate is set aside there until a beat contains it.
     /// Allocates nothing; looks at every edge once.
-    pub fn pick(&mut self, now: Instant, rate_bps: u64) -> Result<&str, Refusal> {
-        let mut best: Option<(usize, Room)> = None;
+    pub fn pick(&mut self, now: Instant, ask: &Ask<'_>) -> Result<&str, Refusal> {
+        let mut best: Option<(usize, u8, Room)> = None;
         for (at, edge) in self.edges.iter_mut().enumerate() {
             edge.pending.advance(now);
-            let room = edge.room();
-            let fits = edge.takes_viewers(now, self.dead_after) && room.free_bps >= rate_bps;
-            if fits && best.is_none_or(|(_, best)| room.exceeds(best)) {
-                best = Some((at, room));
+            let room = edge.room(ask.rate_bps);
+            let asked = ask.refused_by.contains(&edge.name.as_str());
+            if asked || !edge.takes_viewers(now, self.dead_after) || !room.fits(edge.beat.brings_bps, ask.rate_bps) {
+                continue;
+            }
+            let distance = if room.is_ample() { edge.beat.at.distance(&ask.from) } else { FAR };
+            let better =
+                |(_, nearest, most): (usize, u8, Room)| distance < nearest || distance == nearest && room.exceeds(most);
+            if best.is_none_or(better) {
+                best = Some((at, distance, room));
             }
         }
-        let Some((at, _)) = best else { return Err(self.refusal(now, rate_bps)) };
-        self.edges[at].pending.grant(rate_bps);
+        let Some((at, ..)) = best else { return Err(self.refusal(now, ask.rate_bps)) };
+        self.edges[at].pending.grant(ask.rate_bps);
         Ok(&self.edges[at].name)
     }
 
@@ -173,19 +203,28 @@ impl Edge {
         !self.beat.draining && now.since(self.last_beat) <= dead_after
     }
 
-    fn room(&self) -> Room {
-        let taken = self.beat.committed_bps.saturating_add(self.pending.sum);
+    /// Who is on the way brings something, too.
+    fn room(&self, rate_bps: u64) -> Room {
+        let net = rate_bps.saturating_sub(self.beat.brings_bps);
+        let pending = u128::from(self.pending.sum) * u128::from(net) / u128::from(rate_bps.max(1));
+        let taken = self.beat.committed_bps.saturating_add(pending as u64);
         Room { free_bps: self.beat.capacity_bps.saturating_sub(taken), capacity_bps: self.beat.capacity_bps }
     }
 
-    /// How long until enough sessions will have left for one more of this rate. None: never, or nobody leaves.
+    /// How long until enough has been given back or has grown for one more of this rate. None: never, or nothing moves.
     fn relief(&self, rate_bps: u64) -> Option<Duration> {
-        if self.beat.capacity_bps < rate_bps || self.beat.departures_per_minute == 0 {
+        let needs = rate_bps.saturating_sub(self.beat.brings_bps);
+        let mean = (self.beat.committed_bps / u64::from(self.beat.sessions.max(1))).max(1);
+        let left = u128::from(mean) * u128::from(self.beat.departures_per_minute);
+        let per_minute = left + 60 * u128::from(self.beat.growth_bps2);
+        if per_minute == 0 || self.beat.growth_bps2 == 0 && self.beat.capacity_bps < needs {
             return None;
         }
-        let mean = (self.beat.committed_bps / u64::from(self.beat.sessions.max(1))).max(1);
-        let leavers = rate_bps.saturating_sub(self.room().free_bps).div_ceil(mean);
-        Some(Duration::from_secs(leavers.saturating_mul(60).div_ceil(u64::from(self.beat.departures_per_minute))))
+        let missing = u128::from(needs.saturating_sub(self.room(rate_bps).free_bps));
+        // Whole sessions leave.
+        let missing = if left > 0 { missing.div_ceil(u128::from(mean)) * u128::from(mean) } else { missing };
+        let seconds = (missing * 60).div_ceil(per_minute);
+        Some(Duration::from_secs(u64::try_from(seconds).unwrap_or(u64::MAX)))
     }
 }
 
@@ -197,6 +236,15 @@ struct Room {
 }
 
 impl Room {
+    /// One more viewer can be carried, by what it brings itself and by what is free.
+    fn fits(self, brings_bps: u64, rate_bps: u64) -> bool {
+        self.free_bps.saturating_add(brings_bps) >= rate_bps
+    }
+
+    fn is_ample(self) -> bool {
+        u128::from(self.free_bps) * 100 >= u128::from(self.capacity_bps) * TO_SPARE_PERCENT
+    }
+
     /// More free in proportion; at the same proportion, more free. (a/b > c/d as ad > cb: no division, no rounding.)
     fn exceeds(self, other: Room) -> bool {
         let here = u128::from(self.free_bps) * u128::from(other.capacity_bps);
@@ -263,6 +311,10 @@ mod tests {
         Beat { capacity_bps: capacity * MBIT, committed_bps: committed * MBIT, ..Beat::default() }
     }
 
+    fn ask(mbit: u64) -> Ask<'static> {
+        Ask { rate_bps: mbit * MBIT, ..Ask::default() }
+    }
+
     fn redirect(edges: &[(&str, Beat)]) -> Redirect {
         let mut redirect = Redirect::new(Duration::from_millis(3_500));
         for (name, beat) in edges {
@@ -272,7 +324,7 @@ mod tests {
     }
 
     fn picks(redirect: &mut Redirect, ms: u64, rate: u64, times: usize) -> Vec<Result<String, Refusal>> {
-        (0..times).map(|_| redirect.pick(at(ms), rate * MBIT).map(String::from)).collect()
+        (0..times).map(|_| redirect.pick(at(ms), &ask(rate)).map(String::from)).collect()
     }
 
     fn retry(seconds: u64) -> Refusal {
@@ -287,7 +339,7 @@ mod tests {
         expected.push(Err(retry(20)));
         assert_eq!(picks(&mut redirect, 1, 2, 8), expected);
         let equal = [("y", beat(10, 0)), ("x", beat(10, 0))];
-        assert_eq!(self::redirect(&equal).pick(at(1), MBIT), Ok("x"));
+        assert_eq!(self::redirect(&equal).pick(at(1), &ask(1)), Ok("x"));
     }
 
     #[test]
@@ -295,11 +347,11 @@ mod tests {
         let draining = Beat { draining: true, ..beat(100, 0) };
         let mut redirect = redirect(&[("draining", draining), ("silent", beat(100, 0)), ("well", beat(10, 9))]);
         assert_eq!(redirect.on_beat(at(3_000), "well", beat(10, 9)), Ok(false));
-        assert_eq!(redirect.pick(at(3_501), MBIT), Ok("well"));
+        assert_eq!(redirect.pick(at(3_501), &ask(1)), Ok("well"));
         assert_eq!(redirect.expire(at(3_501)), vec![String::from("draining"), String::from("silent")]);
         assert_eq!(redirect.edges().iter().map(Edge::name).collect::<Vec<_>>(), ["well"]);
         assert_eq!(redirect.expire(at(6_501)), vec![String::from("well")]);
-        assert_eq!(redirect.pick(at(6_501), MBIT), Err(Refusal { retry_after: RETRY_AFTER_NO_EDGE }));
+        assert_eq!(redirect.pick(at(6_501), &ask(1)), Err(Refusal { retry_after: RETRY_AFTER_NO_EDGE }));
     }
 
     #[test]
@@ -310,10 +362,10 @@ mod tests {
         let one_came = Beat { admitted_bps_total: 2 * MBIT, ..beat(4, 2) };
         assert_eq!(redirect.on_beat(at(1_000), "e", one_came), Ok(false));
         assert_eq!(redirect.edges()[0].pending_bps(), 2 * MBIT);
-        assert_eq!(redirect.pick(at(1_000), MBIT), NO_ROOM);
+        assert_eq!(redirect.pick(at(1_000), &ask(1)), NO_ROOM);
         // The same beat again strikes nothing out.
         assert_eq!(redirect.on_beat(at(4_000), "e", one_came), Ok(false));
-        assert_eq!(redirect.pick(at(4_999), MBIT), NO_ROOM);
+        assert_eq!(redirect.pick(at(4_999), &ask(1)), NO_ROOM);
         // The other never comes: after five seconds its room is free again, but for a silent edge that says nothing.
         assert_eq!(redirect.on_beat(at(5_000), "e", one_came), Ok(false));
         assert_eq!(picks(&mut redirect, 5_000, 1, 3), [Ok("e".into()), Ok("e".into()), Err(retry(20))]);
@@ -323,7 +375,7 @@ mod tests {
     fn a_restarted_edge_counts_from_zero() {
         let long_up = Beat { admitted_bps_total: 900 * MBIT, ..beat(10, 8) };
         let mut redirect = redirect(&[("e", long_up)]);
-        assert_eq!(redirect.pick(at(100), 2 * MBIT), Ok("e"));
+        assert_eq!(redirect.pick(at(100), &ask(2)), Ok("e"));
         let fresh = Beat { admitted_bps_total: 2 * MBIT, ..beat(10, 2) };
         assert_eq!(redirect.on_beat(at(900), "e", fresh), Ok(false));
         assert_eq!(redirect.edges()[0].pending_bps(), 0);
@@ -332,7 +384,7 @@ mod tests {
     #[test]
     fn the_refused_return_when_enough_will_have_left() {
         let full = |departures| Beat { sessions: 10, departures_per_minute: departures, ..beat(20, 20) };
-        let refusal = |beats: &[(&str, Beat)], rate| redirect(beats).pick(at(0), rate * MBIT).map(String::from);
+        let refusal = |beats: &[(&str, Beat)], rate| redirect(beats).pick(at(0), &ask(rate)).map(String::from);
         // A session has 2 Mbit/s; 3 Mbit/s need two leavers; at 6 a minute that is 20 s.
         assert_eq!(refusal(&[("e", full(6))], 3), Err(retry(20)));
         // The edge that frees up first counts, and one too small for the rate never does.
@@ -341,6 +393,52 @@ mod tests {
         assert_eq!(refusal(&[("e", full(1))], 3), Err(retry(20)));
         assert_eq!(refusal(&[("e", full(0))], 3), Err(retry(20)));
         assert_eq!(refusal(&[("tiny", Beat { departures_per_minute: 9, ..beat(1, 0) })], 3), Err(retry(20)));
+    }
+
+    #[test]
+    fn the_nearest_with_room_to_spare_takes_a_viewer_and_a_full_one_is_no_nearer_than_others() {
+        let place = |isp, region| Locality { isp, region, ..Locality::default() };
+        let edge = |committed, at| Beat { at, ..beat(100, committed) };
+        // One viewer more and the near one has less than a tenth free.
+        let edges = [
+            ("other", edge(0, place(9, 9))),
+            ("region", edge(50, place(2, 1))),
+            ("same", edge(89, place(1, 1))),
+            ("unknown", edge(10, place(0, 0))),
+        ];
+        let mut redirect = redirect(&edges);
+        let from = |at| Ask { from: at, ..ask(2) };
+        let mut to = |at| redirect.pick(Instant(1000), &from(at)).map(String::from);
+        assert_eq!(to(place(1, 1)), Ok("same".into()), "its provider's, up to a tenth of it");
+        assert_eq!(to(place(1, 1)), Ok("region".into()), "then its region's");
+        assert_eq!(to(place(0, 9)), Ok("other".into()));
+        assert_eq!(to(place(0, 0)), Ok("other".into()), "who is nowhere goes where most room is");
+    }
+
+    #[test]
+    fn step_6_the_overall_search_asks_no_edge_twice_and_step_7_says_when_to_return() {
+        let departing = Beat { sessions: 10, departures_per_minute: 12, ..beat(20, 20) };
+        let mut redirect = redirect(&[("a", beat(10, 0)), ("b", beat(10, 5)), ("c", departing)]);
+        let refused = |by: &'static [&'static str]| Ask { refused_by: by, ..ask(3) };
+        assert_eq!(redirect.pick(at(1), &refused(&["a"])), Ok("b"));
+        assert_eq!(redirect.pick(at(1), &refused(&["a", "b"])), Err(retry(10)), "two must leave c, of 12 a minute");
+        assert_eq!(redirect.pick(at(1), &refused(&["b"])), Ok("a"));
+    }
+
+    #[test]
+    fn a_cluster_takes_those_who_bring_what_they_need_and_grows() {
+        let swarm = |brings, growth| Beat {
+            brings_bps: brings * MBIT,
+            growth_bps2: growth * MBIT,
+            sessions: 10,
+            ..beat(20, 20)
+        };
+        assert_eq!(redirect(&[("full", swarm(2, 0))]).pick(at(0), &ask(3)), Err(retry(20)), "nothing moves");
+        assert_eq!(redirect(&[("full", swarm(2, 0))]).pick(at(0), &ask(2)), Ok("full"));
+        assert_eq!(redirect(&[("e", swarm(1, 1))]).pick(at(0), &ask(11)), Err(retry(10)), "10 Mbit/s at 1 a second");
+        // What those on the way need beyond what they bring is set aside: 1 of 2 Mbit/s each.
+        let mut half = redirect(&[("e", Beat { committed_bps: 17 * MBIT, ..swarm(1, 0) })]);
+        assert_eq!(picks(&mut half, 0, 2, 4), [Ok("e".into()), Ok("e".into()), Ok("e".into()), Err(retry(20))]);
     }
 
     #[test]
@@ -353,7 +451,7 @@ mod tests {
         assert_eq!(redirect.on_beat(at(1), "one more", beat(1, 0)), Err(TooManyEdges));
         assert_eq!(redirect.on_beat(at(1), "e7", Beat { capacity_bps: u64::MAX, ..Beat::default() }), Ok(false));
         for _ in 0..3 {
-            let _ = redirect.pick(at(2), u64::MAX / 2);
+            let _ = redirect.pick(at(2), &Ask { rate_bps: u64::MAX / 2, ..Ask::default() });
         }
         assert_eq!(redirect.edges().iter().map(Edge::pending_bps).max(), Some(u64::MAX - 1));
     }

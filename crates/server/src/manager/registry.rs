@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use trellis_core::manager::redirect::{self, Redirect, Refusal};
+use trellis_core::manager::redirect::{self, Ask, Redirect, Refusal};
 use trellis_core::time::Instant;
 use trellis_proto::StreamId;
 
@@ -138,6 +138,7 @@ impl Registry {
             sessions: beat.sessions,
             departures_per_minute: beat.departures_per_minute,
             draining: beat.draining,
+            ..redirect::Beat::default()
         };
         self.redirect.on_beat(now, &beat.edge, report).map_err(|_| BadBeat::TooMany)?;
         self.edge_names.hold(now, &beat.edge, &beat.instance, beat.draining);
@@ -225,7 +226,7 @@ impl Registry {
 
     /// Sets `rate_bps` aside at an edge with room.
     pub fn pick(&mut self, now: Instant, rate_bps: u64) -> Result<Place, Refusal> {
-        let name = self.redirect.pick(now, rate_bps)?;
+        let name = self.redirect.pick(now, &Ask { rate_bps, ..Ask::default() })?;
         Ok(self.edges.get(name).expect("every edge that beats has a place").clone())
     }
 

@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use super::*;
-use trellis_core::cluster::{Config, Event as ClusterEvent, Input, Locality, Output, Shares};
+use trellis_core::cluster::{Config, Event as ClusterEvent, Input, Output, Shares};
+use trellis_core::locality::Locality;
 use trellis_core::manager::redirect::Beat;
 use trellis_proto::SessionId;
 use trellis_proto::frame::ChunkId;
 
 use crate::machine::{ClusterMachine, WAKE_GAP};
 use crate::measure::Purpose;
+use crate::net::HostId;
 
 /// A manager forgets an edge that is silent for so long; edges report every second.
 pub const DEAD_AFTER: Duration = Duration::from_millis(3_500);
@@ -107,13 +109,7 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
     pub(super) fn cluster_opens(&mut self, edge: u32, viewer: ViewerIx, flow: FlowId, session: SessionId) {
         let link = self.edges[edge as usize].links.len() as u64 - 1;
         self.edges[edge as usize].links[link as usize] = Some(Link { viewer, flow, wants: LookUp::default() });
-        let person = self.viewers[viewer as usize].person;
-        let locality = Locality {
-            lan: u64::from(viewer) + 1,
-            prefix: u64::from(viewer) + 1,
-            isp: person.isp + 1,
-            region: person.region + 1,
-        };
+        let locality = self.locality(viewer + self.edges_count());
         let max_rate_bps = 1_000_000_000;
         self.tell_cluster(edge, Input::Opened { link: LinkId(link), session, max_rate_bps, locality });
     }
@@ -243,22 +239,33 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
         self.net.send(self.now, flow, frame, bytes, &mut self.queue);
     }
 
+    /// What can be known of a host's address.
+    pub(super) fn locality(&self, host: HostId) -> Locality {
+        let access = self.net.host(host);
+        let own = u64::from(host) + 1;
+        Locality { lan: own, prefix: own, isp: access.isp + 1, region: access.region + 1 }
+    }
+
     /// An edge tells the manager how it is.
     pub(super) fn beat(&mut self, edge: u32) {
-        let (rate_bps, now) = (self.rate_bps as u64, self.now);
-        let viewers = u64::from(self.scenario.viewers.count);
+        let now = self.now;
+        let at = self.locality(edge);
         let host = &mut self.edges[edge as usize];
         while host.departures.front().is_some_and(|at| at + 60_000_000 < now.0) {
             host.departures.pop_front();
         }
-        // The gate is the cluster's admission, which knows what its peers give; the manager spreads viewers.
+        let stats = host.machine.stats();
+        let brings_bps = stats.peers_bps.checked_div(u64::from(stats.viewers)).unwrap_or(self.scenario.edge.prior_bps);
         let beat = Beat {
-            capacity_bps: 2 * viewers * rate_bps,
-            committed_bps: u64::from(host.sessions) * rate_bps,
+            capacity_bps: stats.edge_bps + stats.peers_bps,
+            committed_bps: stats.edge_held_bps + stats.peers_held_bps,
             admitted_bps_total: host.admitted_bps_total,
             sessions: host.sessions,
             departures_per_minute: host.departures.len() as u32,
             draining: false,
+            brings_bps,
+            growth_bps2: stats.growth_bps2,
+            at,
         };
         let known = self.manager.on_beat(now, &host.name, beat);
         known.expect("a scenario has fewer edges than a manager takes");

@@ -14,7 +14,7 @@ use std::marker::PhantomData;
 
 use bytes::Bytes;
 use trellis_core::cluster::LinkId;
-use trellis_core::manager::redirect::Redirect;
+use trellis_core::manager::redirect::{Ask, Redirect};
 use trellis_core::time::Instant;
 use trellis_core::trust::Payload;
 use trellis_proto::frame::{Chunk, Frame, PeerId};

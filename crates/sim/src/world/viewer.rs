@@ -62,6 +62,10 @@ pub(super) struct Viewer<M> {
     pub player: Player,
     rendition: u8,
     attempt: u32,
+    /// Edges that had no room for it in this search.
+    refused_by: Vec<u32>,
+    /// The soonest of the times they told.
+    told: Option<Duration>,
     first_asked: u64,
     asked: u64,
     admitted: Option<u64>,
@@ -121,6 +125,8 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
             player: Player::new(u64::from(self.scenario.stream.part_us)),
             rendition: person.rendition,
             attempt: 0,
+            refused_by: Vec::new(),
+            told: None,
             first_asked: person.comes_us,
             asked: person.comes_us,
             admitted: None,
@@ -138,13 +144,18 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
     pub(super) fn comes(&mut self, viewer: ViewerIx) {
         let it = &mut self.viewers[viewer as usize];
         (it.asked, it.stage) = (self.now.0, Stage::Joining);
+        it.refused_by.clear();
+        it.told = None;
         self.trace.note(self.now, 102, u64::from(viewer), 0);
         self.redirect(viewer);
     }
 
     fn redirect(&mut self, viewer: ViewerIx) {
-        let rate = self.rate_bps as u64;
-        match self.manager.pick(self.now, rate) {
+        let from = self.locality(viewer + self.edges_count());
+        let refused_by = &self.viewers[viewer as usize].refused_by;
+        let refused_by: Vec<_> = refused_by.iter().map(|edge| self.edges[*edge as usize].name.as_str()).collect();
+        let ask = Ask { rate_bps: self.rate_bps as u64, from, refused_by: &refused_by };
+        match self.manager.pick(self.now, &ask) {
             Ok(name) => {
                 let edge = self.edges.iter().position(|edge| edge.name == name).expect("edges report by their names");
                 let it = &mut self.viewers[viewer as usize];
@@ -154,8 +165,22 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
                 let way = self.net.round_trip(edge as u32, viewer + self.edges_count()) * JOIN_ROUND_TRIPS;
                 self.queue.push(self.now + way, Event::Opened(viewer, attempt));
             }
-            Err(refusal) => self.refused(viewer, refusal.retry_after),
+            Err(refusal) => {
+                let told = self.viewers[viewer as usize].told.take();
+                self.refused(viewer, told.unwrap_or(refusal.retry_after));
+            }
         }
+    }
+
+    /// Step 6 of the paper: an edge refused it, and the manager looks for another before it is sent away. Of those who
+    /// refused it, the one that hopes to have room first knows best when to come again.
+    fn searches_on(&mut self, viewer: ViewerIx, told: Duration) {
+        self.hang_up(viewer, PeerId::EDGE);
+        let it = &mut self.viewers[viewer as usize];
+        it.machine = None;
+        it.refused_by.push(it.edge);
+        it.told = Some(it.told.map_or(told, |before| before.min(told)));
+        self.redirect(viewer);
     }
 
     fn refused(&mut self, viewer: ViewerIx, retry_after: Duration) {
@@ -502,8 +527,7 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
     fn on_closed(&mut self, viewer: ViewerIx, bye: Bye) {
         self.trace.note(self.now, 104, u64::from(viewer), 0);
         if let (Bye::NoRoom(seconds), Stage::Joining) = (bye, self.viewers[viewer as usize].stage) {
-            self.hang_up(viewer, PeerId::EDGE);
-            return self.refused(viewer, Duration::from_secs(u64::from(seconds.max(1))));
+            return self.searches_on(viewer, Duration::from_secs(u64::from(seconds.max(1))));
         }
         if bye != Bye::Leaving && bye != Bye::Ended {
             self.figures.thrown_out += 1;
