@@ -1,7 +1,8 @@
 //! Who used what? One task writes the accounting records, in batches; nobody who joins waits for it.
 //!
-//! A join leaves its row in a bounded queue that the task empties ten times a second: no wake-up per join, and a
-//! statement per 64 rows. Should the queue be full (the disk hangs), the *newest* row is dropped and counted:
+//! A join leaves its row in a bounded queue that the task empties twice a second: no wake-up per join, few statements
+//! for many rows, and a page that many rows change is written once for all of them. What a crash of the process takes
+//! with it is that half second. Should the queue be full (the disk hangs), the *newest* row is dropped and counted:
 //! older rows are nearer to their first usage report, and a session whose row is missing still gets its bytes from
 //! the edge's reports, only without the viewer's name. Usage is never dropped: its edge hears of success when the
 //! batch is on disk, and repeats itself otherwise.
@@ -22,8 +23,9 @@ use crate::cluster_api::{Usage, UsageEnd};
 
 /// Most rows of joins waiting for the disk: 6 s of a crowd of 10 000 a second, 10 MB.
 pub const JOINS_QUEUED_MAX: usize = 65_536;
-const BATCH_INTERVAL: Duration = Duration::from_millis(100);
-const ROWS_PER_STATEMENT: usize = 64;
+const BATCH_INTERVAL: Duration = Duration::from_millis(500);
+/// As many rows as go into one statement, most first: few statements to prepare, and few for any number of rows.
+const ROWS_PER_STATEMENT: [usize; 3] = [64, 8, 1];
 const JOBS_QUEUED_MAX: usize = 256;
 
 /// A place that was granted.
@@ -209,18 +211,49 @@ impl Store {
     }
 }
 
-/// Full chunks, then single rows: two statements to prepare instead of sixty-four.
-fn chunks<T>(rows: &[T]) -> impl Iterator<Item = &[T]> {
-    let (full, rest) = rows.split_at(rows.len() - rows.len() % ROWS_PER_STATEMENT);
-    full.chunks(ROWS_PER_STATEMENT).chain(rest.chunks(1))
+/// Runs of [`ROWS_PER_STATEMENT`].
+fn chunks<T>(mut rows: &[T]) -> impl Iterator<Item = &[T]> {
+    std::iter::from_fn(move || {
+        let len = ROWS_PER_STATEMENT.into_iter().find(|len| *len <= rows.len())?;
+        let (chunk, rest) = rows.split_at(len);
+        rows = rest;
+        Some(chunk)
+    })
 }
 
 type Write<'a> = Transaction<'a, Sqlite>;
 
+/// A statement for each number of rows.
+type Statements = LazyLock<[String; ROWS_PER_STATEMENT.len()]>;
+
+fn for_rows(statements: &'static Statements, rows: usize) -> AssertSqlSafe<&'static str> {
+    let at = ROWS_PER_STATEMENT.iter().position(|len| *len == rows).expect("`chunks` makes no others");
+    AssertSqlSafe(statements[at].as_str())
+}
+
+/// The usage may have come first, when joins had to wait: then the viewer's name is filled in, by a second statement,
+/// because one that might fail half-way makes SQLite copy every page of it beforehand, into a file when they are many.
+/// That was a third of the cost of a row. `OR FAIL` says that the transaction ends such a case, and nothing need be undone.
 async fn insert_joins(transaction: &mut Write<'_>, rows: &[JoinRow]) -> sqlx::Result<()> {
-    static ONE: LazyLock<String> = LazyLock::new(|| insert_joins_sql(1));
-    static MANY: LazyLock<String> = LazyLock::new(|| insert_joins_sql(ROWS_PER_STATEMENT));
-    let mut query = sqlx::query(AssertSqlSafe(if rows.len() == 1 { ONE.as_str() } else { MANY.as_str() }));
+    static INSERT: Statements = LazyLock::new(|| ROWS_PER_STATEMENT.map(|rows| joins_sql("OR FAIL", rows, "NOTHING")));
+    static FILL_IN: Statements = LazyLock::new(|| {
+        let change = "UPDATE SET viewer = excluded.viewer, joined_ms = excluded.joined_ms,
+            expires_ms = excluded.expires_ms";
+        ROWS_PER_STATEMENT.map(|rows| joins_sql("", rows, change))
+    });
+    let inserted = write_joins(transaction, &INSERT, rows).await?;
+    if inserted < rows.len() as u64 {
+        write_joins(transaction, &FILL_IN, rows).await?;
+    }
+    Ok(())
+}
+
+async fn write_joins(
+    transaction: &mut Write<'_>,
+    statements: &'static Statements,
+    rows: &[JoinRow],
+) -> sqlx::Result<u64> {
+    let mut query = sqlx::query(for_rows(statements, rows.len()));
     for row in rows {
         query = query
             .bind(row.session.0.to_vec())
@@ -230,16 +263,14 @@ async fn insert_joins(transaction: &mut Write<'_>, rows: &[JoinRow]) -> sqlx::Re
             .bind(signed(row.joined_ms))
             .bind(signed(row.expires_ms));
     }
-    query.execute(&mut **transaction).await.map(drop)
+    Ok(query.execute(&mut **transaction).await?.rows_affected())
 }
 
-/// The usage may have come first, when joins had to wait: then the viewer's name is filled in.
-fn insert_joins_sql(rows: usize) -> String {
+fn joins_sql(or: &str, rows: usize, change: &str) -> String {
     let values = vec!["(?, ?, ?, ?, ?, ?)"; rows].join(", ");
     format!(
-        "INSERT INTO sessions (id, viewer, stream, edge, joined_ms, expires_ms) VALUES {values}
-         ON CONFLICT (id) DO UPDATE SET
-            viewer = excluded.viewer, joined_ms = excluded.joined_ms, expires_ms = excluded.expires_ms"
+        "INSERT {or} INTO sessions (id, viewer, stream, edge, joined_ms, expires_ms) VALUES {values}
+         ON CONFLICT (id) DO {change}"
     )
 }
 
@@ -264,9 +295,8 @@ async fn insert_usage(
     edge: &str,
     rows: &[(SessionId, StreamId, &Usage)],
 ) -> sqlx::Result<()> {
-    static ONE: LazyLock<String> = LazyLock::new(|| insert_usage_sql(1));
-    static MANY: LazyLock<String> = LazyLock::new(|| insert_usage_sql(ROWS_PER_STATEMENT));
-    let mut query = sqlx::query(AssertSqlSafe(if rows.len() == 1 { ONE.as_str() } else { MANY.as_str() }));
+    static UPSERT: Statements = LazyLock::new(|| ROWS_PER_STATEMENT.map(insert_usage_sql));
+    let mut query = sqlx::query(for_rows(&UPSERT, rows.len()));
     for (session, stream, record) in rows {
         let (media, other) = (signed(record.media_bytes), signed(record.other_bytes));
         let (started, updated) = (signed(record.started_ms), signed(record.updated_ms));

@@ -4,9 +4,12 @@ use std::time::Duration;
 
 use http::StatusCode;
 use serde_json::{Value, json};
+use trellis_proto::SessionId;
 
 use super::{House, edge_beat};
 use crate::manager::ManagerConfig;
+use crate::manager::accounts::JoinRow;
+use crate::manager::store::fresh_id;
 
 const T: u64 = super::START_S * 1000;
 
@@ -152,6 +155,32 @@ async fn many_joins_and_reports_are_all_kept_across_a_restart() {
     }
     assert_eq!(seen, 150);
     house.manager.close().await;
+}
+
+#[tokio::test]
+async fn a_row_that_comes_after_its_usage_brings_the_viewers_name() {
+    let house = House::new().await;
+    let first: Vec<_> = (0..100).map(|_| fresh_id(T)).collect();
+    let session = |id: &SessionId| hex::encode(id.0);
+    // Of some in a statement's rows the usage is there, of others not.
+    let early: Vec<_> = first.iter().step_by(3).map(|id| usage(&session(id), T, T + 10, 700, json!(null))).collect();
+    report(&house, json!(early)).await;
+    for session in &first {
+        let row = JoinRow {
+            session: *session,
+            viewer: "anna".into(),
+            stream: "open".parse().unwrap(),
+            edge: "e".into(),
+            joined_ms: T,
+            expires_ms: T + 1000,
+        };
+        house.manager.accounts.on_join(row);
+    }
+    let house = house.restarted().await;
+    let got = house.admin("GET", "/v1/admin/accounts?viewer=anna&limit=1000", json!(null)).await;
+    let accounts = got.body["accounts"].as_array().unwrap();
+    assert!(accounts.len() == 100 && accounts.iter().all(|account| account["joined_ms"] == T), "{accounts:?}");
+    assert_eq!(accounts.iter().filter(|account| account["edge_media_bytes"] == 700).count(), early.len());
 }
 
 #[tokio::test]
