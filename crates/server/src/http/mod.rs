@@ -6,6 +6,7 @@
 pub mod body;
 mod connection;
 pub mod cors;
+mod lane;
 pub mod listen;
 pub mod reply;
 mod roster;
@@ -14,6 +15,7 @@ mod tests;
 pub mod tls;
 
 pub use body::Body;
+pub use lane::{Plain, head};
 pub use listen::{Handle, Listener, Stop};
 pub use reply::{Reply, empty, error, json};
 pub use roster::Limits;
