@@ -1,7 +1,7 @@
 //! How do requests come in? One listener, plain or TLS, HTTP/1.1 and HTTP/2.
 //!
-//! The two paths that carry almost all requests (media and joins) are matched here by hand; everything else goes
-//! through the router.
+//! The two paths that carry almost all requests (media and joins) are matched by hand, the plainest of them before hyper
+//! sees them (`lane`); everything else goes through the router.
 
 pub mod body;
 mod connection;
