@@ -105,13 +105,7 @@ async fn both_ways_to_an_answer_give_the_same_bytes_and_the_same_account() {
         let beats = beats.borrow();
         let used = |id: u8| {
             let id = trellis_proto::SessionId([id; 16]).to_string();
-            beats
-                .iter()
-                .flat_map(|beat| &beat.usage)
-                .filter(|usage| usage.session == id)
-                .next_back()
-                .unwrap()
-                .media_bytes
+            beats.iter().flat_map(|beat| &beat.usage).rfind(|usage| usage.session == id).unwrap().media_bytes
         };
         let [lane, hyper] = [1, 2].map(|way| used(10 * id as u8 + way));
         assert_eq!((lane, hyper), (media + PART.len() as u64 + 4, media), "{allowed:?}");
