@@ -119,6 +119,8 @@ impl<V: Verifier> Peer<V> {
                 let time = self.part_time(part, &descriptor);
                 self.playback.start(now, time);
                 self.timers.play = self.playback.cursor().map(|cursor| cursor.at);
+                // The edge names others who can help there.
+                self.timers.report = self.timers.report.min(now + TICK);
                 self.scan_soon(now);
             }
             (None, Seek::To(part)) => {
@@ -136,6 +138,7 @@ impl<V: Verifier> Peer<V> {
             self.seeking = None;
             let time = self.part_time(id, descriptor);
             self.playback.start(now, time);
+            self.timers.report = self.timers.report.min(now + TICK);
             self.timers.play = self.playback.cursor().map(|cursor| cursor.at);
             return;
         }
