@@ -204,6 +204,12 @@ impl<P: Clone> Store<P> {
         Some(id)
     }
 
+    /// Playback goes on with this part: what is missing from there on is looked for, what was passed over included.
+    pub fn reopen(&mut self, from: PartId) {
+        let lacks = |held: &Held<P>| held.layers.iter().any(|layer| layer.missing > 0);
+        self.open = self.from(from).filter(|(_, held)| lacks(held)).map(|(id, _)| id).collect();
+    }
+
     /// Gives up waiting for a part: it is no longer looked at.
     pub fn close(&mut self, id: PartId) {
         if let Ok(at) = self.open.binary_search(&id) {

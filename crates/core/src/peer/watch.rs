@@ -116,12 +116,7 @@ impl<V: Verifier> Peer<V> {
         };
         match (target, seek) {
             (Some((part, descriptor)), _) => {
-                let time = self.part_time(part, &descriptor);
-                self.playback.start(now, time);
-                self.timers.play = self.playback.cursor().map(|cursor| cursor.at);
-                // The edge names others who can help there.
-                self.timers.report = self.timers.report.min(now + TICK);
-                self.scan_soon(now);
+                self.go_to(now, part, &descriptor);
             }
             (None, Seek::To(part)) => {
                 self.seeking = Some(part);
@@ -131,21 +126,32 @@ impl<V: Verifier> Peer<V> {
         }
     }
 
+    /// Plays from here on: the player gets again what is here already, and the rest is fetched.
+    fn go_to(&mut self, now: Instant, part: PartId, descriptor: &Descriptor) {
+        self.seeking = None;
+        self.playback.start(now, self.part_time(part, descriptor));
+        self.store.reopen(part);
+        if self.playing || self.is_recorded() {
+            self.start_player(part);
+        }
+        self.timers.play = self.playback.cursor().map(|cursor| cursor.at);
+        // The edge names others who can help there.
+        self.timers.report = self.timers.report.min(now + TICK);
+        self.scan_soon(now);
+    }
+
     /// Playback starts with the first part that came, unless it plays already.
     pub(super) fn start_playing(&mut self, now: Instant, id: PartId, descriptor: &Descriptor) {
         let since = self.pace.map_or(Instant(0), |pace| pace.first_seen);
         if self.seeking == Some(id) {
-            self.seeking = None;
-            let time = self.part_time(id, descriptor);
-            self.playback.start(now, time);
-            self.timers.report = self.timers.report.min(now + TICK);
-            self.timers.play = self.playback.cursor().map(|cursor| cursor.at);
-            return;
+            return self.go_to(now, id, descriptor);
         }
         let first = match self.playback.cursor() {
             None => (id, self.part_time(id, descriptor)),
             // The first part may have been an old one: later ones of the same moment tell how old.
-            Some(cursor) if self.store.oldest() == Some(cursor.part) && !self.playback.is_stalled() => {
+            Some(cursor)
+                if self.store.oldest() == Some(cursor.part) && !self.playback.is_stalled() && !self.is_recorded() =>
+            {
                 let Some(held) = self.store.get(cursor.part) else { return };
                 (cursor.part, self.part_time(cursor.part, &held.descriptor))
             }
