@@ -245,6 +245,6 @@ const RESCUE_MAX: Duration = Duration::from_millis(600);
 /// Of a recording the edge is asked earlier: there is no hurry, and peers had their chance.
 const RECORDED_SLACK: Duration = Duration::from_millis(1_500);
 /// Parts of a recording that are asked for ahead of the playhead: 20 s.
-const RECORDED_AHEAD: u64 = 60;
+pub(super) const RECORDED_AHEAD: u64 = 60;
 /// Their descriptors are there a little earlier.
 const TABLES_AHEAD: u64 = RECORDED_AHEAD + 8;

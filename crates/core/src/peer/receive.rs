@@ -214,7 +214,7 @@ impl<V: Verifier> Peer<V> {
         if due || self.playback.is_stalled() {
             self.timers.play = Some(now);
         }
-        if self.playing || self.is_recorded() {
+        if if self.is_recorded() { self.plays_soon(id.part) } else { self.playing } {
             self.hand_over(id.part, id.of);
         }
     }
