@@ -38,7 +38,9 @@ use trellis_proto::frame::{
 };
 use trellis_proto::{Catalogue, Descriptor, Mode, RunId};
 
+use crate::few::Few;
 use crate::limits::{HAVE_EVERY, HOLD_BACK_MIN, REPORT_EVERY};
+use crate::near::Near;
 use crate::outbox::{Outbox, Room};
 use crate::seeded::Seeded;
 use crate::time::Instant;
@@ -53,7 +55,7 @@ pub struct Peer<V: Verifier> {
     stage: Stage,
     me: PeerId,
     edge_up: bool,
-    catalogues: BTreeMap<RunId, Arc<Catalogue>>,
+    catalogues: Few<RunId, Arc<Catalogue>>,
     layers: Vec<LayerId>,
     /// Parts of the runs that are over.
     ends: BTreeMap<RunId, u64>,
@@ -155,7 +157,7 @@ impl<V: Verifier> Peer<V> {
             stage: Stage::Joining,
             me: PeerId::EDGE,
             edge_up: false,
-            catalogues: BTreeMap::new(),
+            catalogues: Few::default(),
             ends: BTreeMap::new(),
             seeking: None,
             completed: false,
@@ -233,6 +235,45 @@ impl<V: Verifier> Peer<V> {
     /// What is known, in parts, and how many links there are: both are bounded.
     pub fn load(&self) -> (usize, usize) {
         (self.store.len(), self.neighbors.len())
+    }
+
+    /// Brings near what a coming input will need, and changes nothing: `news` is who it comes from, and the chunk it brings. A
+    /// host of very many peers calls this some inputs before, once for each level from 0 to 3: each leads on to the next.
+    pub fn glance<N: Near>(&self, level: u8, news: Option<(PeerId, Option<ChunkId>)>) {
+        let (from, chunk) = news.map_or((None, None), |(from, chunk)| (Some(from), chunk));
+        if level == 0 {
+            return self.glance_here::<N>();
+        }
+        self.catalogues.glance::<N>();
+        self.outbox.glance::<N>(level, from);
+        self.gossip.glance::<N>(level);
+        self.upstream.glance::<N>(level);
+        self.downstream.glance::<N>(level);
+        self.store.glance::<N>(level, chunk);
+        self.neighbors.glance::<N>(level, from);
+    }
+
+    /// What lies in this place itself: all but what is seldom needed.
+    fn glance_here<N: Near>(&self) {
+        N::near(&self.stage);
+        N::near(&self.edge_up);
+        N::near(&self.layers);
+        N::near(&self.catalogues);
+        N::near(&self.pace);
+        N::near(&self.store);
+        N::near(&self.playback);
+        N::near(&self.upstream);
+        N::near(&self.downstream);
+        N::near(&self.gossip);
+        N::near(&self.neighbors);
+        N::near(&self.tables);
+        N::near(&self.uplink);
+        N::near(&self.outbox);
+        N::near(&self.timers);
+        N::near(&self.timers.begin);
+        N::near(&self.edge_denied_until);
+        N::near(&self.worst_delays);
+        N::near(&self.out);
     }
 
     /// Time may have come for something.
@@ -399,7 +440,7 @@ impl<V: Verifier> Peer<V> {
 
     /// Is what plays a recording? Then nothing is pushed.
     fn is_recorded(&self) -> bool {
-        self.catalogues.last_key_value().is_some_and(|(_, catalogue)| catalogue.mode == Mode::Vod)
+        self.catalogues.last().is_some_and(|(_, catalogue)| catalogue.mode == Mode::Vod)
     }
 
     /// May this peer be asked for chunks?
@@ -421,7 +462,7 @@ impl<V: Verifier> Peer<V> {
     }
 
     fn substream_of(&self, id: ChunkId) -> Option<Substream> {
-        let k = substreams(self.catalogues.get(&id.part.run)?, id.of)?;
+        let k = substreams(self.catalogues.get(id.part.run)?, id.of)?;
         Some(Substream { of: id.of, index: (id.index % u16::from(k)) as u8 })
     }
 

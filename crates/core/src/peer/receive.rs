@@ -117,7 +117,7 @@ impl<V: Verifier> Peer<V> {
 
     fn on_descriptor(&mut self, now: Instant, from: PeerId, signed: Bytes, descriptor: Arc<Descriptor>) {
         let id = PartId { run: descriptor.run, part: descriptor.part };
-        let Some(catalogue) = self.catalogues.get(&descriptor.run) else {
+        let Some(catalogue) = self.catalogues.get(descriptor.run) else {
             return self.tables.shown(now, id, from);
         };
         let oldest = self.seeking.or(self.playback.cursor().map(|cursor| cursor.part));

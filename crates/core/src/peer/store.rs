@@ -12,6 +12,7 @@ use bytes::Bytes;
 use trellis_proto::Descriptor;
 use trellis_proto::frame::{Bits, ChunkId, LayerId, PartId, PeerId, Row};
 
+use crate::near::Near;
 use crate::time::Instant;
 use crate::trust::VerifiedChunk;
 
@@ -195,6 +196,26 @@ impl<P: Clone> Store<P> {
         let (id, _) = self.parts.pop_front()?;
         self.close(id);
         Some(id)
+    }
+
+    /// Brings near where a chunk will lie, or one of the newest part: see `Peer::glance`.
+    pub fn glance<N: Near>(&self, level: u8, chunk: Option<ChunkId>) {
+        match (level, chunk) {
+            (1, _) => {
+                self.parts.iter().rev().take(2).chain(self.parts.front()).for_each(N::near);
+                self.parts.back().into_iter().for_each(|(_, held)| N::near(&held.layers));
+                self.open.last().into_iter().for_each(N::near);
+            }
+            (2, Some(id)) => self.get(id.part).into_iter().flat_map(|held| &held.layers).for_each(|layer| {
+                N::near(layer);
+                N::near(&layer.asked);
+            }),
+            (3, Some(id)) => {
+                let place = self.layer(id.part, id.of).and_then(|layer| layer.chunks.get(usize::from(id.index)));
+                place.into_iter().for_each(N::near);
+            }
+            _ => {}
+        }
     }
 
     /// Gives up waiting for a part: it is no longer looked at.
