@@ -32,7 +32,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-pub use event::{Config, Event, Input, Output, Part, Seek, Support, UploadPolicy};
+pub use event::{Config, Event, Input, Mesh, Output, Part, Seek, Support, UploadPolicy};
 use trellis_proto::frame::{
     Bye, ChunkId, Complaint, Fault, Frame, Hello, LINK_VERSION, LayerId, PartId, PeerId, Substream,
 };

@@ -61,6 +61,13 @@ impl Upstream {
         (source.active != source.parent).then(|| source.change(now, substream, Some(take.parent)))
     }
 
+    /// Nobody pushes these.
+    pub fn release(&mut self, set: Substreams) {
+        for substream in set.iter() {
+            *self.source_mut(substream) = Source::default();
+        }
+    }
+
     /// Layers no longer watched: their pushers are to stop.
     pub fn drop_layer(&mut self, of: LayerId) -> Vec<(PeerId, Substreams)> {
         let sources = self.layers.remove(of).unwrap_or_default();

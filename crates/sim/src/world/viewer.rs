@@ -5,12 +5,13 @@ use std::time::Duration;
 use super::*;
 use trellis_core::limits::KEEP_PARTS;
 use trellis_core::near::Near;
-use trellis_core::peer::{self, Config, Input, Output, Part, Seek, Support, UploadPolicy};
+use trellis_core::peer::{self, Config, Input, Mesh, Output, Part, Seek, Support, UploadPolicy};
 use trellis_proto::SessionId;
 use trellis_proto::frame::{Bye, LayerId, PartId};
 
 use crate::machine::{PeerMachine, WAKE_GAP};
 use crate::player::Player;
+use crate::scenario::MeshKind;
 use crate::trace::Named;
 
 /// Joining over HTTP, then TCP, TLS and the WebSocket.
@@ -246,6 +247,11 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
             upload: UploadPolicy { cap_bps: None, receive_only: false },
             nat: person.nat,
             keep_parts: self.keep_parts(),
+            mesh: match self.scenario.mesh {
+                MeshKind::Hybrid => Mesh::Hybrid,
+                MeshKind::Pull => Mesh::Pull,
+                MeshKind::Trees => Mesh::Trees,
+            },
             behind: if self.scenario.stream.on_demand { Duration::from_secs_f64(behind_s) } else { Duration::ZERO },
             support: if viewers.after_completion { Support::AfterCompletion } else { Support::WhileWatching },
         }
