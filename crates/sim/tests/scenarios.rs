@@ -120,6 +120,8 @@ fn every_scenario_that_ships_can_be_read_and_says_what_it_shows() {
         let scenario = Scenario::load(&file).unwrap_or_else(|why| panic!("{}: {why}", file.display()));
         let text = std::fs::read_to_string(&file).unwrap();
         assert!(text.starts_with('#') && text.contains("Shows: ") && !scenario.about.is_empty(), "{}", file.display());
+        let quick = Scenario::load_quick(&file).unwrap_or_else(|why| panic!("{}: {why}", file.display()));
+        assert_ne!(quick.holds, Default::default(), "{} cut down says nothing that must hold", file.display());
         count += 1;
     }
     assert!(count >= 12, "{count} scenarios");
