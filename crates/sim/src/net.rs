@@ -476,12 +476,7 @@ impl<P> Net<P> {
 
     /// Brings a flow's place near.
     pub fn glance_flow<N: Near>(&self, id: FlowId) {
-        let flow = &self.flows[id.at as usize];
-        N::near(flow);
-        N::near(&flow.last_sent);
-        N::near(&flow.waiting);
-        N::near(&flow.not_left);
-        N::near(&flow.leaving);
+        N::near(&self.flows[id.at as usize]);
     }
 
     /// The flow of a frame on its way, and the chunk it brings.

@@ -40,7 +40,7 @@ use trellis_proto::{Catalogue, Descriptor, Mode, RunId};
 
 use crate::few::Few;
 use crate::limits::{HAVE_EVERY, HOLD_BACK_MIN, REPORT_EVERY};
-use crate::near::Near;
+use crate::near::{Coming, Near};
 use crate::outbox::{Outbox, Room};
 use crate::seeded::Seeded;
 use crate::time::Instant;
@@ -237,43 +237,28 @@ impl<V: Verifier> Peer<V> {
         (self.store.len(), self.neighbors.len())
     }
 
-    /// Brings near what a coming input will need, and changes nothing: `news` is who it comes from, and the chunk it brings. A
-    /// host of very many peers calls this some inputs before, once for each level from 0 to 3: each leads on to the next.
-    pub fn glance<N: Near>(&self, level: u8, news: Option<(PeerId, Option<ChunkId>)>) {
-        let (from, chunk) = news.map_or((None, None), |(from, chunk)| (Some(from), chunk));
-        if level == 0 {
-            return self.glance_here::<N>();
+    /// Brings near what a coming input will need, and changes nothing. A host of very many peers, once it has brought near
+    /// the peer itself, calls this some inputs before, once for each level from 1 to 3: each leads on to the next.
+    pub fn glance<N: Near>(&self, level: u8, coming: Coming) {
+        match coming {
+            Coming::Chunk(from, id) => {
+                self.neighbors.glance::<N>(level, Some(from));
+                self.store.glance::<N>(level, id);
+                self.upstream.glance::<N>(level);
+                self.downstream.glance::<N>(level);
+            }
+            Coming::Word(_) => self.gossip.glance::<N>(level),
+            Coming::Unsent(to) => self.outbox.glance::<N>(level, Some(to)),
+            Coming::Wake => {
+                self.neighbors.glance::<N>(level, None);
+                self.outbox.glance::<N>(level, None);
+            }
         }
-        self.catalogues.glance::<N>();
-        self.outbox.glance::<N>(level, from);
-        self.gossip.glance::<N>(level);
-        self.upstream.glance::<N>(level);
-        self.downstream.glance::<N>(level);
-        self.store.glance::<N>(level, chunk);
-        self.neighbors.glance::<N>(level, from);
     }
 
-    /// What lies in this place itself: all but what is seldom needed.
-    fn glance_here<N: Near>(&self) {
-        N::near(&self.stage);
-        N::near(&self.edge_up);
-        N::near(&self.layers);
-        N::near(&self.catalogues);
-        N::near(&self.pace);
-        N::near(&self.store);
-        N::near(&self.playback);
-        N::near(&self.upstream);
-        N::near(&self.downstream);
-        N::near(&self.gossip);
-        N::near(&self.neighbors);
-        N::near(&self.tables);
-        N::near(&self.uplink);
-        N::near(&self.outbox);
-        N::near(&self.timers);
-        N::near(&self.timers.begin);
-        N::near(&self.edge_denied_until);
-        N::near(&self.worst_delays);
-        N::near(&self.out);
+    /// To whom the next chunk that waits will go.
+    pub fn sends_next_to(&self) -> Option<PeerId> {
+        self.outbox.next_link()
     }
 
     /// Time may have come for something.

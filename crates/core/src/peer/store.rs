@@ -198,19 +198,19 @@ impl<P: Clone> Store<P> {
         Some(id)
     }
 
-    /// Brings near where a chunk will lie, or one of the newest part: see `Peer::glance`.
-    pub fn glance<N: Near>(&self, level: u8, chunk: Option<ChunkId>) {
-        match (level, chunk) {
-            (1, _) => {
+    /// Brings near where a chunk will lie: see `Peer::glance`.
+    pub fn glance<N: Near>(&self, level: u8, id: ChunkId) {
+        match level {
+            1 => {
                 self.parts.iter().rev().take(2).chain(self.parts.front()).for_each(N::near);
                 self.parts.back().into_iter().for_each(|(_, held)| N::near(&held.layers));
                 self.open.last().into_iter().for_each(N::near);
             }
-            (2, Some(id)) => self.get(id.part).into_iter().flat_map(|held| &held.layers).for_each(|layer| {
+            2 => self.get(id.part).into_iter().flat_map(|held| &held.layers).for_each(|layer| {
                 N::near(layer);
                 N::near(&layer.asked);
             }),
-            (3, Some(id)) => {
+            3 => {
                 let place = self.layer(id.part, id.of).and_then(|layer| layer.chunks.get(usize::from(id.index)));
                 place.into_iter().for_each(N::near);
             }

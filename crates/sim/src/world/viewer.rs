@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use trellis_core::limits::KEEP_PARTS;
-use trellis_core::near::Near;
+use trellis_core::near::{Coming, Near};
 use trellis_core::peer::{self, Config, Input, Mesh, Output, Part, Seek, Support, UploadPolicy};
 use trellis_proto::SessionId;
 use trellis_proto::frame::{Bye, LayerId, PartId};
@@ -660,27 +660,28 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
 }
 
 impl<M> Viewer<M> {
-    /// Brings near what a coming event will look at: see `world::ahead`.
-    pub fn glance<P, N: Near>(&self, level: u8, news: Option<(PeerId, Option<ChunkId>)>)
+    /// Brings near what a coming event will look at: see `world::ahead`. At level 0 nothing is read.
+    pub fn glance<P, N: Near>(&self, level: u8, coming: Coming)
     where
         M: PeerMachine<P>,
     {
-        match level {
-            0 => {
-                N::near(&self.person);
-                N::near(&self.machine);
-                N::near(&self.stage);
-                N::near(&self.edge_flow);
-                N::near(&self.peers);
-                N::near(&self.wake);
-                N::near(&self.given_bytes);
-            }
-            1 => self.peers.iter().step_by(5).for_each(N::near),
-            _ => {}
+        if level == 0 {
+            N::near(&self.person);
+            N::near(&self.machine);
+            N::near(&self.wake);
+            N::near(&self.peers);
+            N::near(&self.given_bytes);
+        } else if let Some(machine) = &self.machine {
+            machine.glance::<N>(level, coming);
         }
-        if let Some(machine) = &self.machine {
-            machine.glance::<N>(level, news);
-        }
+    }
+
+    /// The flow on which it will send next.
+    pub fn sends_next_on<P>(&self) -> Option<FlowId>
+    where
+        M: PeerMachine<P>,
+    {
+        self.flow_to(self.machine.as_ref()?.sends_next_to()?)
     }
 
     /// The flow to a peer.
