@@ -5,6 +5,8 @@
 
 use alloc::vec::Vec;
 
+use crate::near::Near;
+
 /// A sorted map of a few entries.
 #[derive(Debug, Clone)]
 pub struct Few<K, V> {
@@ -44,11 +46,44 @@ impl<K: Copy + Ord, V> Few<K, V> {
         &mut self.values[at]
     }
 
+    /// Gives a key this value.
+    pub fn insert(&mut self, key: K, value: V) {
+        match self.keys.binary_search(&key) {
+            Ok(at) => self.values[at] = value,
+            Err(at) => {
+                self.keys.insert(at, key);
+                self.values.insert(at, value);
+            }
+        }
+    }
+
     /// Takes a key out.
     pub fn remove(&mut self, key: K) -> Option<V> {
         let at = self.keys.binary_search(&key).ok()?;
         self.keys.remove(at);
         Some(self.values.remove(at))
+    }
+
+    /// The one with the highest key.
+    pub fn last(&self) -> Option<(K, &V)> {
+        self.keys.last().copied().zip(self.values.last())
+    }
+
+    /// Takes out the one with the lowest key.
+    pub fn pop_first(&mut self) -> Option<(K, V)> {
+        let first = *self.keys.first()?;
+        self.remove(first).map(|value| (first, value))
+    }
+
+    /// All of them, by key.
+    pub fn iter(&self) -> impl Iterator<Item = (K, &V)> {
+        self.keys.iter().copied().zip(&self.values)
+    }
+
+    /// Brings all keys near, for the next search.
+    pub fn glance<N: Near>(&self) {
+        self.keys.iter().step_by(LINE / size_of::<K>().clamp(1, LINE)).for_each(N::near);
+        self.values.first().into_iter().for_each(N::near);
     }
 
     /// How many there are.
@@ -72,6 +107,9 @@ impl<K: Copy + Ord, V> Few<K, V> {
     }
 }
 
+/// Bytes that come from memory at once.
+const LINE: usize = 64;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -88,6 +126,10 @@ mod tests {
                 assert_eq!(few.get_or_insert_with(key, || i), map.entry(key).or_insert(i));
             }
             assert_eq!((few.get(key), few.len()), (map.get(&key), map.len()));
+            assert_eq!(few.last(), map.last_key_value().map(|(key, value)| (*key, value)));
+            if i % 50 == 7 {
+                assert_eq!(few.pop_first(), map.pop_first());
+            }
         }
         assert!(few.drain().eq(map) && few.len() == 0);
     }

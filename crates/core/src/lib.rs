@@ -9,6 +9,7 @@ mod few;
 pub mod limits;
 pub mod locality;
 pub mod manager;
+pub mod near;
 pub mod outbox;
 pub mod peer;
 pub mod seeded;

@@ -12,6 +12,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::few::Few;
+use crate::near::Near;
 use crate::time::Instant;
 
 /// What comes first: lower before higher.
@@ -195,6 +196,25 @@ impl<K: Copy + Ord, T> Outbox<K, T> {
         }
         self.unsent -= tray.unsent;
         self.waiting_bytes -= tray.waiting.iter().map(|waiting| u64::from(waiting.bytes)).sum::<u64>();
+    }
+
+    /// On which link the next thing goes, when its turn comes.
+    pub fn next_link(&self) -> Option<K> {
+        self.ready.last().map(|(.., link)| *link)
+    }
+
+    /// Brings near what the next push, pop or answer of a link will need: see `Peer::glance`.
+    pub fn glance<N: Near>(&self, level: u8, link: Option<K>) {
+        if level == 1 {
+            self.links.glance::<N>();
+            return self.ready.last().into_iter().for_each(N::near);
+        }
+        for tray in [link, self.next_link()].into_iter().flatten().filter_map(|link| self.links.get(link)) {
+            match level {
+                2 => N::near(tray),
+                _ => tray.waiting.front().into_iter().for_each(N::near),
+            }
+        }
     }
 
     /// Restores the invariant for one link, whose head was `before`.

@@ -1,5 +1,5 @@
 //! Runs a scenario without building the servers: `cargo run --release -p trellis-sim --example scenario -- FILE [SEED]
-//! [--json FILE] [--trace-chunk PART/RENDITION.LAYER/INDEX] [--trace-peer N]`. The command `trellis sim` does more.
+//! [--quick] [--mesh KIND] [--json FILE] [--trace-chunk PART/RENDITION.LAYER/INDEX] [--trace-peer N]`. The command `trellis sim` does more.
 
 use std::path::Path;
 
@@ -13,10 +13,12 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut args = std::env::args().skip(1);
     let file = args.next().ok_or("which scenario?")?;
-    let scenario = Scenario::load(Path::new(&file))?;
+    let mut scenario = Scenario::load(Path::new(&file))?;
     let (mut seed, mut json, mut options) = (scenario.seed, None, Options::default());
     while let Some(arg) = args.next() {
         match arg.as_str() {
+            "--quick" => scenario = Scenario::load_quick(Path::new(&file))?,
+            "--mesh" => scenario.mesh = args.next().ok_or("which mesh?")?.parse()?,
             "--json" => json = args.next(),
             "--trace-chunk" => options.filter.chunk = args.next().map(|it| trace::parse_chunk(&it)).transpose()?,
             "--trace-peer" => options.filter.viewer = args.next().map(|it| it.parse()).transpose()?,

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 /// Figures that differ between any two runs and say nothing of the brain.
-const OF_THE_MACHINE: [&str; 4] = ["wall_s", "core_s", "events_per_s", "viewers_in_real_time"];
+const OF_THE_MACHINE: [&str; 5] = ["wall_s", "core_s", "events_per_s", "simulated_s_per_s", "viewers_in_real_time"];
 
 /// A table of the figures that differ, from two reports as JSON; or why it cannot be made.
 pub fn compare(base: &str, new: &str) -> Result<String, String> {
@@ -17,12 +17,12 @@ pub fn compare(base: &str, new: &str) -> Result<String, String> {
     let (base, new) = (parse(base, "first")?, parse(new, "second")?);
     let name = |report: &serde_json::Map<String, Value>| {
         let text = |key| report.get(key).and_then(Value::as_str).unwrap_or("?").to_string();
-        (text("scenario"), text("payload"), report.get("seed").and_then(Value::as_u64).unwrap_or(0))
+        let seed = report.get("seed").and_then(Value::as_u64).unwrap_or(0);
+        format!("{}, {}, seed {seed}, {}", text("scenario"), text("mesh"), text("payload"))
     };
-    let ((scenario, payload, seed), other) = (name(&base), name(&new));
-    let mut text = format!("{scenario}, seed {seed}, {payload}");
-    if other != (scenario, payload, seed) {
-        text += &format!(" against {}, seed {}, {}", other.0, other.2, other.1);
+    let (mut text, other) = (name(&base), name(&new));
+    if other != text {
+        text += &format!(" against {other}");
     }
     text += "\n";
     let mut same = 0;
@@ -56,11 +56,14 @@ mod tests {
     #[test]
     fn what_differs_is_told_and_what_is_no_report_is_refused() {
         let base = r#"{"scenario":"a","payload":"x","seed":1,"trace_hash":"1","offload":0.5,"stalls":4,"wall_s":1.5}"#;
-        let new = r#"{"scenario":"a","payload":"x","seed":1,"trace_hash":"2","offload":0.75,"stalls":4,"wall_s":3.0}"#;
+        let new = r#"{"scenario":"a","mesh":"pull","payload":"x","seed":1,"trace_hash":"2","offload":0.75,"stalls":4,"wall_s":3.0}"#;
         let text = compare(base, new).unwrap();
         assert!(text.contains("0.5000 → 0.7500         +50.0 %"), "{text}");
         assert!(text.contains("+100.0 %  (of this machine)") && text.contains("2 figures are the same"), "{text}");
-        assert!(text.contains("not the same run"));
+        assert!(
+            text.contains("not the same run") && text.contains("a, ?, seed 1, x against a, pull, seed 1, x"),
+            "{text}"
+        );
         assert!(compare(base, base).unwrap().contains("event by event"));
         assert!(compare("[]", base).is_err() && compare(base, "{").is_err());
     }

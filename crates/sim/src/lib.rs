@@ -28,5 +28,5 @@ pub mod world;
 pub use compare::compare;
 pub use report::Report;
 pub use run::run;
-pub use scenario::Scenario;
+pub use scenario::{MeshKind, Scenario};
 pub use world::{Options, Outcome};

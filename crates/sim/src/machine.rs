@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use trellis_core::cluster::{self, Cluster, Stats};
+use trellis_core::near::{Coming, Near};
 use trellis_core::peer::{self, Peer};
 use trellis_core::time::Instant;
 use trellis_core::trust::Payload;
+use trellis_proto::frame::PeerId;
 
 use crate::crypto::Crypto;
 
@@ -19,6 +21,12 @@ pub trait PeerMachine<P> {
     fn wake_at(&self) -> Option<Instant>;
     /// Parts it knows and links it has: both bounded.
     fn load(&self) -> (usize, usize);
+    /// Brings near what a coming input will need: see [`Peer::glance`].
+    fn glance<N: Near>(&self, _level: u8, _coming: Coming) {}
+    /// See [`Peer::sends_next_to`].
+    fn sends_next_to(&self) -> Option<PeerId> {
+        None
+    }
 }
 
 /// The head of a cluster.
@@ -63,6 +71,14 @@ impl<V: trellis_core::trust::Verifier> PeerMachine<V::Payload> for Peer<V> {
 
     fn load(&self) -> (usize, usize) {
         Peer::load(self)
+    }
+
+    fn glance<N: Near>(&self, level: u8, coming: Coming) {
+        Peer::glance::<N>(self, level, coming);
+    }
+
+    fn sends_next_to(&self) -> Option<PeerId> {
+        Peer::sends_next_to(self)
     }
 }
 

@@ -11,8 +11,9 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use trellis_core::near::Near;
 use trellis_core::time::Instant;
-use trellis_proto::frame::{Chunk, Frame};
+use trellis_proto::frame::{Chunk, ChunkId, Frame};
 
 use crate::chance::{Chance, mix, unit};
 use crate::queue::Queue;
@@ -71,40 +72,55 @@ impl Access {
     }
 }
 
-/// One direction of a link.
+/// One direction of a link: two lines of a cache.
 #[derive(Debug)]
+#[repr(align(64))]
 pub struct Flow<P> {
     /// Who sends.
     pub from: HostId,
     /// Who receives.
     pub to: HostId,
     /// How the sender names the receiver, and the receiver the sender: a peer's or a link's number.
-    pub names: [u64; 2],
+    pub names: [u32; 2],
     /// The other direction.
     pub back: Option<FlowId>,
     tenant: u32,
     open: bool,
+    /// Its sender has not hung up.
+    held: bool,
+    /// Its receiver has not hung up.
+    heard: bool,
     /// WebSocket: in order, window of TCP.
     stream: bool,
-    way_us: u64,
+    /// An edge's: it is told when bytes leave, not when they are acknowledged.
+    leaving: bool,
+    limited: bool,
+    way_us: u32,
     window: u32,
     in_flight: u32,
     queued: u32,
     last_sent: u64,
     in_order_after: u64,
     waiting: VecDeque<(Cargo<P>, u32)>,
-    /// An edge's: it is told when bytes leave, not when they are acknowledged.
-    leaving: bool,
     leaves_under_way: u32,
     small_left: u32,
     not_left: u32,
-    limited: bool,
 }
 
 impl<P> Flow<P> {
     /// Is its sender told when bytes leave, instead of when they are acknowledged?
     pub fn leaving(&self) -> bool {
         self.leaving
+    }
+
+    /// Has its sender not hung up?
+    pub fn is_held(&self) -> bool {
+        self.held
+    }
+
+    /// Has its receiver not hung up?
+    pub fn is_heard(&self) -> bool {
+        self.heard
     }
 }
 
@@ -223,7 +239,7 @@ impl<P> Net<P> {
     }
 
     /// A link, both directions; each end with what the other calls it. In-order (`stream`) towards an edge.
-    pub fn link(&mut self, a: (HostId, u64), b: (HostId, u64), stream: bool) -> [FlowId; 2] {
+    pub fn link(&mut self, a: (HostId, u32), b: (HostId, u32), stream: bool) -> [FlowId; 2] {
         let there = self.open(a, b, stream);
         let back = self.open(b, a, stream);
         self.flows[there.at as usize].back = Some(back);
@@ -231,8 +247,8 @@ impl<P> Net<P> {
         [there, back]
     }
 
-    fn open(&mut self, from: (HostId, u64), to: (HostId, u64), stream: bool) -> FlowId {
-        let way_us = self.way_us(from.0, to.0);
+    fn open(&mut self, from: (HostId, u32), to: (HostId, u32), stream: bool) -> FlowId {
+        let way_us = self.way_us(from.0, to.0) as u32;
         let at = self.free_flows.pop().unwrap_or(self.flows.len() as u32);
         let tenant = self.flows.get(at as usize).map_or(0, |flow| flow.tenant + 1);
         let flow = Flow {
@@ -242,7 +258,11 @@ impl<P> Net<P> {
             back: None,
             tenant,
             open: true,
+            held: true,
+            heard: true,
             stream,
+            leaving: stream && from.0 < to.0,
+            limited: false,
             way_us,
             window: if stream { self.config.tcp_window } else { self.config.window },
             in_flight: 0,
@@ -250,11 +270,9 @@ impl<P> Net<P> {
             last_sent: 0,
             in_order_after: 0,
             waiting: VecDeque::new(),
-            leaving: stream && from.0 < to.0,
             leaves_under_way: 0,
             small_left: 0,
             not_left: 0,
-            limited: false,
         };
         match self.flows.get_mut(at as usize) {
             Some(place) => *place = flow,
@@ -281,11 +299,20 @@ impl<P> Net<P> {
         }
     }
 
+    /// The sender of a flow hangs up: it sends no more on it, and hears no more of the other direction.
+    pub fn hang_up(&mut self, id: FlowId) {
+        let Some(flow) = self.flow_mut(id) else { return };
+        flow.held = false;
+        if let Some(back) = flow.back.and_then(|back| self.flow_mut(back)) {
+            back.heard = false;
+        }
+    }
+
     /// How long until what was handed to this flow has arrived, if its window lets it.
     pub fn drain_us(&self, now: Instant, id: FlowId) -> u64 {
         self.flow(id).map_or(0, |flow| {
             let busy = self.hosts[flow.from as usize].up_free.saturating_sub(now.0);
-            busy + flow.way_us + flow.in_order_after.saturating_sub(now.0)
+            busy + u64::from(flow.way_us) + flow.in_order_after.saturating_sub(now.0)
         })
     }
 
@@ -335,7 +362,7 @@ impl<P> Net<P> {
         let jitter = self.chance.below((self.config.jitter_ms * 1_000.0) as u64 + 1);
         let max = if self.flows[id.at as usize].stream { self.config.tcp_window_max } else { self.config.window_max };
         let flow = &mut self.flows[id.at as usize];
-        let round_trip = 2 * flow.way_us;
+        let round_trip = 2 * u64::from(flow.way_us);
         let mut extra = 0;
         let mut room = if bytes < PACKET { bytes } else { flow.window - flow.in_flight };
         while room < bytes {
@@ -356,7 +383,7 @@ impl<P> Net<P> {
             flow.in_flight += bytes;
         }
         flow.last_sent = end;
-        let mut arrival = end + flow.way_us + jitter + extra;
+        let mut arrival = end + u64::from(flow.way_us) + jitter + extra;
         // Control stays in order on both kinds of link; on data channels chunks may overtake.
         if flow.stream || !matches!(frame, Cargo::Chunk(_)) {
             arrival = arrival.max(flow.in_order_after);
@@ -417,7 +444,7 @@ impl<P> Net<P> {
         self.free_flights.push(at);
         let flow = self.flow_mut(id)?;
         if bytes >= PACKET {
-            queue.push(now + Duration::from_micros(flow.way_us), Event::Acked(id, bytes));
+            queue.push(now + Duration::from_micros(flow.way_us.into()), Event::Acked(id, bytes));
         }
         frame.map(|frame| Delivery { flow: id, frame: frame.into(), bytes })
     }
@@ -440,6 +467,32 @@ impl<P> Net<P> {
             flow.leaves_under_way -= 1;
             flow.not_left -= bytes + std::mem::take(&mut flow.small_left);
         }
+    }
+
+    /// Brings a frame on its way near: see `world::ahead`.
+    pub fn glance_flight<N: Near>(&self, at: u32) {
+        N::near(&self.flights[at as usize]);
+    }
+
+    /// Brings a flow's place near.
+    pub fn glance_flow<N: Near>(&self, id: FlowId) {
+        N::near(&self.flows[id.at as usize]);
+    }
+
+    /// The flow of a frame on its way, and the chunk it brings.
+    pub fn on_its_way(&self, at: u32) -> (FlowId, Option<ChunkId>) {
+        let flight = &self.flights[at as usize];
+        let chunk = match &flight.frame {
+            Some(Cargo::Chunk(chunk)) => Some(chunk.id),
+            _ => None,
+        };
+        (flight.flow, chunk)
+    }
+
+    /// Both ends of a flow's place and how they name each other, whoever its tenant is.
+    pub fn ends(&self, id: FlowId) -> ([HostId; 2], [u32; 2]) {
+        let flow = &self.flows[id.at as usize];
+        ([flow.from, flow.to], flow.names)
     }
 
     /// Frames that wait anywhere: for a window or on their way.

@@ -1,12 +1,13 @@
 //! What happens next? The earliest event, and of several at one time the one that was planned first.
 //!
-//! A calendar: a ring of days, each an unsorted heap of papers; only today's are sorted. What lies beyond the ring's
-//! horizon waits in an ordinary heap. The papers of a day lie in small blocks that all days share, so memory is what is
-//! planned and not what was ever planned for one day, and a block that was just emptied is the next to be filled. The
-//! sorting happens in a heap that fits a near cache.
+//! A calendar: a ring of days, each an unsorted heap of papers; only today's are sorted, when the day begins, and what
+//! is planned for today later waits in a small heap beside them. What lies beyond the ring's horizon waits in an
+//! ordinary heap. The papers of a day lie in small blocks that all days share, so memory is what is planned and not what
+//! was ever planned for one day, and a block that was just emptied is the next to be filled. A sorted day can be looked
+//! into: see [`Queue::ahead`].
 //!
-//! Invariants: everything in `today` is before everything in `ring`, which is before everything in `far`; a block is in
-//! one day's chain or in the chain of the free.
+//! Invariants: everything in `today` and `late` is before everything in `ring`, which is before everything in `far`; a
+//! block is in one day's chain or in the chain of the free.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
@@ -21,7 +22,10 @@ const DAYS: usize = 4096;
 /// Events in the order of their time.
 #[derive(Debug)]
 pub struct Queue<E> {
-    today: BinaryHeap<Entry<E>>,
+    /// The last is next.
+    today: Vec<Entry<E>>,
+    /// Planned for today after it began.
+    late: BinaryHeap<Entry<E>>,
     /// Each day's first block.
     ring: Vec<u32>,
     blocks: Vec<Block<E>>,
@@ -81,7 +85,8 @@ impl<E> Ord for Entry<E> {
 impl<E> Default for Queue<E> {
     fn default() -> Self {
         Self {
-            today: BinaryHeap::new(),
+            today: Vec::new(),
+            late: BinaryHeap::new(),
             ring: vec![NONE; DAYS],
             blocks: Vec::new(),
             free: NONE,
@@ -100,7 +105,7 @@ impl<E> Queue<E> {
         self.next += 1;
         let day = at.0 >> DAY_BITS;
         if day <= self.day {
-            self.today.push(entry);
+            self.late.push(entry);
         } else if day - self.day < DAYS as u64 {
             self.put(day, entry);
         } else {
@@ -136,12 +141,12 @@ impl<E> Queue<E> {
         }
     }
 
-    /// Takes a day's papers; its blocks are free.
-    fn take_day(&mut self, into: &mut Vec<Entry<E>>) {
+    /// Takes today's papers; their blocks are free.
+    fn take_day(&mut self) {
         let mut at = std::mem::replace(&mut self.ring[self.day as usize % DAYS], NONE);
         while let Some(block) = self.blocks.get_mut(at as usize) {
             let taken = std::mem::take(&mut block.len) as usize;
-            into.extend(block.entries[..taken].iter_mut().filter_map(Option::take));
+            self.today.extend(block.entries[..taken].iter_mut().filter_map(Option::take));
             self.in_ring -= taken;
             let next = std::mem::replace(&mut block.next, self.free);
             self.free = at;
@@ -151,15 +156,23 @@ impl<E> Queue<E> {
 
     /// The next event and its time.
     pub fn pop(&mut self) -> Option<(Instant, E)> {
-        while self.today.is_empty() {
+        while self.today.is_empty() && self.late.is_empty() {
             self.turn()?;
         }
-        self.today.pop().map(|entry| (Instant(entry.at), entry.event))
+        // The lesser is the later one, or None.
+        let entry = if self.late.peek() > self.today.last() { self.late.pop() } else { self.today.pop() };
+        entry.map(|entry| (Instant(entry.at), entry.event))
+    }
+
+    /// The event after so many others, as far as today was planned when it began; None: that is not known.
+    pub fn ahead(&self, others: usize) -> Option<&E> {
+        let at = self.today.len().checked_sub(others + 1)?;
+        Some(&self.today[at].event)
     }
 
     /// How many are planned.
     pub fn len(&self) -> usize {
-        self.today.len() + self.in_ring + self.far.len()
+        self.today.len() + self.late.len() + self.in_ring + self.far.len()
     }
 
     /// None?
@@ -174,18 +187,17 @@ impl<E> Queue<E> {
         } else {
             self.day += 1;
         }
-        let mut papers = std::mem::take(&mut self.today).into_vec();
-        self.take_day(&mut papers);
-        self.today = BinaryHeap::from(papers);
         while self.far.peek().is_some_and(|entry| entry.at >> DAY_BITS < self.day + DAYS as u64) {
             let entry = self.far.pop().expect("it was just seen");
             let day = entry.at >> DAY_BITS;
             if day <= self.day {
-                self.today.push(entry);
+                self.late.push(entry);
             } else {
                 self.put(day, entry);
             }
         }
+        self.take_day();
+        self.today.sort_unstable();
         Some(())
     }
 }

@@ -19,6 +19,8 @@ pub struct Report {
     pub about: String,
     /// From which all chance came.
     pub seed: u64,
+    /// How chunks travelled: `hybrid`, `pull` or `trees`.
+    pub mesh: String,
     /// `RealCrypto` or `SimulatedCrypto`.
     pub payload: String,
     /// All that happened, in one number, hexadecimal.
@@ -123,6 +125,8 @@ pub struct Report {
     pub memory_bytes_per_viewer: Option<f64>,
     /// Events per second of one core.
     pub events_per_s: f64,
+    /// Simulated seconds per second of one core.
+    pub simulated_s_per_s: f64,
     /// Simulated viewer-seconds per second of one core.
     pub viewers_in_real_time: f64,
     /// Counters of the window, bytes and µs.
@@ -131,8 +135,10 @@ pub struct Report {
     pub whole: serde_json::Value,
     /// Each second.
     pub samples: Vec<serde_json::Value>,
-    /// What was to hold and did not.
+    /// Goals that were not reached.
     pub failed: Vec<String>,
+    /// What held before and does not any more.
+    pub regressed: Vec<String>,
 }
 
 /// Live delay of the parts whose chunks passed so many peers at most.
@@ -189,6 +195,7 @@ impl Report {
             scenario: scenario.name.clone(),
             about: scenario.about.clone(),
             seed,
+            mesh: scenario.mesh.name().into(),
             payload: outcome.payload.into(),
             trace_hash: format!("{:016x}", outcome.hash),
             viewers_admitted: figures.admitted,
@@ -241,13 +248,16 @@ impl Report {
             memory_bytes: cost.memory_bytes,
             memory_bytes_per_viewer: cost.memory_bytes.map(per_viewer),
             events_per_s: whole.events as f64 / cost.core_s.max(1e-9),
+            simulated_s_per_s: scenario.duration_s / cost.core_s.max(1e-9),
             viewers_in_real_time: watched * 60.0 / cost.core_s.max(1e-9),
             window: counters(window),
             whole: counters(whole),
             samples: outcome.samples.iter().map(|it| serde_json::to_value(it).expect("numbers serialise")).collect(),
             failed: Vec::new(),
+            regressed: Vec::new(),
         };
         report.failed = report.misses(&scenario.goal);
+        report.regressed = report.misses(&scenario.holds);
         report
     }
 
@@ -264,6 +274,7 @@ impl Report {
             ("turned_away", Some(self.turned_away as f64), goal.turned_away_max.map(|it| it as f64)),
             ("control_share", self.control_share, goal.control_share_max),
             ("edge_peak", Some(self.edge_peak), goal.edge_peak_max),
+            ("never_started", Some(self.never_started as f64), goal.never_started_max.map(|it| it as f64)),
         ];
         let missed = rows.into_iter().filter_map(|(name, is, most)| {
             let most = most?;
@@ -363,10 +374,11 @@ impl Report {
             (
                 "speed",
                 format!(
-                    "{} events in {:.1} s of a core: {:.2} M/s, {:.0} viewers in real time ({})",
+                    "{} events in {:.1} s of a core: {:.2} M/s, {:.1} simulated seconds per second, {:.0} viewers in real time ({})",
                     self.events,
                     self.core_s,
                     self.events_per_s / 1e6,
+                    self.simulated_s_per_s,
                     self.viewers_in_real_time,
                     self.payload
                 ),
@@ -388,6 +400,9 @@ impl Report {
         }
         for violation in &self.violations {
             let _ = writeln!(text, "  VIOLATED {violation}");
+        }
+        for regressed in &self.regressed {
+            let _ = writeln!(text, "  NO LONGER HOLDS: {regressed}");
         }
         for failed in &self.failed {
             let _ = writeln!(text, "  MISSED: {failed}");

@@ -45,6 +45,8 @@ pub struct Scenario {
     pub payload: PayloadKind,
     /// Who decides.
     pub brain: BrainKind,
+    /// How chunks travel between peers.
+    pub mesh: MeshKind,
     /// What is streamed.
     pub stream: Stream,
     /// Who serves.
@@ -55,8 +57,10 @@ pub struct Scenario {
     pub net: Net,
     /// What goes wrong, and when.
     pub fault: Vec<Fault>,
-    /// What must hold at the end, for tests and for `--check`.
+    /// What is aimed at: what is missed is told, and fails with `--check`.
     pub goal: Goal,
+    /// What holds: a run in which it does not has gone back behind what was reached, and fails.
+    pub holds: Goal,
     /// Where the scenario's file lies: other files are named relative to it.
     #[serde(skip)]
     pub folder: std::path::PathBuf,
@@ -82,6 +86,39 @@ pub enum BrainKind {
     Trellis,
     /// No peer gives: the edge sends everything to everybody. What the model of the network alone does.
     ServerOnly,
+}
+
+/// How chunks travel between peers: see [`trellis_core::peer::Mesh`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MeshKind {
+    /// Trees, and neighbors for what is late.
+    #[default]
+    Hybrid,
+    /// Neighbors only.
+    Pull,
+    /// Trees only.
+    Trees,
+}
+
+impl MeshKind {
+    /// As scenarios name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Hybrid => "hybrid",
+            Self::Pull => "pull",
+            Self::Trees => "trees",
+        }
+    }
+}
+
+impl std::str::FromStr for MeshKind {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let known = [Self::Hybrid, Self::Pull, Self::Trees].into_iter().find(|mesh| mesh.name() == text);
+        known.ok_or_else(|| format!("`{text}` is none of hybrid, pull and trees"))
+    }
 }
 
 /// What is streamed.
@@ -349,6 +386,8 @@ pub struct Goal {
     pub control_share_max: Option<f64>,
     /// Busiest second of an edge over its budget, at most.
     pub edge_peak_max: Option<f64>,
+    /// Viewers that never started, at most.
+    pub never_started_max: Option<u64>,
 }
 
 impl Default for Scenario {
@@ -361,12 +400,14 @@ impl Default for Scenario {
             seed: 1,
             payload: PayloadKind::Auto,
             brain: BrainKind::Trellis,
+            mesh: MeshKind::Hybrid,
             stream: Stream::default(),
             edge: Edge::default(),
             viewers: Viewers::default(),
             net: Net::default(),
             fault: Vec::new(),
             goal: Goal::default(),
+            holds: Goal::default(),
             folder: ".".into(),
         }
     }
@@ -469,8 +510,17 @@ impl Default for Net {
 impl Scenario {
     /// From a file.
     pub fn load(path: &Path) -> Result<Self, Invalid> {
+        Self::load_as(path, false)
+    }
+
+    /// From a file, cut down: what stands under `quick` there takes the place of what stands outside.
+    pub fn load_quick(path: &Path) -> Result<Self, Invalid> {
+        Self::load_as(path, true)
+    }
+
+    fn load_as(path: &Path, quick: bool) -> Result<Self, Invalid> {
         let text = std::fs::read_to_string(path).map_err(|why| Invalid::Read(path.display().to_string(), why))?;
-        let mut scenario: Self = toml::from_str(&text)?;
+        let mut scenario = Self::from_text(&text, quick)?;
         scenario.folder = path.parent().unwrap_or(Path::new(".")).into();
         if scenario.name == Self::default().name {
             scenario.name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
@@ -481,9 +531,19 @@ impl Scenario {
 
     /// From text.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
-        let scenario: Self = toml::from_str(text)?;
+        let scenario = Self::from_text(text, false)?;
         scenario.check()?;
         Ok(scenario)
+    }
+
+    fn from_text(text: &str, quick: bool) -> Result<Self, Invalid> {
+        let mut table: toml::Table = toml::from_str(text)?;
+        match (table.remove("quick"), quick) {
+            (Some(toml::Value::Table(over)), true) => lay_over(&mut table, over),
+            (_, true) => return Err(Invalid::Value { key: "quick", why: "there is none".into() }),
+            (_, false) => {}
+        }
+        Ok(table.try_into()?)
     }
 
     /// r of the best rendition with its sound, bit/s.
@@ -590,6 +650,18 @@ impl Scenario {
     }
 }
 
+/// Puts values in the place of others; of tables, only those that are named.
+fn lay_over(table: &mut toml::Table, over: toml::Table) {
+    for (key, value) in over {
+        match (table.get_mut(&key), value) {
+            (Some(toml::Value::Table(below)), toml::Value::Table(above)) => lay_over(below, above),
+            (_, value) => {
+                table.insert(key, value);
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -609,6 +681,11 @@ mod tests {
             let error = Scenario::parse(text).unwrap_err().to_string();
             assert!(error.contains(expected), "{text}: {error}");
         }
+        let text = "duration_s = 300\n[viewers]\ncount = 9\nstay_s = 5\n[quick]\nduration_s = 30\nviewers.count = 3";
+        let viewers = |scenario: Scenario| (scenario.duration_s, scenario.viewers.count, scenario.viewers.stay_s);
+        assert_eq!(viewers(Scenario::parse(text).unwrap()), (300.0, 9, 5.0));
+        assert_eq!(viewers(Scenario::from_text(text, true).unwrap()), (30.0, 3, 5.0));
+        assert!(Scenario::from_text("", true).unwrap_err().to_string().contains("quick"));
         let scaled = Scenario::parse("[viewers]\nupload_times_demand = 1.2").unwrap();
         assert!((scaled.upload_scale() - 3.0 / 3.6).abs() < 1e-9);
     }

@@ -80,6 +80,29 @@ fn a_small_live_swarm_carries_most_of_itself_and_keeps_every_rule() {
 }
 
 #[test]
+fn pull_only_and_trees_only_can_stream_too() {
+    for mesh in ["pull", "trees"] {
+        let text = format!(
+            "mesh = '{mesh}'\nduration_s = 50\nmeasure_from_s = 30\npayload = 'simulated'\n[edge]\nbudget_share = 0.6
+            [viewers]\ncount = 30\nstay_s = 0\nupload_times_demand = 2\narrivals = {{ kind = 'ramp', over_s = 20 }}"
+        );
+        let report = report(&text);
+        assert_eq!(report.violations, Vec::<String>::new());
+        assert_eq!((report.viewers_admitted, report.never_started), (30, 0), "{mesh}");
+        assert!(report.offload.unwrap() > 0.3, "{mesh}: {:?}", report.offload);
+    }
+}
+
+#[test]
+fn what_holds_no_longer_is_told_and_what_was_never_reached_is_only_missed() {
+    let text = "duration_s = 20\n[viewers]\ncount = 3\n[edge]\nbudget_share = 2.0\n[goal]\nstart_up_p95_s_max = 0.0
+        [holds]\ndelay_p50_s_max = 0.0\nnever_started_max = 0";
+    let report = report(text);
+    assert_eq!((report.failed.len(), report.regressed.len()), (1, 1));
+    assert!(report.failed[0].starts_with("start_up_p95_s") && report.regressed[0].starts_with("delay_p50_s"));
+}
+
+#[test]
 fn nobody_plays_a_wrong_byte_however_many_send_them() {
     let text = "
         duration_s = 40
@@ -120,6 +143,8 @@ fn every_scenario_that_ships_can_be_read_and_says_what_it_shows() {
         let scenario = Scenario::load(&file).unwrap_or_else(|why| panic!("{}: {why}", file.display()));
         let text = std::fs::read_to_string(&file).unwrap();
         assert!(text.starts_with('#') && text.contains("Shows: ") && !scenario.about.is_empty(), "{}", file.display());
+        let quick = Scenario::load_quick(&file).unwrap_or_else(|why| panic!("{}: {why}", file.display()));
+        assert_ne!(quick.holds, Default::default(), "{} cut down says nothing that must hold", file.display());
         count += 1;
     }
     assert!(count >= 12, "{count} scenarios");

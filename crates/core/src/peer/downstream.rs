@@ -10,6 +10,7 @@ use trellis_proto::frame::{Give, LayerId, PeerId, Substream, Substreams};
 
 use crate::few::Few;
 use crate::limits::CHILDREN_MAX;
+use crate::near::Near;
 
 /// The children of this peer.
 #[derive(Debug, Clone, Default)]
@@ -117,6 +118,18 @@ impl Downstream {
     /// Whom a substream is pushed to.
     pub fn children(&self, substream: Substream) -> &[Served] {
         self.serving.get(substream.of).map_or(&[], |layer| layer.of(usize::from(substream.index)))
+    }
+
+    /// Brings near who is served: see `Peer::glance`.
+    pub fn glance<N: Near>(&self, level: u8) {
+        match level {
+            1 => {
+                self.serving.glance::<N>();
+                self.serving.values().for_each(|layer| N::near(&layer.children));
+            }
+            2 => self.serving.values().flat_map(|layer| layer.children.first()).for_each(N::near),
+            _ => {}
+        }
     }
 
     /// Is anything granted to this peer?

@@ -29,6 +29,20 @@ pub struct Config {
     pub support: Support,
     /// Parts to keep behind the playhead, for others and for seeking back; [`crate::limits::KEEP_PARTS`] is usual.
     pub keep_parts: usize,
+    /// How chunks travel.
+    pub mesh: Mesh,
+}
+
+/// How chunks travel between peers. All but one are there to be compared with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Mesh {
+    /// Pushed down trees, asked of neighbors when late.
+    #[default]
+    Hybrid,
+    /// Asked of neighbors by what they say they have; only the edge pushes, to its roots.
+    Pull,
+    /// Pushed down trees, and asked of the backup or the edge when late; neighbors tell nothing.
+    Trees,
 }
 
 /// What a viewer lets its peer give.

@@ -82,7 +82,7 @@ impl<V: Verifier> Peer<V> {
         }
         let mut ids = Vec::new();
         for (part, held) in self.store.from(first) {
-            let Some(catalogue) = self.catalogues.get(&part.run) else { continue };
+            let Some(catalogue) = self.catalogues.get(part.run) else { continue };
             let k = u16::from(substreams(catalogue, set.of).unwrap_or(1));
             let layer = held.layers.iter().find(|layer| layer.of == set.of);
             let present = layer.into_iter().flat_map(|layer| layer.present());

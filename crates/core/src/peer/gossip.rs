@@ -9,9 +9,13 @@ use alloc::vec::Vec;
 use trellis_proto::frame::{Bits, ChunkId, LayerId, PartId, PeerId, Row};
 
 use crate::limits::{KEEP_PARTS, LINKS_MAX, ROWS_MAX};
+use crate::near::Near;
 
 /// Layers of parts that neighbors may speak of: as many as are worth knowing, in a few layers.
 const ROWS_KNOWN_MAX: usize = KEEP_PARTS * 8;
+
+/// Neighbors mostly tell of so many of the newest parts.
+const TOLD_PARTS: usize = 4;
 
 /// Who has what.
 #[derive(Debug, Clone, Default)]
@@ -93,6 +97,21 @@ impl Gossip {
     /// A neighbor is none any more.
     pub fn lose(&mut self, peer: PeerId) {
         self.known.iter_mut().for_each(|known| known.holders.retain(|(holder, _)| *holder != peer));
+    }
+
+    /// Brings near where the next news will go: see `Peer::glance`.
+    pub fn glance<N: Near>(&self, level: u8) {
+        match level {
+            1 => {
+                self.known.iter().rev().take(TOLD_PARTS).for_each(N::near);
+                self.fresh.last().into_iter().for_each(N::near);
+            }
+            2 => {
+                let newest = self.known.iter().rev().take(TOLD_PARTS);
+                newest.flat_map(|known| known.holders.first()).for_each(N::near);
+            }
+            _ => {}
+        }
     }
 
     /// What is older is of no interest.

@@ -32,13 +32,15 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-pub use event::{Config, Event, Input, Output, Part, Seek, Support, UploadPolicy};
+pub use event::{Config, Event, Input, Mesh, Output, Part, Seek, Support, UploadPolicy};
 use trellis_proto::frame::{
     Bye, ChunkId, Complaint, Fault, Frame, Hello, LINK_VERSION, LayerId, PartId, PeerId, Substream,
 };
 use trellis_proto::{Catalogue, Descriptor, Mode, RunId};
 
+use crate::few::Few;
 use crate::limits::{HAVE_EVERY, HOLD_BACK_MIN, REPORT_EVERY};
+use crate::near::{Coming, Near};
 use crate::outbox::{Outbox, Room};
 use crate::seeded::Seeded;
 use crate::time::Instant;
@@ -53,7 +55,7 @@ pub struct Peer<V: Verifier> {
     stage: Stage,
     me: PeerId,
     edge_up: bool,
-    catalogues: BTreeMap<RunId, Arc<Catalogue>>,
+    catalogues: Few<RunId, Arc<Catalogue>>,
     layers: Vec<LayerId>,
     /// Parts of the runs that are over.
     ends: BTreeMap<RunId, u64>,
@@ -155,7 +157,7 @@ impl<V: Verifier> Peer<V> {
             stage: Stage::Joining,
             me: PeerId::EDGE,
             edge_up: false,
-            catalogues: BTreeMap::new(),
+            catalogues: Few::default(),
             ends: BTreeMap::new(),
             seeking: None,
             completed: false,
@@ -233,6 +235,30 @@ impl<V: Verifier> Peer<V> {
     /// What is known, in parts, and how many links there are: both are bounded.
     pub fn load(&self) -> (usize, usize) {
         (self.store.len(), self.neighbors.len())
+    }
+
+    /// Brings near what a coming input will need, and changes nothing. A host of very many peers, once it has brought near
+    /// the peer itself, calls this some inputs before, once for each level from 1 to 3: each leads on to the next.
+    pub fn glance<N: Near>(&self, level: u8, coming: Coming) {
+        match coming {
+            Coming::Chunk(from, id) => {
+                self.neighbors.glance::<N>(level, Some(from));
+                self.store.glance::<N>(level, id);
+                self.upstream.glance::<N>(level);
+                self.downstream.glance::<N>(level);
+            }
+            Coming::Word(_) => self.gossip.glance::<N>(level),
+            Coming::Unsent(to) => self.outbox.glance::<N>(level, Some(to)),
+            Coming::Wake => {
+                self.neighbors.glance::<N>(level, None);
+                self.outbox.glance::<N>(level, None);
+            }
+        }
+    }
+
+    /// To whom the next chunk that waits will go.
+    pub fn sends_next_to(&self) -> Option<PeerId> {
+        self.outbox.next_link()
     }
 
     /// Time may have come for something.
@@ -399,7 +425,7 @@ impl<V: Verifier> Peer<V> {
 
     /// Is what plays a recording? Then nothing is pushed.
     fn is_recorded(&self) -> bool {
-        self.catalogues.last_key_value().is_some_and(|(_, catalogue)| catalogue.mode == Mode::Vod)
+        self.catalogues.last().is_some_and(|(_, catalogue)| catalogue.mode == Mode::Vod)
     }
 
     /// May this peer be asked for chunks?
@@ -421,7 +447,7 @@ impl<V: Verifier> Peer<V> {
     }
 
     fn substream_of(&self, id: ChunkId) -> Option<Substream> {
-        let k = substreams(self.catalogues.get(&id.part.run)?, id.of)?;
+        let k = substreams(self.catalogues.get(id.part.run)?, id.of)?;
         Some(Substream { of: id.of, index: (id.index % u16::from(k)) as u8 })
     }
 

@@ -10,6 +10,7 @@ use trellis_proto::frame::{PeerId, Receipt};
 
 use crate::few::Few;
 use crate::limits::LINKS_MAX;
+use crate::near::Near;
 use crate::time::Instant;
 
 /// All links but the edge's.
@@ -195,6 +196,22 @@ impl Neighbors {
             busy_us: account.busy.as_micros().min(u128::from(u32::MAX)) as u32,
         });
         receipts.take(LINKS_MAX).collect()
+    }
+
+    /// Brings near what is kept of a peer: see `Peer::glance`.
+    pub fn glance<N: Near>(&self, level: u8, peer: Option<PeerId>) {
+        match (level, peer) {
+            (1, _) => {
+                self.links.glance::<N>();
+                self.receipts.glance::<N>();
+                self.gossiping.first().into_iter().for_each(N::near);
+            }
+            (2, Some(peer)) => {
+                self.links.get(peer).into_iter().for_each(N::near);
+                self.receipts.get(peer).into_iter().for_each(N::near);
+            }
+            _ => {}
+        }
     }
 
     /// How many links there are.

@@ -53,7 +53,7 @@ impl<V: Verifier> Peer<V> {
 
     fn look_at(&self, now: Instant, part: PartId, decided: &mut Decided) {
         let Some(held) = self.store.get(part) else { return };
-        let Some(catalogue) = self.catalogues.get(&part.run) else { return };
+        let Some(catalogue) = self.catalogues.get(part.run) else { return };
         let time = self.part_time(part, &held.descriptor);
         let deadline = self.playback.deadline(&time);
         let recorded = catalogue.mode == Mode::Vod;
@@ -200,8 +200,8 @@ impl<V: Verifier> Peer<V> {
             return;
         }
         self.timers.tables = Some(now + SILENCE);
-        let Some((run, catalogue)) = self.catalogues.last_key_value() else { return };
-        let (run, recorded) = (*run, catalogue.mode == Mode::Vod);
+        let Some((run, catalogue)) = self.catalogues.last() else { return };
+        let (run, recorded) = (run, catalogue.mode == Mode::Vod);
         let start = self.seeking.or(self.playback.cursor().map(|cursor| cursor.part));
         let from = match start {
             Some(start) => self.first_unknown(start),

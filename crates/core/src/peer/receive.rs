@@ -11,7 +11,7 @@ use trellis_proto::frame::{
 };
 use trellis_proto::{Catalogue, Descriptor, Media, Mode};
 
-use super::event::{Event, Output, Part};
+use super::event::{Event, Mesh, Output, Part};
 use super::store::Put;
 use super::{ASK_MANY, BEGIN, BEGIN_WITHOUT, Peer, SILENCE, Stage};
 use crate::limits::{AHEAD_PARTS_MAX, NEIGHBORS_MAX};
@@ -63,15 +63,20 @@ impl<V: Verifier> Peer<V> {
         if !self.begun {
             self.timers.begin = self.timers.begin.or(Some(now + BEGIN_WITHOUT));
         }
-        let changes: Vec<_> = assign.take.iter().flat_map(|take| self.upstream.assign(now, take)).collect();
+        let pull_only = self.config.mesh == Mesh::Pull;
+        let (unused, takes): (Vec<_>, Vec<_>) =
+            assign.take.iter().partition(|take| pull_only && !take.parent.is_edge());
+        unused.into_iter().for_each(|take| self.upstream.release(take.set));
+        let changes: Vec<_> = takes.into_iter().flat_map(|take| self.upstream.assign(now, take)).collect();
         self.follow(now, changes);
-        for give in &assign.give {
+        for give in assign.give.iter().filter(|_| !pull_only) {
             let before = self.downstream.served(give.child, give.set.of);
             self.downstream.grant(give);
             let new = self.downstream.served(give.child, give.set.of).mask & !before.mask;
             self.push_held(give.child, Substreams { mask: new, ..give.set }, self.first_recent());
         }
-        if let Some(mut neighbors) = assign.neighbors {
+        let gossips = self.config.mesh != Mesh::Trees;
+        if let Some(mut neighbors) = assign.neighbors.filter(|_| gossips) {
             neighbors.truncate(NEIGHBORS_MAX);
             let new: Vec<_> = neighbors.iter().copied().filter(|p| !self.neighbors.named().contains(p)).collect();
             self.neighbors.set_gossiping(neighbors);
@@ -117,7 +122,7 @@ impl<V: Verifier> Peer<V> {
 
     fn on_descriptor(&mut self, now: Instant, from: PeerId, signed: Bytes, descriptor: Arc<Descriptor>) {
         let id = PartId { run: descriptor.run, part: descriptor.part };
-        let Some(catalogue) = self.catalogues.get(&descriptor.run) else {
+        let Some(catalogue) = self.catalogues.get(descriptor.run) else {
             return self.tables.shown(now, id, from);
         };
         let oldest = self.seeking.or(self.playback.cursor().map(|cursor| cursor.part));
@@ -237,8 +242,15 @@ impl<V: Verifier> Peer<V> {
     }
 
     fn on_have(&mut self, now: Instant, from: PeerId, rows: Vec<Row>) {
-        if from.is_edge() {
+        if from.is_edge() || self.config.mesh == Mesh::Trees {
             return;
+        }
+        if self.config.mesh == Mesh::Pull {
+            // Nobody passes descriptors on: who has chunks of a part has its descriptor.
+            let newest = self.store.newest();
+            for part in rows.iter().map(|row| row.part).filter(|part| newest.is_some_and(|newest| *part > newest)) {
+                self.tables.shown(now, part, from);
+            }
         }
         if self.neighbors.named().len() < 2 * NEIGHBORS_MAX && !self.neighbors.named().contains(&from) {
             self.neighbors.add_gossiping(from);

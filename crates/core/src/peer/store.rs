@@ -12,6 +12,7 @@ use bytes::Bytes;
 use trellis_proto::Descriptor;
 use trellis_proto::frame::{Bits, ChunkId, LayerId, PartId, PeerId, Row};
 
+use crate::near::Near;
 use crate::time::Instant;
 use crate::trust::VerifiedChunk;
 
@@ -208,6 +209,26 @@ impl<P: Clone> Store<P> {
     pub fn reopen(&mut self, from: PartId) {
         let lacks = |held: &Held<P>| held.layers.iter().any(|layer| layer.missing > 0);
         self.open = self.from(from).filter(|(_, held)| lacks(held)).map(|(id, _)| id).collect();
+    }
+
+    /// Brings near where a chunk will lie: see `Peer::glance`.
+    pub fn glance<N: Near>(&self, level: u8, id: ChunkId) {
+        match level {
+            1 => {
+                self.parts.iter().rev().take(2).chain(self.parts.front()).for_each(N::near);
+                self.parts.back().into_iter().for_each(|(_, held)| N::near(&held.layers));
+                self.open.last().into_iter().for_each(N::near);
+            }
+            2 => self.get(id.part).into_iter().flat_map(|held| &held.layers).for_each(|layer| {
+                N::near(layer);
+                N::near(&layer.asked);
+            }),
+            3 => {
+                let place = self.layer(id.part, id.of).and_then(|layer| layer.chunks.get(usize::from(id.index)));
+                place.into_iter().for_each(N::near);
+            }
+            _ => {}
+        }
     }
 
     /// Gives up waiting for a part: it is no longer looked at.

@@ -117,6 +117,10 @@ impl Swarm {
     }
 
     fn join(&mut self, number: u32) {
+        self.join_as(number, Mesh::Hybrid);
+    }
+
+    fn join_as(&mut self, number: u32, mesh: Mesh) {
         let config = Config {
             ticket: Bytes::new(),
             layers: vec![BASE],
@@ -126,6 +130,7 @@ impl Swarm {
             behind: Duration::ZERO,
             support: Support::WhileWatching,
             keep_parts: crate::limits::KEEP_PARTS,
+            mesh,
         };
         let key = self.origin.0.verifying_key().to_bytes();
         let crypto = RealCrypto(Authority::new(&key).unwrap());
@@ -449,7 +454,8 @@ mod anything {
                 Frame::Chunk(Chunk { id: ChunkId { part, of: BASE, index }, hop, payload: vec![1; len].into() })
             }),
             (0u64..20, 0u16..4).prop_map(|(part, index)| chunk(part, index)),
-            (0u64..20).prop_map(|part| Frame::Table(Origin(SigningKey::from_bytes(&[7; 32]), Mode::Live).descriptor(part))),
+            (0u64..20)
+                .prop_map(|part| Frame::Table(Origin(SigningKey::from_bytes(&[7; 32]), Mode::Live).descriptor(part))),
             proptest::collection::vec(any::<u8>(), 0..80).prop_map(|bytes| Frame::Table(bytes.into())),
             (proptest::collection::vec((set(), peer.clone(), peer.clone()), 0..4), any::<u32>()).prop_map(
                 |(take, hold_back_us)| {
@@ -483,5 +489,25 @@ mod anything {
                 prop_assert!(links <= crate::limits::LINKS_MAX);
             }
         }
+    }
+}
+
+#[test]
+fn pull_only_has_no_pushers_but_the_edge_and_trees_only_no_neighbors() {
+    for (mesh, parent, neighbor) in [(Mesh::Hybrid, true, true), (Mesh::Pull, false, true), (Mesh::Trees, true, false)]
+    {
+        let mut swarm = Swarm::new(0);
+        swarm.join_as(1, mesh);
+        let take = |index, parent| Take {
+            set: Substreams::one(Substream { of: BASE, index }),
+            parent: PeerId(parent),
+            backup: PeerId::EDGE,
+        };
+        let neighbors = Some(vec![PeerId(3)]);
+        let assign = Assign { take: vec![take(0, 0), take(1, 2)], neighbors, ..Assign::default() };
+        swarm.edge_says(PeerId(1), Frame::Assign(assign));
+        let peer = &swarm.peers[&PeerId(1)];
+        assert_eq!([2, 3].map(|other| peer.neighbors.is_up(PeerId(other))), [parent, neighbor], "{mesh:?}");
+        assert_eq!(peer.upstream.pushed_by(PeerId::EDGE).len(), 1, "{mesh:?}");
     }
 }

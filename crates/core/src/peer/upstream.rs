@@ -9,12 +9,14 @@ use core::time::Duration;
 
 use trellis_proto::frame::{LayerId, PeerId, Substream, Substreams, Take};
 
+use crate::few::Few;
+use crate::near::Near;
 use crate::time::Instant;
 
 /// The sources of all wanted substreams.
 #[derive(Debug, Clone, Default)]
 pub struct Upstream {
-    layers: BTreeMap<LayerId, Vec<Source>>,
+    layers: Few<LayerId, Vec<Source>>,
 }
 
 /// Where one substream comes from.
@@ -59,9 +61,16 @@ impl Upstream {
         (source.active != source.parent).then(|| source.change(now, substream, Some(take.parent)))
     }
 
+    /// Nobody pushes these.
+    pub fn release(&mut self, set: Substreams) {
+        for substream in set.iter() {
+            *self.source_mut(substream) = Source::default();
+        }
+    }
+
     /// Layers no longer watched: their pushers are to stop.
     pub fn drop_layer(&mut self, of: LayerId) -> Vec<(PeerId, Substreams)> {
-        let sources = self.layers.remove(&of).unwrap_or_default();
+        let sources = self.layers.remove(of).unwrap_or_default();
         let mut stop: BTreeMap<PeerId, u16> = BTreeMap::new();
         for (k, source) in sources.iter().enumerate() {
             for peer in [source.active, source.old].into_iter().flatten() {
@@ -71,14 +80,23 @@ impl Upstream {
         stop.into_iter().map(|(peer, mask)| (peer, Substreams { of, mask })).collect()
     }
 
+    /// Brings the sources near: see `Peer::glance`.
+    pub fn glance<N: Near>(&self, level: u8) {
+        match level {
+            1 => self.layers.glance::<N>(),
+            2 => self.layers.iter().flat_map(|(_, sources)| sources).for_each(N::near),
+            _ => {}
+        }
+    }
+
     /// The source of a substream, once it was assigned.
     pub fn source(&self, substream: Substream) -> Option<&Source> {
-        self.layers.get(&substream.of)?.get(usize::from(substream.index))
+        self.layers.get(substream.of)?.get(usize::from(substream.index))
     }
 
     /// Its pusher brought a chunk so long after the descriptor. Some: the pusher before may stop.
     pub fn on_chunk(&mut self, substream: Substream, from: PeerId, delay: Duration) -> Option<PeerId> {
-        let source = self.layers.get_mut(&substream.of)?.get_mut(usize::from(substream.index))?;
+        let source = self.layers.get_mut(substream.of)?.get_mut(usize::from(substream.index))?;
         if source.active != Some(from) {
             return None;
         }
@@ -91,7 +109,7 @@ impl Upstream {
     /// A part's chunks were late, of a pusher from whom nothing else comes either (`quiet`) or something does. True: that
     /// was once too often, turn to the backup.
     pub fn on_late(&mut self, now: Instant, substream: Substream, quiet: bool) -> bool {
-        let Some(source) = self.layers.get_mut(&substream.of).and_then(|l| l.get_mut(usize::from(substream.index)))
+        let Some(source) = self.layers.get_mut(substream.of).and_then(|l| l.get_mut(usize::from(substream.index)))
         else {
             return false;
         };
@@ -111,13 +129,13 @@ impl Upstream {
     pub fn lose(&mut self, now: Instant, peer: PeerId) -> Vec<Change> {
         let lost = |source: &Source| source.active == Some(peer);
         let mut changes = Vec::new();
-        for (of, sources) in &mut self.layers {
+        for (of, sources) in self.layers.iter_mut() {
             for (k, source) in sources.iter_mut().enumerate() {
                 source.backup = source.backup.filter(|backup| *backup != peer);
                 source.old = source.old.filter(|old| *old != peer);
                 if lost(source) {
                     let to = source.backup.filter(|backup| !backup.is_edge());
-                    let substream = Substream { of: *of, index: k as u8 };
+                    let substream = Substream { of, index: k as u8 };
                     changes.push(source.change(now, substream, to));
                     source.old = None;
                 }
@@ -149,12 +167,12 @@ impl Upstream {
         let mask = |sources: &Vec<Source>, wanted: &mut dyn FnMut(&Source) -> bool| {
             sources.iter().enumerate().filter(|(_, s)| wanted(s)).fold(0, |mask, (k, _)| mask | 1 << k)
         };
-        let sets = self.layers.iter().map(|(of, sources)| Substreams { of: *of, mask: mask(sources, &mut wanted) });
+        let sets = self.layers.iter().map(|(of, sources)| Substreams { of, mask: mask(sources, &mut wanted) });
         sets.filter(|set| set.mask != 0).collect()
     }
 
     fn source_mut(&mut self, substream: Substream) -> &mut Source {
-        let sources = self.layers.entry(substream.of).or_default();
+        let sources = self.layers.get_or_insert_with(substream.of, Vec::new);
         let index = usize::from(substream.index);
         if sources.len() <= index {
             sources.resize(index + 1, Source::default());

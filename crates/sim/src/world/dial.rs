@@ -87,10 +87,13 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
             return;
         }
         let edges = self.edges_count();
-        let hosts = [(caller + edges, u64::from(caller_name.0)), (called + edges, u64::from(dial.called.0))];
+        let hosts = [(caller + edges, caller_name.0), (called + edges, dial.called.0)];
         let [there, back] = self.net.link(hosts[0], hosts[1], false);
-        self.viewers[caller as usize].keep_flow(dial.called, there);
-        self.viewers[called as usize].keep_flow(caller_name, back);
+        for (viewer, peer, flow) in [(caller, dial.called, there), (called, caller_name, back)] {
+            if let Some(former) = self.viewers[viewer as usize].keep_flow(peer, flow) {
+                self.net.hang_up(former);
+            }
+        }
         self.trace.note(self.now, 106, u64::from(caller), u64::from(called));
         self.tell_peer(caller, Input::Connected(dial.called));
         self.tell_peer(called, Input::Connected(caller_name));

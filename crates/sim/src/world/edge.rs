@@ -7,7 +7,6 @@ use trellis_core::cluster::{Config, Event as ClusterEvent, Input, Output, Shares
 use trellis_core::locality::Locality;
 use trellis_core::manager::redirect::Beat;
 use trellis_proto::SessionId;
-use trellis_proto::frame::ChunkId;
 
 use crate::machine::{ClusterMachine, WAKE_GAP};
 use crate::measure::Purpose;

@@ -37,7 +37,7 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
                     let both = [back, self.viewers[viewer as usize].edge_flow];
                     // The viewer notices first, for it cuts both; so the edge is told by hand.
                     if let [Some(down), Some(up)] = both {
-                        let link = self.net.flow(up).map(|flow| (flow.to, LinkId(flow.names[1])));
+                        let link = self.net.flow(up).map(|flow| (flow.to, LinkId(flow.names[1].into())));
                         self.broken(down);
                         if let Some((edge, link)) = link {
                             self.edge_loses(edge, link);

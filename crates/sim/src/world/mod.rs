@@ -2,8 +2,9 @@
 //! and what the host's machine wants is done.
 //!
 //! Hosts are edges and viewers; `net` carries frames between them. [`edge`] and [`viewer`] run the machines, [`dial`]
-//! makes links, [`fault`] breaks things, [`sample`] looks at everything once a second.
+//! makes links, [`fault`] breaks things, [`sample`] looks at everything once a second, [`ahead`] reads what is needed soon.
 
+mod ahead;
 mod dial;
 mod edge;
 mod fault;
@@ -15,9 +16,10 @@ use std::marker::PhantomData;
 use bytes::Bytes;
 use trellis_core::cluster::LinkId;
 use trellis_core::manager::redirect::{Ask, Redirect};
+use trellis_core::peer::Input;
 use trellis_core::time::Instant;
 use trellis_core::trust::Payload;
-use trellis_proto::frame::{Chunk, Frame, PeerId};
+use trellis_proto::frame::{Chunk, ChunkId, Frame, PeerId};
 
 use crate::chance::{self, Chance};
 use crate::crypto::Crypto;
@@ -211,6 +213,7 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
             }
             self.now = at;
             self.tally.events += 1;
+            self.look_ahead();
             self.handle(event);
             if event == Event::Second
                 && let Some(sample) = self.samples.last()
@@ -290,26 +293,27 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
     fn deliver(&mut self, delivery: Delivery<C::Payload>) {
         let Delivery { flow: id, frame, bytes } = delivery;
         let Some(flow) = self.net.flow(id) else { return };
-        let (from, to, name) = (flow.from, flow.to, flow.names[1]);
+        let (from, to, name, heard) = (flow.from, flow.to, flow.names[1], flow.is_heard());
         self.trace.note(self.now, kind(&frame), u64::from(from) << 24 ^ u64::from(to), u64::from(bytes));
         self.tell_frame("came", from, to, &frame);
         match self.viewer_of(to) {
-            None => self.edge_receives(to, LinkId(name), frame),
-            Some(viewer) => self.viewer_receives(viewer, PeerId(name as u32), id, frame),
+            None => self.edge_receives(to, LinkId(name.into()), frame),
+            Some(viewer) if heard => self.viewer_receives(viewer, PeerId(name), frame),
+            Some(_) => {}
         }
     }
 
     /// A sender's queue is shorter.
     fn tell_unsent(&mut self, id: FlowId, left: bool) {
         let Some(flow) = self.net.flow(id) else { return };
-        let (from, name, leaving) = (flow.from, flow.names[0], flow.leaving());
-        if leaving != left {
+        let (from, name) = (flow.from, flow.names[0]);
+        if flow.leaving() != left || !flow.is_held() {
             return;
         }
         let unsent = self.net.unsent(id);
         match self.viewer_of(from) {
-            None => self.edge_unsent(from, LinkId(name), unsent),
-            Some(viewer) => self.viewer_unsent(viewer, PeerId(name as u32), unsent),
+            None => self.edge_unsent(from, LinkId(name.into()), unsent),
+            Some(viewer) => self.tell_peer(viewer, Input::Unsent(PeerId(name), unsent)),
         }
     }
 
@@ -323,8 +327,8 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
         }
         self.trace.note(self.now, 100, u64::from(from) << 24 ^ u64::from(to), 0);
         match self.viewer_of(to) {
-            None => self.edge_loses(to, LinkId(name)),
-            Some(viewer) => self.viewer_loses(viewer, PeerId(name as u32), back),
+            None => self.edge_loses(to, LinkId(name.into())),
+            Some(viewer) => self.viewer_loses(viewer, PeerId(name), back),
         }
     }
 

@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use super::*;
 use trellis_core::limits::KEEP_PARTS;
-use trellis_core::peer::{self, Config, Input, Output, Part, Seek, Support, UploadPolicy};
+use trellis_core::near::{Coming, Near};
+use trellis_core::peer::{self, Config, Input, Mesh, Output, Part, Seek, Support, UploadPolicy};
 use trellis_proto::SessionId;
-use trellis_proto::frame::{Bye, ChunkId, LayerId, PartId};
+use trellis_proto::frame::{Bye, LayerId, PartId};
 
 use crate::machine::{PeerMachine, WAKE_GAP};
 use crate::player::Player;
+use crate::scenario::MeshKind;
 use crate::trace::Named;
 
 /// Joining over HTTP, then TCP, TLS and the WebSocket.
@@ -213,7 +215,7 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
         if !self.edges[edge as usize].alive {
             return self.queue.push(self.now + Duration::from_secs(1), Event::Rejoins(viewer));
         }
-        let link = self.edges[edge as usize].links.len() as u64;
+        let link = self.edges[edge as usize].links.len() as u32;
         let [down, up] = self.net.link((edge, 0), (viewer + self.edges_count(), link), true);
         self.edges[edge as usize].links.push(None);
         self.viewers[viewer as usize].edge_flow = Some(up);
@@ -245,6 +247,11 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
             upload: UploadPolicy { cap_bps: None, receive_only: false },
             nat: person.nat,
             keep_parts: self.keep_parts(),
+            mesh: match self.scenario.mesh {
+                MeshKind::Hybrid => Mesh::Hybrid,
+                MeshKind::Pull => Mesh::Pull,
+                MeshKind::Trees => Mesh::Trees,
+            },
             behind: if self.scenario.stream.on_demand { Duration::from_secs_f64(behind_s) } else { Duration::ZERO },
             support: if viewers.after_completion { Support::AfterCompletion } else { Support::WhileWatching },
         }
@@ -272,11 +279,9 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
     }
 
     /// A frame came for it.
-    pub(super) fn viewer_receives(&mut self, viewer: ViewerIx, from: PeerId, flow: FlowId, frame: Frame<C::Payload>) {
-        let back = self.net.flow(flow).and_then(|flow| flow.back);
+    pub(super) fn viewer_receives(&mut self, viewer: ViewerIx, from: PeerId, frame: Frame<C::Payload>) {
         let it = &mut self.viewers[viewer as usize];
-        let known = if from.is_edge() { it.edge_flow } else { it.flow_to(from) };
-        if it.machine.is_none() || known.is_none() || known != back {
+        if it.machine.is_none() {
             return;
         }
         match &frame {
@@ -318,13 +323,6 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
                 let after = self.chance.exponential(every);
                 self.queue.push(self.now + Duration::from_secs_f64(after), event);
             }
-        }
-    }
-
-    pub(super) fn viewer_unsent(&mut self, viewer: ViewerIx, to: PeerId, bytes: u32) {
-        let it = &self.viewers[viewer as usize];
-        if to.is_edge() || it.flow_to(to).is_some() {
-            self.tell_peer(viewer, Input::Unsent(to, bytes));
         }
     }
 
@@ -541,6 +539,7 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
         let it = &mut self.viewers[viewer as usize];
         let flow = if peer.is_edge() { it.edge_flow.take() } else { it.take_flow(peer) };
         if let Some(flow) = flow {
+            self.net.hang_up(flow);
             let after = self.net.drain_us(self.now, flow);
             self.queue.push(Instant(self.now.0 + after), Event::Broken(flow));
         }
@@ -661,16 +660,43 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
 }
 
 impl<M> Viewer<M> {
+    /// Brings near what a coming event will look at: see `world::ahead`. At level 0 nothing is read.
+    pub fn glance<P, N: Near>(&self, level: u8, coming: Coming)
+    where
+        M: PeerMachine<P>,
+    {
+        if level == 0 {
+            N::near(&self.person);
+            N::near(&self.machine);
+            N::near(&self.wake);
+            N::near(&self.peers);
+            N::near(&self.given_bytes);
+        } else if let Some(machine) = &self.machine {
+            machine.glance::<N>(level, coming);
+        }
+    }
+
+    /// The flow on which it will send next.
+    pub fn sends_next_on<P>(&self) -> Option<FlowId>
+    where
+        M: PeerMachine<P>,
+    {
+        self.flow_to(self.machine.as_ref()?.sends_next_to()?)
+    }
+
     /// The flow to a peer.
     pub fn flow_to(&self, peer: PeerId) -> Option<FlowId> {
         self.peers.binary_search_by_key(&peer.0, |(peer, _)| *peer).ok().map(|at| self.peers[at].1)
     }
 
-    /// Keeps the flow to a peer.
-    pub fn keep_flow(&mut self, peer: PeerId, flow: FlowId) {
+    /// Keeps the flow to a peer. Some: the one it had.
+    pub fn keep_flow(&mut self, peer: PeerId, flow: FlowId) -> Option<FlowId> {
         match self.peers.binary_search_by_key(&peer.0, |(peer, _)| *peer) {
-            Ok(at) => self.peers[at].1 = flow,
-            Err(at) => self.peers.insert(at, (peer.0, flow)),
+            Ok(at) => Some(std::mem::replace(&mut self.peers[at].1, flow)),
+            Err(at) => {
+                self.peers.insert(at, (peer.0, flow));
+                None
+            }
         }
     }
 
