@@ -121,7 +121,9 @@ const SAVED: Duration = Duration::from_secs(2);
 /// When sending what waits takes longer, what is asked for beyond the shares is denied.
 const BEHIND: Duration = Duration::from_millis(500);
 /// A pushed chunk that waited longer helps nobody: whoever needed it has asked.
-const STALE_PARTS: u64 = 12;
+const STALE_PARTS: u64 = 6;
+/// So many children of a lane are sent what is in the window already.
+const PAST_TO: usize = 2;
 
 impl<P: Payload> Feed<P> {
     /// Nothing to send; may send so many bit/s, of which two shares are for start-up and for rescue.
@@ -240,7 +242,9 @@ impl<P: Payload> Feed<P> {
         }
         let substream = lanes.substream(lane);
         let tie = tie(standing.below, standing.peer.0, stored.id.part);
-        let rank = Rank { class: 1, due_ms: due_ms(stored.arrived, standing.below), tie };
+        // Who has another parent now is served with what the children leave.
+        let class = if standing.child { 1 } else { 2 };
+        let rank = Rank { class, due_ms: due_ms(stored.arrived, standing.below), tie };
         if standing.descriptors {
             let bytes = stored.message.len() as u32;
             self.outbox.push(subscription.to, Rank { tie: 0, ..rank }, Item::Table(stored.message.clone()), bytes);
@@ -268,8 +272,15 @@ impl<P: Payload> Feed<P> {
             // What follows is pushed anyway; the past was pushed at the first time.
             Some(known) => known.from = known.from.min(from),
             None => {
+                let mut has: Vec<_> = subscriptions.iter().map(|s| s.from).collect();
+                has.sort_unstable();
+                // The past goes to a few, and from them to the others: who still misses some in time wants it.
+                let enough = has.get(PAST_TO - 1).copied();
                 subscriptions.push(subscription);
                 for at in 0..self.parts.len() {
+                    if enough.is_some_and(|enough| self.parts[at].id >= enough) {
+                        break;
+                    }
                     let standing = standing(self.parts[at].id.part);
                     self.push(at, lanes, lane, subscription, standing);
                 }
@@ -278,10 +289,15 @@ impl<P: Payload> Feed<P> {
     }
 
     /// A peer no longer wants a lane.
-    pub fn unsubscribe(&mut self, to: Slot, lane: Lane) {
-        if let Some(subscriptions) = self.subscriptions.get_mut(usize::from(lane)) {
-            subscriptions.retain(|s| s.to != to);
-        }
+    pub fn unsubscribe(&mut self, to: Slot, lane: Lane, lanes: &Lanes) {
+        let Some(subscriptions) = self.subscriptions.get_mut(usize::from(lane)) else { return };
+        subscriptions.retain(|s| s.to != to);
+        let substream = lanes.substream(lane);
+        let step = u16::from(lanes.substreams(substream.of).max(1));
+        self.outbox.cancel(to, |item| {
+            matches!(item, Item::Chunk { id, purpose: Purpose::Seeding, .. }
+                if id.of == substream.of && id.index % step == u16::from(substream.index))
+        });
     }
 
     /// A peer wants chunks. What the host must fetch, and what cannot be had.

@@ -217,7 +217,8 @@ impl<P: Payload> Cluster<P> {
         match frame {
             Frame::Subscribe { set, from } => set.iter().for_each(|set| self.subscribe(slot, *set, from)),
             Frame::Unsubscribe(set) => set.iter().for_each(|set| {
-                lanes_of(&self.overlay.lanes, *set).for_each(|lane| self.feed.unsubscribe(slot, lane));
+                let lanes = &self.overlay.lanes;
+                lanes_of(lanes, *set).for_each(|lane| self.feed.unsubscribe(slot, lane, lanes));
             }),
             Frame::Want { rows, urgent } => {
                 let since = Since { joined: peer.joined, recorded: self.is_recorded() };
@@ -384,9 +385,11 @@ impl<P: Payload> Cluster<P> {
             self.waiting.remove(&link);
             self.refuse(link, Bye::Idle);
         }
+        let mut doubted = 0;
         for slot in self.overlay.roster.present().to_vec() {
             let Some(peer) = self.overlay.roster.get_mut(slot) else { continue };
             peer.tick(now);
+            doubted += usize::from(peer.is_doubted());
             let (left, silent) = (peer.leaving.is_some_and(|at| now >= at), now.since(peer.heard) > SILENT_PEER);
             if left || silent {
                 let (link, why) = (peer.link, if left { Bye::Leaving } else { Bye::Idle });
@@ -394,6 +397,7 @@ impl<P: Payload> Cluster<P> {
                 self.out.push_back(Output::Close(link, why));
             }
         }
+        self.overlay.all_late = doubted * 2 > self.overlay.roster.len();
         if self.draining {
             self.drain();
         }

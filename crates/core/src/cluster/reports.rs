@@ -43,14 +43,20 @@ impl<P: Payload> Cluster<P> {
     fn judge(&mut self, slot: Slot, claim_bps: u64) {
         let account = self.overlay.ledger.account(slot);
         let room = self.overlay.ledger.credit_room_bps();
-        let chunk_bytes = self.chunk_bytes();
+        let (chunk_bytes, all_late) = (self.chunk_bytes(), self.overlay.all_late);
         let Some(peer) = self.overlay.roster.get_mut(slot) else { return };
         if peer.receive_only || peer.nat == Nat::Blocked || (self.config.after_completion && !peer.complete) {
             return;
         }
         let rate = self.overlay.lanes.rate_bps(peer.layers);
-        let case =
-            Case { alpha_bps: account.alpha_bps, claim_bps, held_bps: account.held_bps, near_bps: rate, chunk_bytes };
+        let case = Case {
+            alpha_bps: account.alpha_bps,
+            claim_bps,
+            held_bps: account.held_bps,
+            near_bps: rate,
+            chunk_bytes,
+            all_late,
+        };
         let Some(mut belief) = peer.proof.judge(self.now, case) else { return };
         if belief.alpha_bps == 0 && !peer.proof.banned {
             // It came when credit was spent, or has only now become a supporting peer.
@@ -156,6 +162,10 @@ impl Overlay {
     /// A peer says that another did wrong: it need not take from it any more.
     pub(super) fn complain(&mut self, now: Instant, slot: Slot, complaint: Complaint) -> Option<Blame> {
         let giver = self.roster.by_id(complaint.peer).filter(|giver| *giver != slot)?;
+        if complaint.fault == Fault::Silent && self.all_late {
+            // Who turned from one late giver to the next would only be left without any.
+            return None;
+        }
         let linked = self.takes_from(slot, giver);
         let peer = self.roster.get_mut(slot)?;
         let lasting = matches!(complaint.fault, Fault::BadChunk | Fault::Protocol | Fault::Unreachable);

@@ -121,7 +121,9 @@ impl<V: Verifier> Peer<V> {
             if !first_time {
                 continue;
             }
-            self.neighbors.on_late(*pusher);
+            if self.upstream.is_settled(now, *substream) {
+                self.neighbors.on_late(*pusher);
+            }
             let quiet = self.neighbors.is_quiet(now, *pusher);
             if self.upstream.on_late(now, *substream, quiet) {
                 self.complain(now, *pusher, Fault::Silent);
