@@ -163,7 +163,7 @@ impl<P: Payload> Feed<P> {
 
     /// Bits the start-up share has saved up and promised to nobody.
     pub fn fill_bits(&self) -> u64 {
-        u64::try_from(self.fills.bytes).unwrap_or(0) * 8
+        if self.is_behind(BEHIND * 2) { 0 } else { u64::try_from(self.fills.bytes).unwrap_or(0) * 8 }
     }
 
     /// Bits per second by which that grows.
@@ -174,6 +174,11 @@ impl<P: Payload> Feed<P> {
     /// Somebody was let in whose first fill takes so much.
     pub fn promise_fill(&mut self, bits: u64) {
         self.fills.spend(bits / 8);
+    }
+
+    /// So many bytes of something else are sent: the line carries them, too.
+    pub fn charge(&mut self, bytes: usize) {
+        self.pace.spend(bytes as u64);
     }
 
     /// A run with so many lanes begins; who subscribed before subscribes again.
@@ -342,7 +347,7 @@ impl<P: Payload> Feed<P> {
         };
         let bytes = payload.size() as u32;
         let favored = (urgent || past) && self.favor.take(u64::from(bytes));
-        if urgent && !favored && !since.recorded && self.is_behind() {
+        if urgent && !favored && !since.recorded && self.is_behind(BEHIND) {
             return false;
         }
         let rank = Rank { class: if favored { 0 } else { 2 }, due_ms: due_ms(self.parts[at].arrived, 0), tie: 0 };
@@ -350,8 +355,9 @@ impl<P: Payload> Feed<P> {
     }
 
     /// Does so much wait that who asks now would get it too late? Then they are told at once, and turn to each other.
-    fn is_behind(&self) -> bool {
-        self.outbox.waiting_bytes() > self.pace.bps / 8_000 * BEHIND.as_millis() as u64
+    fn is_behind(&self, by: Duration) -> bool {
+        let owed = u64::try_from(-self.pace.bytes).unwrap_or(0);
+        self.outbox.waiting_bytes() + owed > self.pace.bps / 8_000 * by.as_millis() as u64
     }
 
     /// The host has found, or not found, an older chunk. True: it will be sent.

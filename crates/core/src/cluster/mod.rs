@@ -6,6 +6,7 @@
 
 mod admission;
 mod check;
+mod crowd;
 pub mod event;
 mod feed;
 mod hold;
@@ -35,8 +36,9 @@ use trellis_proto::{Catalogue, Mode, SessionId};
 use crate::limits::{HOLD_BACK_MAX, SILENT_PEER};
 use crate::time::Instant;
 use crate::trust::Payload;
-use admission::Verdict;
+use admission::{Numbers, Verdict};
 pub use check::{Stats, Violation};
+use crowd::Crowd;
 pub use event::{Chunks, Event, Input, LinkId, Locality, Output};
 pub use feed::Sent;
 use feed::{Feed, Since, Standing};
@@ -88,10 +90,13 @@ pub struct Cluster<P> {
     feed: Feed<P>,
     catalogue: Option<(Arc<Catalogue>, Bytes)>,
     waiting: BTreeMap<LinkId, Waiting>,
+    crowd: Crowd,
     out: VecDeque<Output<P>>,
     hold: Hold,
     growth_bps2: u64,
     before_bps: u64,
+    /// What a viewer is thought to give that says nothing: what most were seen to give.
+    usual_bps: u64,
     draining: bool,
     next_tick: Instant,
     now: Instant,
@@ -114,6 +119,8 @@ const HELLO_WITHIN: Duration = Duration::from_secs(5);
 const HAND_OVER: Duration = Duration::from_secs(2);
 /// A twentieth of those who are left goes per tick while draining, at least one.
 const DRAIN_ROUNDS: usize = 20;
+/// However little others give, a newcomer counts with this part of what it takes.
+const CREDIT_LEAST: u64 = 4;
 /// When there is nothing to join yet.
 const RETRY_EMPTY_S: u16 = 2;
 
@@ -128,10 +135,12 @@ impl<P: Payload> Cluster<P> {
             feed: Feed::new(config.budget_bps, shares, now),
             catalogue: None,
             waiting: BTreeMap::new(),
+            crowd: Crowd::default(),
             out: VecDeque::new(),
             hold: Hold::new(config.hold_back_max, now),
             growth_bps2: 0,
             before_bps: 0,
+            usual_bps: u64::MAX,
             draining: false,
             next_tick: now + TICK,
             now,
@@ -185,12 +194,15 @@ impl<P: Payload> Cluster<P> {
 
     /// The next thing to be done.
     pub fn poll(&mut self) -> Option<Output<P>> {
-        if let Some(output) = self.out.pop_front() {
+        let plan = |overlay: &mut Overlay, hold: &Hold| {
+            let (slot, assign) = overlay.next_plan(micros(hold.hold_back()))?;
+            Some(Output::Send(overlay.roster.get(slot)?.link, Frame::Assign(assign)))
+        };
+        if let Some(output) = self.out.pop_front().or_else(|| plan(&mut self.overlay, &self.hold)) {
+            if let Output::Send(_, frame) = &output {
+                self.feed.charge(frame.encoded_len(Payload::size));
+            }
             return Some(output);
-        }
-        if let Some((slot, assign)) = self.overlay.next_plan(micros(self.hold.hold_back())) {
-            let link = self.overlay.roster.get(slot)?.link;
-            return Some(Output::Send(link, Frame::Assign(assign)));
         }
         let (slot, frame) = self.feed.poll()?;
         Some(Output::Send(self.overlay.roster.get(slot)?.link, frame))
@@ -265,12 +277,21 @@ impl<P: Payload> Cluster<P> {
         let credit_bps = self.credit(&hello, layers);
         self.feed.set_spare(self.overlay.ledger.free_bps(EDGE));
         let start = self.start(past_bits);
-        match admission::decide(self.numbers(layers, credit_bps, hello.nat, start.edge_bits)) {
-            _ if self.draining => return self.refuse(link, Bye::Moved),
-            Verdict::Elsewhere(retry) => return self.refuse(link, Bye::NoRoom(retry)),
-            Verdict::Peers | Verdict::Edge => {}
-        }
         let now = self.now;
+        let numbers = Numbers {
+            newcomers: self.crowd.newcomers(now),
+            newcomers_max: self.newcomers_max(layers, past_bits),
+            ahead: self.crowd.ahead(waiting.session),
+            ..self.numbers(layers, credit_bps, hello.nat, start.edge_bits)
+        };
+        match admission::decide(numbers) {
+            _ if self.draining => return self.refuse(link, Bye::Moved),
+            Verdict::Elsewhere(retry) => {
+                self.crowd.refuse(now, waiting.session);
+                return self.refuse(link, Bye::NoRoom(retry));
+            }
+            Verdict::Peers | Verdict::Edge => self.crowd.admit(now, waiting.session),
+        }
         let make = |id| Peer {
             nat: hello.nat,
             receive_only: hello.receive_only,
@@ -300,6 +321,16 @@ impl<P: Payload> Cluster<P> {
         self.out.push_back(Output::Event(Event::Admitted(link, you, waiting.session)));
     }
 
+    /// How many can be started at a time; on demand everybody is at once where playback is.
+    fn newcomers_max(&self, layers: LayerMask, past_bits: u64) -> u64 {
+        if self.is_recorded() {
+            return u64::MAX;
+        }
+        let (capacity, held) = self.overlay.ledger.peers_bps();
+        let (spare, rate) = (capacity.saturating_sub(held), self.overlay.lanes.rate_bps(layers));
+        admission::newcomers_max(self.overlay.ledger.budget_bps(), spare, rate, past_bits)
+    }
+
     /// How a newcomer's first parts come. On demand everything is pulled, at the pace of playback.
     fn start(&self, past_bits: u64) -> Start {
         let past_bits = if self.is_recorded() { 0 } else { past_bits };
@@ -323,7 +354,7 @@ impl<P: Payload> Cluster<P> {
         }
         let rate = self.overlay.lanes.rate_bps(layers);
         let stated = [hello.declared_bps, self.config.prior_bps].into_iter().find(|bps| *bps > 0);
-        stated.unwrap_or(rate).min(rate).min(self.overlay.ledger.credit_room_bps())
+        stated.unwrap_or(self.usual_bps.max(rate / CREDIT_LEAST)).min(rate).min(self.overlay.ledger.credit_room_bps())
     }
 
     /// A peer asks for other layers: it gets them when there is room, else what it has is confirmed.
@@ -379,6 +410,7 @@ impl<P: Payload> Cluster<P> {
 
     fn tick(&mut self, now: Instant) {
         self.next_tick = now + TICK;
+        self.crowd.tick(now);
         let late: alloc::vec::Vec<_> =
             self.waiting.iter().filter(|(_, w)| now.since(w.since) > HELLO_WITHIN).map(|(link, _)| *link).collect();
         for link in late {
@@ -398,12 +430,14 @@ impl<P: Payload> Cluster<P> {
             }
         }
         self.overlay.all_late = doubted * 2 > self.overlay.roster.len();
+        self.overlay.many_late = doubted * 8 > self.overlay.roster.len();
         if self.draining {
             self.drain();
         }
         self.overlay.adopt_orphans();
         self.overlay.improve();
         self.feed.set_spare(self.overlay.ledger.free_bps(EDGE));
+        self.usual_bps = self.overlay.usual_bps().unwrap_or(u64::MAX);
         if self.hold.tick(now) {
             self.overlay.tell_all();
         }

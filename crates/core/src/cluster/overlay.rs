@@ -34,6 +34,8 @@ pub struct Overlay {
     pub(super) turn: usize,
     /// Most viewers leave their takers waiting: what they pass on does not reach themselves.
     pub(super) all_late: bool,
+    /// So many do that their number is no accident.
+    pub(super) many_late: bool,
 }
 
 /// More children of one giver in one tree than this make it wide, not shallow.
@@ -64,6 +66,7 @@ impl Overlay {
             cursor: 0,
             turn: 0,
             all_late: false,
+            many_late: false,
         }
     }
 

@@ -1,6 +1,7 @@
 //! What follows from what peers saw? Their reports move what givers are believed to carry, and take children from
 //! those who are late, gone or not to be reached.
 
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use trellis_proto::frame::{Complaint, Fault, Nat, Report};
@@ -81,7 +82,9 @@ impl<P: Payload> Cluster<P> {
         let ledger = &overlay.ledger;
         let wanted_bps = overlay.lanes.rate_bps(layers);
         let wanted = overlay.lanes.of(layers).count() as u32;
-        let open_bps = if nat == Nat::Blocked { 0 } else { overlay.open_bps() + own_bps(overlay, credit_bps) };
+        // Where many are late, peers have less to give than they were believed to: nobody comes in on that.
+        let shut = nat == Nat::Blocked || overlay.many_late;
+        let open_bps = if shut { 0 } else { overlay.open_bps() + own_bps(overlay, credit_bps) };
         let from_peers_bps = open_bps.min(wanted_bps);
         let from_peers = (u64::from(wanted) * from_peers_bps / wanted_bps.max(1)) as u32;
         Numbers {
@@ -93,6 +96,9 @@ impl<P: Payload> Cluster<P> {
             start_up_bits: self.feed.fill_bits(),
             start_up_bps: self.feed.fill_bps(),
             growth_bps2: self.growth_bps2,
+            newcomers: 0,
+            newcomers_max: u64::MAX,
+            ahead: 0,
         }
     }
 }
@@ -108,6 +114,10 @@ pub(super) enum Blame {
 
 /// Two peers that cannot link, or one of whom cheats, are not planned together for so long.
 const SHUNNED_LONG: Duration = Duration::from_secs(600);
+/// Givers looked at to know what is usual, ...
+const SEEN_FROM: usize = 64;
+/// ... of whom at least so many must have been seen to give.
+const SEEN_MIN: usize = 8;
 /// And two of whom one was late.
 const SHUNNED_SHORT: Duration = Duration::from_secs(20);
 
@@ -122,6 +132,15 @@ impl Overlay {
         let open = |lane: usize| self.trees[lane].open_slots() * self.lanes.slot_bps(lane as u16);
         let waiting: u64 = self.orphans.iter().map(|(lane, _)| self.lanes.slot_bps(*lane)).sum();
         (0..self.trees.len()).map(open).sum::<u64>().saturating_sub(waiting)
+    }
+
+    /// What three in four givers were seen to give, at least; None: too few were seen.
+    pub(super) fn usual_bps(&self) -> Option<u64> {
+        let all = self.roster.present();
+        let some = all.iter().step_by(all.len() / SEEN_FROM + 1).map(|slot| self.ledger.account(*slot));
+        let mut seen: Vec<_> = some.filter(|a| a.credit_bps == 0 && a.held_bps > 0).map(|a| a.alpha_bps).collect();
+        seen.sort_unstable();
+        (seen.len() >= SEEN_MIN).then(|| seen[seen.len() / 4])
     }
 
     /// A giver's uplink is believed to carry something else now.
