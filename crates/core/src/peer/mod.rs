@@ -327,6 +327,13 @@ impl<V: Verifier> Peer<V> {
         }
     }
 
+    /// Who lives by the mesh alone and misses something does not wait for its turn to look for a sibling.
+    fn rejoin_soon(&mut self, now: Instant) {
+        if let Some(at) = self.timers.rejoin.as_mut().filter(|at| **at > now + REJOIN_AGAIN) {
+            *at = now + Duration::from_micros(self.seeded.below(REJOIN_ROOTS.as_micros() as u64));
+        }
+    }
+
     /// Nothing more is expected of a peer.
     fn forget_peer(&mut self, now: Instant, peer: PeerId) {
         self.outbox.remove(peer);
@@ -469,7 +476,7 @@ const ASK_MANY: u8 = 16;
 /// Three part times without a descriptor are no accident.
 const SILENCE: Duration = Duration::from_millis(1_000);
 /// Of a dead edge's children each looks for a sibling within this time, ...
-const REJOIN_ROOTS: Duration = Duration::from_millis(300);
+const REJOIN_ROOTS: Duration = Duration::from_millis(100);
 /// ... and the others within this.
 const REJOIN_OTHERS: Duration = Duration::from_secs(20);
 const REJOIN_AGAIN: Duration = Duration::from_secs(2);
