@@ -279,14 +279,15 @@ impl<P: Payload> Feed<P> {
             None => {
                 let mut has: Vec<_> = subscriptions.iter().map(|s| s.from).collect();
                 has.sort_unstable();
-                // The past goes to a few, and from them to the others: who still misses some in time wants it.
+                // The past goes to a few, and from them to the others: who still misses some in time wants it. Who is a
+                // guest had another edge until now, and others live by it.
                 let enough = has.get(PAST_TO - 1).copied();
                 subscriptions.push(subscription);
                 for at in 0..self.parts.len() {
-                    if enough.is_some_and(|enough| self.parts[at].id >= enough) {
+                    let standing = standing(self.parts[at].id.part);
+                    if standing.child && enough.is_some_and(|enough| self.parts[at].id >= enough) {
                         break;
                     }
-                    let standing = standing(self.parts[at].id.part);
                     self.push(at, lanes, lane, subscription, standing);
                 }
             }

@@ -209,6 +209,9 @@ impl<V: Verifier> Peer<V> {
         if !over && !enough {
             self.send(PeerId::EDGE, Frame::Ask { from, count: ASK_MANY });
         }
+        if !self.edge_up {
+            self.rejoin_soon(now);
+        }
     }
 
     fn first_unknown(&self, start: PartId) -> PartId {
