@@ -30,7 +30,7 @@ use alloc::sync::Arc;
 use core::time::Duration;
 
 use bytes::Bytes;
-use trellis_proto::frame::{Bye, Frame, Hello, LINK_VERSION, LayerId, Nat, PartId, PeerId, Substreams, Welcome};
+use trellis_proto::frame::{Bye, Frame, Hello, LINK_VERSION, LayerId, PartId, PeerId, Substreams, Welcome};
 use trellis_proto::{Catalogue, Mode, SessionId};
 
 use crate::limits::{HOLD_BACK_MAX, SILENT_PEER};
@@ -119,8 +119,6 @@ const HELLO_WITHIN: Duration = Duration::from_secs(5);
 const HAND_OVER: Duration = Duration::from_secs(2);
 /// A twentieth of those who are left goes per tick while draining, at least one.
 const DRAIN_ROUNDS: usize = 20;
-/// However little others give, a newcomer counts with this part of what it takes.
-const CREDIT_LEAST: u64 = 4;
 /// When there is nothing to join yet.
 const RETRY_EMPTY_S: u16 = 2;
 
@@ -321,16 +319,6 @@ impl<P: Payload> Cluster<P> {
         self.out.push_back(Output::Event(Event::Admitted(link, you, waiting.session)));
     }
 
-    /// How many can be started at a time; on demand everybody is at once where playback is.
-    fn newcomers_max(&self, layers: LayerMask, past_bits: u64) -> u64 {
-        if self.is_recorded() {
-            return u64::MAX;
-        }
-        let (capacity, held) = self.overlay.ledger.peers_bps();
-        let (spare, rate) = (capacity.saturating_sub(held), self.overlay.lanes.rate_bps(layers));
-        admission::newcomers_max(self.overlay.ledger.budget_bps(), spare, rate, past_bits)
-    }
-
     /// How a newcomer's first parts come. On demand everything is pulled, at the pace of playback.
     fn start(&self, past_bits: u64) -> Start {
         let past_bits = if self.is_recorded() { 0 } else { past_bits };
@@ -345,16 +333,6 @@ impl<P: Payload> Cluster<P> {
             let more = mask | lanes.mask([*of]);
             if lanes.rate_bps(more) <= max_rate_bps { more } else { mask }
         })
-    }
-
-    /// What a newcomer counts with until it was seen to give.
-    fn credit(&self, hello: &Hello, layers: LayerMask) -> u64 {
-        if hello.receive_only || hello.nat == Nat::Blocked || self.config.after_completion {
-            return 0;
-        }
-        let rate = self.overlay.lanes.rate_bps(layers);
-        let stated = [hello.declared_bps, self.config.prior_bps].into_iter().find(|bps| *bps > 0);
-        stated.unwrap_or(self.usual_bps.max(rate / CREDIT_LEAST)).min(rate).min(self.overlay.ledger.credit_room_bps())
     }
 
     /// A peer asks for other layers: it gets them when there is room, else what it has is confirmed.

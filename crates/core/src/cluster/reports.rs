@@ -4,9 +4,9 @@
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use trellis_proto::frame::{Complaint, Fault, Nat, Report};
+use trellis_proto::frame::{Complaint, Fault, Hello, Nat, Report};
 
-use super::admission::Numbers;
+use super::admission::{self, Numbers};
 use super::lanes::LayerMask;
 use super::overlay::Overlay;
 use super::proof::Case;
@@ -77,6 +77,26 @@ impl<P: Payload> Cluster<P> {
         if self.overlay.lanes.len() == 0 { 0 } else { self.overlay.lanes.slot_bps(0) * part_us / 8_000_000 }
     }
 
+    /// How many can be started at a time; on demand everybody is at once where playback is.
+    pub(super) fn newcomers_max(&self, layers: LayerMask, past_bits: u64) -> u64 {
+        if self.is_recorded() {
+            return u64::MAX;
+        }
+        let (capacity, held) = self.overlay.ledger.peers_bps();
+        let (spare, rate) = (capacity.saturating_sub(held), self.overlay.lanes.rate_bps(layers));
+        admission::newcomers_max(self.overlay.ledger.budget_bps(), spare, rate, past_bits)
+    }
+
+    /// What a newcomer counts with until it was seen to give.
+    pub(super) fn credit(&self, hello: &Hello, layers: LayerMask) -> u64 {
+        if hello.receive_only || hello.nat == Nat::Blocked || self.config.after_completion {
+            return 0;
+        }
+        let rate = self.overlay.lanes.rate_bps(layers);
+        let stated = [hello.declared_bps, self.config.prior_bps].into_iter().find(|bps| *bps > 0);
+        stated.unwrap_or(self.usual_bps.max(rate / CREDIT_LEAST)).min(rate).min(self.overlay.ledger.credit_room_bps())
+    }
+
     pub(super) fn numbers(&self, layers: LayerMask, credit_bps: u64, nat: Nat, fill_bits: u64) -> Numbers {
         let overlay = &self.overlay;
         let ledger = &overlay.ledger;
@@ -114,6 +134,8 @@ pub(super) enum Blame {
 
 /// Two peers that cannot link, or one of whom cheats, are not planned together for so long.
 const SHUNNED_LONG: Duration = Duration::from_secs(600);
+/// However little others give, a newcomer counts with this part of what it takes.
+const CREDIT_LEAST: u64 = 4;
 /// Givers looked at to know what is usual, ...
 const SEEN_FROM: usize = 64;
 /// ... of whom at least so many must have been seen to give.
