@@ -19,7 +19,27 @@ pub struct Numbers {
     pub start_up_bps: u64,
     /// Bits per second by which what peers can give has grown lately.
     pub growth_bps2: u64,
+    /// Who came within the last [`START_S`] and gives nothing yet.
+    pub newcomers: u64,
+    /// How many of these can be started at a time: see [`newcomers_max`].
+    pub newcomers_max: u64,
+    /// Who was refused before it and is not in yet.
+    pub ahead: u64,
 }
+
+/// How many can be started within [`START_S`]: each takes its fill and what is sent before it gives; there is what the
+/// edge sends, and what peers could give and nobody holds.
+pub fn newcomers_max(edge_bps: u64, spare_bps: u64, rate_bps: u64, past_bits: u64) -> u64 {
+    let each = past_bits + rate_bps * START_S;
+    ((edge_bps + spare_bps) * START_S / each.max(1)).max(NEWCOMERS_LEAST)
+}
+
+/// A newcomer plays, and gives, after this; s.
+pub const START_S: u64 = 2;
+/// However small the edge, a handful is started together: they exchange what it sends once.
+const NEWCOMERS_LEAST: u64 = 8;
+/// Each generation of newcomers lets the next be larger by one in so many.
+const GROWTH: u64 = 4;
 
 /// What becomes of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +58,9 @@ const RETRY_S: core::ops::RangeInclusive<u64> = 1..=30;
 /// Decides.
 pub fn decide(n: Numbers) -> Verdict {
     // Steps 1 and 2 are the manager's: P asked S, and S sent it here.
+    if n.newcomers >= n.newcomers_max {
+        return Verdict::Elsewhere(turn(n.ahead, n.newcomers_max));
+    }
     if n.fill_bits > n.start_up_bits {
         return Verdict::Elsewhere(retry(n.fill_bits - n.start_up_bits, n.start_up_bps));
     }
@@ -51,6 +74,17 @@ pub fn decide(n: Numbers) -> Verdict {
     }
     // Step 5 is the ledger's. 6 and 7: "S conducts an overall search", and if nothing is found, "reject P".
     Verdict::Elsewhere(retry(n.rest_bps - n.edge_free_bps, n.growth_bps2))
+}
+
+/// When is it somebody's turn before whom so many wait? A generation comes in per [`START_S`], each larger than the last.
+fn turn(mut ahead: u64, mut generation: u64) -> u16 {
+    let mut seconds = START_S;
+    while ahead >= generation && seconds < *RETRY_S.end() {
+        ahead -= generation;
+        generation += generation / GROWTH;
+        seconds += START_S;
+    }
+    seconds as u16
 }
 
 /// How long until what is missing has grown.
@@ -73,7 +107,22 @@ mod tests {
         start_up_bits: 50_000_000,
         start_up_bps: 20_000_000,
         growth_bps2: 1_000_000,
+        newcomers: 0,
+        newcomers_max: 8,
+        ahead: 0,
     };
+
+    #[test]
+    fn a_crowd_comes_in_by_generations_each_larger_than_the_last_and_is_told_when_its_turn_is() {
+        // 125 Mbit/s start 30 viewers of 2.5 Mbit/s in 2 s, who take 3.2 Mbit of the past each.
+        let most = newcomers_max(125_000_000, 0, 2_500_000, 3_200_000);
+        assert_eq!((most, newcomers_max(8_000_000, 0, 2_500_000, 3_200_000)), (30, 8));
+        assert_eq!(newcomers_max(125_000_000, 125_000_000, 2_500_000, 3_200_000), 60);
+        let crowd = |ahead| decide(Numbers { newcomers: most, newcomers_max: most, ahead, ..PLENTY });
+        assert_eq!([crowd(0), crowd(30), crowd(66), crowd(67)], [2, 4, 4, 6].map(Verdict::Elsewhere));
+        assert_eq!(crowd(900), Verdict::Elsewhere(20));
+        assert_eq!(decide(Numbers { newcomers: 29, newcomers_max: most, ahead: 900, ..PLENTY }), Verdict::Peers);
+    }
 
     #[test]
     fn steps_1_and_2_a_new_peer_asked_the_manager_and_was_sent_here_so_its_first_fill_is_charged_here() {

@@ -128,7 +128,9 @@ const SAVED: Duration = Duration::from_secs(2);
 /// When sending what waits takes longer, what is asked for beyond the shares is denied.
 const BEHIND: Duration = Duration::from_millis(500);
 /// A pushed chunk that waited longer helps nobody: whoever needed it has asked.
-const STALE_PARTS: u64 = 12;
+const STALE_PARTS: u64 = 6;
+/// So many children of a lane are sent what is in the window already.
+const PAST_TO: usize = 2;
 
 impl<P: Payload> Feed<P> {
     /// Nothing to send; may send so many bit/s, of which two shares are for start-up and for rescue.
@@ -168,7 +170,7 @@ impl<P: Payload> Feed<P> {
 
     /// Bits the start-up share has saved up and promised to nobody.
     pub fn fill_bits(&self) -> u64 {
-        u64::try_from(self.fills.bytes).unwrap_or(0) * 8
+        if self.is_behind(BEHIND * 2) { 0 } else { u64::try_from(self.fills.bytes).unwrap_or(0) * 8 }
     }
 
     /// Bits per second by which that grows.
@@ -179,6 +181,11 @@ impl<P: Payload> Feed<P> {
     /// Somebody was let in whose first fill takes so much.
     pub fn promise_fill(&mut self, bits: u64) {
         self.fills.spend(bits / 8);
+    }
+
+    /// So many bytes of something else are sent: the line carries them, too.
+    pub fn charge(&mut self, bytes: usize) {
+        self.pace.spend(bytes as u64);
     }
 
     /// A run with so many lanes begins; who subscribed before subscribes again.
@@ -252,7 +259,9 @@ impl<P: Payload> Feed<P> {
         }
         let substream = lanes.substream(lane);
         let tie = tie(standing.below, standing.peer.0, stored.id.part);
-        let rank = Rank { class: 1, due_ms: due_ms(stored.arrived, standing.below), tie };
+        // Who has another parent now is served with what the children leave.
+        let class = if standing.child { 1 } else { 2 };
+        let rank = Rank { class, due_ms: due_ms(stored.arrived, standing.below), tie };
         if standing.descriptors {
             let bytes = stored.message.len() as u32;
             self.outbox.push(subscription.to, Rank { tie: 0, ..rank }, Item::Table(stored.message.clone()), bytes);
@@ -280,9 +289,17 @@ impl<P: Payload> Feed<P> {
             // What follows is pushed anyway; the past was pushed at the first time.
             Some(known) => known.from = known.from.min(from),
             None => {
+                let mut has: Vec<_> = subscriptions.iter().map(|s| s.from).collect();
+                has.sort_unstable();
+                // The past goes to a few, and from them to the others: who still misses some in time wants it. Who is a
+                // guest had another edge until now, and others live by it.
+                let enough = has.get(PAST_TO - 1).copied();
                 subscriptions.push(subscription);
                 for at in 0..self.parts.len() {
                     let standing = standing(self.parts[at].id.part);
+                    if standing.child && enough.is_some_and(|enough| self.parts[at].id >= enough) {
+                        break;
+                    }
                     self.push(at, lanes, lane, subscription, standing);
                 }
             }
@@ -290,10 +307,15 @@ impl<P: Payload> Feed<P> {
     }
 
     /// A peer no longer wants a lane.
-    pub fn unsubscribe(&mut self, to: Slot, lane: Lane) {
-        if let Some(subscriptions) = self.subscriptions.get_mut(usize::from(lane)) {
-            subscriptions.retain(|s| s.to != to);
-        }
+    pub fn unsubscribe(&mut self, to: Slot, lane: Lane, lanes: &Lanes) {
+        let Some(subscriptions) = self.subscriptions.get_mut(usize::from(lane)) else { return };
+        subscriptions.retain(|s| s.to != to);
+        let substream = lanes.substream(lane);
+        let step = u16::from(lanes.substreams(substream.of).max(1));
+        self.outbox.cancel(to, |item| {
+            matches!(item, Item::Chunk { id, purpose: Purpose::Seeding, .. }
+                if id.of == substream.of && id.index % step == u16::from(substream.index))
+        });
     }
 
     /// A peer wants chunks. What the host must fetch, and what cannot be had.
@@ -338,7 +360,7 @@ impl<P: Payload> Feed<P> {
         };
         let bytes = payload.size() as u32;
         let favored = (urgent || past) && self.favor.take(u64::from(bytes));
-        if urgent && !favored && !since.recorded && self.is_behind() {
+        if urgent && !favored && !since.recorded && self.is_behind(BEHIND) {
             return false;
         }
         let rank = Rank { class: if favored { 0 } else { 2 }, due_ms: due_ms(self.parts[at].arrived, 0), tie: 0 };
@@ -346,8 +368,9 @@ impl<P: Payload> Feed<P> {
     }
 
     /// Does so much wait that who asks now would get it too late? Then they are told at once, and turn to each other.
-    fn is_behind(&self) -> bool {
-        self.outbox.waiting_bytes() > self.pace.bps / 8_000 * BEHIND.as_millis() as u64
+    fn is_behind(&self, by: Duration) -> bool {
+        let owed = u64::try_from(-self.pace.bytes).unwrap_or(0);
+        self.outbox.waiting_bytes() + owed > self.pace.bps / 8_000 * by.as_millis() as u64
     }
 
     /// The host has found, or not found, an older chunk. True: it will be sent.

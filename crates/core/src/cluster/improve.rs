@@ -4,7 +4,7 @@
 use alloc::vec::Vec;
 
 use super::lanes::Lane;
-use super::overlay::{FAN_OUT, Overlay, distance, price};
+use super::overlay::{Overlay, distance, price};
 use super::roster::{EDGE, Peer, Slot};
 use trellis_proto::frame::Nat;
 
@@ -78,7 +78,7 @@ impl Overlay {
     fn leave_small_homes(&mut self, slot: Slot) {
         let mut homes: Vec<_> = self.seats(slot).into_iter().filter(|(l, n)| self.quota(*l, *n) > 0).collect();
         homes.sort_unstable_by_key(|(lane, node)| (core::cmp::Reverse(self.quota(*lane, *node)), *lane));
-        let fan = FAN_OUT.min(self.roster.len() as u64 - 1).max(1);
+        let fan = self.fan();
         let all: u64 = homes.iter().map(|(lane, node)| u64::from(self.quota(*lane, *node))).sum();
         for (lane, node) in homes.into_iter().skip(all.div_ceil(fan).max(1) as usize) {
             let tree = &mut self.trees[usize::from(lane)];
@@ -108,10 +108,12 @@ impl Overlay {
             let peer = self.roster.get(tree.node(*child).peer);
             self.cost(lane, *child) > 0 && peer.is_some_and(|peer| peer.nat != Nat::Blocked)
         };
-        let leaves = tree.children(ROOT).filter(|child| linkable(child) && tree.node(*child).below == 0);
-        let leaves: Vec<_> = leaves.take(CHOSEN_FROM).collect();
-        let Some(at) = self.turn.checked_rem(leaves.len()) else { return false };
-        let leaf = leaves[at];
+        let mut children: Vec<_> = tree.children(ROOT).filter(linkable).take(CHOSEN_FROM).collect();
+        let least = children.iter().map(|child| tree.node(*child).below).min();
+        // Who has others below it goes with them when all have, unless it is the only one who gives.
+        children.retain(|child| Some(tree.node(*child).below) == least);
+        let Some(at) = self.turn.checked_rem(children.len()) else { return false };
+        let leaf = children[at];
         if self.rehang(lane, leaf, u16::MAX) {
             return true;
         }

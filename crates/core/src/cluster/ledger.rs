@@ -76,6 +76,11 @@ impl Ledger {
         self.accounts[EDGE as usize].capacity_bps = self.share(self.shares.serving);
     }
 
+    /// B.
+    pub fn budget_bps(&self) -> u64 {
+        self.budget_bps
+    }
+
     /// What fills the buffers of who just came.
     pub fn start_up_bps(&self) -> u64 {
         self.share(self.shares.start_up)

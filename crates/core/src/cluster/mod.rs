@@ -6,6 +6,7 @@
 
 mod admission;
 mod check;
+mod crowd;
 pub mod event;
 mod feed;
 mod hold;
@@ -30,15 +31,16 @@ use alloc::sync::Arc;
 use core::time::Duration;
 
 use bytes::Bytes;
-use trellis_proto::frame::{Bye, Frame, Hello, LINK_VERSION, LayerId, Nat, PartId, PeerId, Substreams, Welcome};
+use trellis_proto::frame::{Bye, Frame, Hello, LINK_VERSION, LayerId, PartId, PeerId, Substreams, Welcome};
 use trellis_proto::{Catalogue, Mode, SessionId};
 
 use crate::limits::{HOLD_BACK_MAX, SILENT_PEER};
 use crate::locality::Locality;
 use crate::time::Instant;
 use crate::trust::Payload;
-use admission::Verdict;
+use admission::{Numbers, Verdict};
 pub use check::{Stats, Violation};
+use crowd::Crowd;
 pub use event::{Chunks, Event, Input, LinkId, Output};
 pub use feed::Sent;
 use feed::{Feed, Since, Standing};
@@ -93,11 +95,14 @@ pub struct Cluster<P> {
     /// The run is over, as signed: a recording's is from the beginning.
     end: Option<Bytes>,
     waiting: BTreeMap<LinkId, Waiting>,
+    crowd: Crowd,
     out: VecDeque<Output<P>>,
     hold: Hold,
     load: Load,
     growth_bps2: u64,
     before_bps: u64,
+    /// What a viewer is thought to give that says nothing: what most were seen to give.
+    usual_bps: u64,
     draining: bool,
     next_tick: Instant,
     now: Instant,
@@ -135,11 +140,13 @@ impl<P: Payload> Cluster<P> {
             catalogue: None,
             end: None,
             waiting: BTreeMap::new(),
+            crowd: Crowd::default(),
             out: VecDeque::new(),
             hold: Hold::new(config.hold_back_max, now),
             load: Load::default(),
             growth_bps2: 0,
             before_bps: 0,
+            usual_bps: u64::MAX,
             draining: false,
             next_tick: now + TICK,
             now,
@@ -196,12 +203,15 @@ impl<P: Payload> Cluster<P> {
 
     /// The next thing to be done.
     pub fn poll(&mut self) -> Option<Output<P>> {
-        if let Some(output) = self.out.pop_front() {
+        let plan = |overlay: &mut Overlay, hold: &Hold| {
+            let (slot, assign) = overlay.next_plan(micros(hold.hold_back()))?;
+            Some(Output::Send(overlay.roster.get(slot)?.link, Frame::Assign(assign)))
+        };
+        if let Some(output) = self.out.pop_front().or_else(|| plan(&mut self.overlay, &self.hold)) {
+            if let Output::Send(_, frame) = &output {
+                self.feed.charge(frame.encoded_len(Payload::size));
+            }
             return Some(output);
-        }
-        if let Some((slot, assign)) = self.overlay.next_plan(micros(self.hold.hold_back())) {
-            let link = self.overlay.roster.get(slot)?.link;
-            return Some(Output::Send(link, Frame::Assign(assign)));
         }
         let (slot, frame) = self.feed.poll()?;
         Some(Output::Send(self.overlay.roster.get(slot)?.link, frame))
@@ -228,7 +238,8 @@ impl<P: Payload> Cluster<P> {
         match frame {
             Frame::Subscribe { set, from } => set.iter().for_each(|set| self.subscribe(slot, *set, from)),
             Frame::Unsubscribe(set) => set.iter().for_each(|set| {
-                lanes_of(&self.overlay.lanes, *set).for_each(|lane| self.feed.unsubscribe(slot, lane));
+                let lanes = &self.overlay.lanes;
+                lanes_of(lanes, *set).for_each(|lane| self.feed.unsubscribe(slot, lane, lanes));
             }),
             Frame::Want { rows, urgent } => {
                 let since = Since { joined: peer.joined, recorded: self.is_recorded() };
@@ -285,12 +296,21 @@ impl<P: Payload> Cluster<P> {
         let saved_bits = self.feed.fill_bits();
         let viewers = self.overlay.roster.len() as u64;
         let start = start::start(Situation { past_bits, saved_bits, viewers });
-        match admission::decide(self.numbers(layers, credit_bps, hello.nat, start.edge_bits)) {
-            _ if self.draining => return self.refuse(link, Bye::Moved),
-            Verdict::Elsewhere(retry) => return self.refuse(link, Bye::NoRoom(retry)),
-            Verdict::Peers | Verdict::Edge => {}
-        }
         let now = self.now;
+        let numbers = Numbers {
+            newcomers: self.crowd.newcomers(now),
+            newcomers_max: self.newcomers_max(layers, past_bits),
+            ahead: self.crowd.ahead(waiting.session),
+            ..self.numbers(layers, credit_bps, hello.nat, start.edge_bits)
+        };
+        match admission::decide(numbers) {
+            _ if self.draining => return self.refuse(link, Bye::Moved),
+            Verdict::Elsewhere(retry) => {
+                self.crowd.refuse(now, waiting.session);
+                return self.refuse(link, Bye::NoRoom(retry));
+            }
+            Verdict::Peers | Verdict::Edge => self.crowd.admit(now, waiting.session),
+        }
         let make = |id| Peer {
             nat: hello.nat,
             receive_only: hello.receive_only,
@@ -329,16 +349,6 @@ impl<P: Payload> Cluster<P> {
             let more = mask | lanes.mask([*of]);
             if lanes.rate_bps(more) <= max_rate_bps { more } else { mask }
         })
-    }
-
-    /// What a newcomer counts with until it was seen to give.
-    fn credit(&self, hello: &Hello, layers: LayerMask) -> u64 {
-        if hello.receive_only || hello.nat == Nat::Blocked || self.config.after_completion {
-            return 0;
-        }
-        let rate = self.overlay.lanes.rate_bps(layers);
-        let stated = [hello.declared_bps, self.config.prior_bps].into_iter().find(|bps| *bps > 0);
-        stated.unwrap_or(rate).min(rate).min(self.overlay.ledger.credit_room_bps())
     }
 
     /// A peer asks for other layers: it gets them when there is room, else what it has is confirmed.
@@ -395,15 +405,18 @@ impl<P: Payload> Cluster<P> {
 
     fn tick(&mut self, now: Instant) {
         self.next_tick = now + TICK;
+        self.crowd.tick(now);
         let late: alloc::vec::Vec<_> =
             self.waiting.iter().filter(|(_, w)| now.since(w.since) > HELLO_WITHIN).map(|(link, _)| *link).collect();
         for link in late {
             self.waiting.remove(&link);
             self.refuse(link, Bye::Idle);
         }
+        let mut doubted = 0;
         for slot in self.overlay.roster.present().to_vec() {
             let Some(peer) = self.overlay.roster.get_mut(slot) else { continue };
             peer.tick(now);
+            doubted += usize::from(peer.is_doubted());
             let (left, silent) = (peer.leaving.is_some_and(|at| now >= at), now.since(peer.heard) > SILENT_PEER);
             if left || silent {
                 let (link, why) = (peer.link, if left { Bye::Leaving } else { Bye::Idle });
@@ -411,6 +424,8 @@ impl<P: Payload> Cluster<P> {
                 self.out.push_back(Output::Close(link, why));
             }
         }
+        self.overlay.all_late = doubted * 2 > self.overlay.roster.len();
+        self.overlay.many_late = doubted * 8 > self.overlay.roster.len();
         if self.draining {
             self.drain();
         }
@@ -418,6 +433,7 @@ impl<P: Payload> Cluster<P> {
         self.overlay.improve();
         self.load.tick(self.feed.sent().all(), TICK.as_millis() as u64);
         self.feed.set_spare(self.overlay.ledger.free_bps(EDGE));
+        self.usual_bps = self.overlay.usual_bps().unwrap_or(u64::MAX);
         if self.hold.tick(now) {
             self.overlay.tell_all();
         }

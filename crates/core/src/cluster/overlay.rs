@@ -34,10 +34,16 @@ pub struct Overlay {
     pub(super) completed: u64,
     pub(super) cursor: usize,
     pub(super) turn: usize,
+    /// Most viewers leave their takers waiting: what they pass on does not reach themselves.
+    pub(super) all_late: bool,
+    /// So many do that their number is no accident.
+    pub(super) many_late: bool,
 }
 
 /// More children of one giver in one tree than this make it wide, not shallow.
-pub(super) const FAN_OUT: u64 = 24;
+const FAN_OUT: u64 = 24;
+/// Fewer than this in a tree make a chain of those who come one after the other.
+const FAN_OUT_MIN: u64 = 4;
 /// Givers together offer this much of what is wanted.
 const OPEN_PERCENT: u64 = 130;
 /// A giver of fewer children takes nobody's place while there is room elsewhere: it would make the tree deep, not wide.
@@ -62,6 +68,8 @@ impl Overlay {
             completed: 0,
             cursor: 0,
             turn: 0,
+            all_late: false,
+            many_late: false,
         }
     }
 
@@ -273,6 +281,12 @@ impl Overlay {
         (slots * percent).div_ceil(100)
     }
 
+    /// How many children a giver should have in a tree: all others in a small cluster, and not fewer than a few, for those
+    /// who come first will have others soon.
+    pub(super) fn fan(&self) -> u64 {
+        (self.roster.len() as u64).saturating_sub(1).clamp(FAN_OUT_MIN, FAN_OUT)
+    }
+
     /// Chooses the trees in which a giver is an inner node: few, and those that lack givers most.
     pub(super) fn choose_homes(&mut self, slot: Slot) {
         let seats = self.seats(slot);
@@ -287,7 +301,7 @@ impl Overlay {
         wanted.rotate_left(turn);
         wanted.sort_by_key(|(lack, ..)| *lack);
         let widest = seats.iter().map(|(lane, _)| self.lanes.slot_bps(*lane)).max().unwrap_or(1);
-        let fan = FAN_OUT.min(self.roster.len() as u64 - 1).max(1);
+        let fan = self.fan();
         let slots = self.share_to_open(capacity / widest);
         let homes = slots.div_ceil(fan).clamp(1, wanted.len().max(1) as u64);
         let each = slots.div_ceil(homes).max(1);

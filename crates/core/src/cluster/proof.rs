@@ -50,6 +50,8 @@ pub struct Case {
     pub near_bps: u64,
     /// A usual chunk.
     pub chunk_bytes: u64,
+    /// Most givers are late: then it is not this one's fault.
+    pub all_late: bool,
 }
 
 /// Less than this shows nothing.
@@ -89,6 +91,11 @@ impl Proof {
         enough
     }
 
+    /// Was what it gave late when it was last judged?
+    pub fn is_late(&self) -> bool {
+        self.bad > 0
+    }
+
     /// The giver reports: what is believed from now on; None: too early to say.
     pub fn judge(&mut self, now: Instant, case: Case) -> Option<Belief> {
         let window = now.since(self.since);
@@ -102,8 +109,8 @@ impl Proof {
         let proven = sustained.max(if self.busy_us > 0 { rate(bytes, self.busy_us) } else { 0 });
         let chunks = bytes / case.chunk_bytes.max(1) + u64::from(self.late);
         let late = self.late >= LATE_MIN && u64::from(self.late) * 100 > chunks * LATE_PERCENT;
-        self.bad = if late { self.bad + 1 } else { 0 };
-        let parole = self.bad >= BAD_WINDOWS;
+        self.bad = if late { self.bad.saturating_add(1) } else { 0 };
+        let parole = self.bad >= BAD_WINDOWS && !case.all_late;
         if parole {
             self.bad = 0;
             self.parole_until = now + PAROLE;
@@ -140,7 +147,14 @@ mod tests {
     use super::*;
     use trellis_proto::frame::PeerId;
 
-    const CASE: Case = Case { alpha_bps: 1_000_000, claim_bps: 0, held_bps: 900_000, near_bps: 0, chunk_bytes: 6_500 };
+    const CASE: Case = Case {
+        alpha_bps: 1_000_000,
+        claim_bps: 0,
+        held_bps: 900_000,
+        near_bps: 0,
+        chunk_bytes: 6_500,
+        all_late: false,
+    };
 
     fn receipt(bytes: u32, late: u16) -> Receipt {
         Receipt { from: PeerId(1), bytes, late, busy_us: 4_000_000 }
@@ -182,6 +196,15 @@ mod tests {
         assert_eq!(belief, Belief { alpha_bps: 200_000, credit_bps: 0, parole: true });
         let again = Case { alpha_bps: 200_000, ..claim };
         assert_eq!(after(&mut proof, again, 50_000, 0).alpha_bps, 200_000);
+    }
+
+    #[test]
+    fn who_is_late_when_most_are_has_nothing_to_pass_on_and_keeps_what_it_can_give() {
+        let (mut proof, crowded) = (Proof::default(), Case { all_late: true, ..CASE });
+        for _ in 0..3 {
+            assert_eq!(after(&mut proof, crowded, 50_000, 20).alpha_bps, 1_000_000);
+        }
+        assert!(after(&mut proof, CASE, 50_000, 20).parole, "it alone is late now");
     }
 
     #[test]

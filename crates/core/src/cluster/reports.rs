@@ -1,11 +1,12 @@
 //! What follows from what peers saw? Their reports move what givers are believed to carry, and take children from
 //! those who are late, gone or not to be reached.
 
+use alloc::vec::Vec;
 use core::time::Duration;
 
-use trellis_proto::frame::{Complaint, Fault, Nat, Report};
+use trellis_proto::frame::{Complaint, Fault, Hello, Nat, Report};
 
-use super::admission::Numbers;
+use super::admission::{self, Numbers};
 use super::lanes::LayerMask;
 use super::neighbors::Stretch;
 use super::overlay::Overlay;
@@ -48,14 +49,20 @@ impl<P: Payload> Cluster<P> {
     fn judge(&mut self, slot: Slot, claim_bps: u64) {
         let account = self.overlay.ledger.account(slot);
         let room = self.overlay.ledger.credit_room_bps();
-        let chunk_bytes = self.chunk_bytes();
+        let (chunk_bytes, all_late) = (self.chunk_bytes(), self.overlay.all_late);
         let Some(peer) = self.overlay.roster.get_mut(slot) else { return };
         if peer.receive_only || peer.nat == Nat::Blocked || (self.config.after_completion && !peer.complete) {
             return;
         }
         let rate = self.overlay.lanes.rate_bps(peer.layers);
-        let case =
-            Case { alpha_bps: account.alpha_bps, claim_bps, held_bps: account.held_bps, near_bps: rate, chunk_bytes };
+        let case = Case {
+            alpha_bps: account.alpha_bps,
+            claim_bps,
+            held_bps: account.held_bps,
+            near_bps: rate,
+            chunk_bytes,
+            all_late,
+        };
         let Some(mut belief) = peer.proof.judge(self.now, case) else { return };
         if belief.alpha_bps == 0 && !peer.proof.banned {
             // It came when credit was spent, or has only now become a supporting peer.
@@ -75,16 +82,35 @@ impl<P: Payload> Cluster<P> {
         if self.overlay.lanes.len() == 0 { 0 } else { self.overlay.lanes.slot_bps(0) * part_us / 8_000_000 }
     }
 
+    /// How many can be started at a time; on demand everybody is at once where playback is.
+    pub(super) fn newcomers_max(&self, layers: LayerMask, past_bits: u64) -> u64 {
+        if self.is_recorded() {
+            return u64::MAX;
+        }
+        let (capacity, held) = self.overlay.ledger.peers_bps();
+        let (spare, rate) = (capacity.saturating_sub(held), self.overlay.lanes.rate_bps(layers));
+        admission::newcomers_max(self.overlay.ledger.budget_bps(), spare, rate, past_bits)
+    }
+
+    /// What a newcomer counts with until it was seen to give.
+    pub(super) fn credit(&self, hello: &Hello, layers: LayerMask) -> u64 {
+        if hello.receive_only || hello.nat == Nat::Blocked || self.config.after_completion {
+            return 0;
+        }
+        let rate = self.overlay.lanes.rate_bps(layers);
+        let stated = [hello.declared_bps, self.config.prior_bps].into_iter().find(|bps| *bps > 0);
+        stated.unwrap_or(self.usual_bps.max(rate / CREDIT_LEAST)).min(rate).min(self.overlay.ledger.credit_room_bps())
+    }
+
     pub(super) fn numbers(&self, layers: LayerMask, credit_bps: u64, nat: Nat, fill_bits: u64) -> Numbers {
         let overlay = &self.overlay;
         let ledger = &overlay.ledger;
         let wanted_bps = overlay.lanes.rate_bps(layers);
         let wanted = overlay.lanes.of(layers).count() as u32;
-        let open_bps = if nat == Nat::Blocked || self.is_recorded() {
-            0
-        } else {
-            overlay.open_bps() + own_bps(overlay, credit_bps)
-        };
+        // Where many are late, peers have less to give than they were believed to: nobody comes in on that. Of a recording
+        // no promise of theirs counts.
+        let shut = nat == Nat::Blocked || overlay.many_late || self.is_recorded();
+        let open_bps = if shut { 0 } else { overlay.open_bps() + own_bps(overlay, credit_bps) };
         let from_peers_bps = open_bps.min(wanted_bps);
         let from_peers = (u64::from(wanted) * from_peers_bps / wanted_bps.max(1)) as u32;
         Numbers {
@@ -99,6 +125,9 @@ impl<P: Payload> Cluster<P> {
             start_up_bits: self.feed.fill_bits(),
             start_up_bps: self.feed.fill_bps(),
             growth_bps2: self.growth_bps2,
+            newcomers: 0,
+            newcomers_max: u64::MAX,
+            ahead: 0,
         }
     }
 }
@@ -114,6 +143,12 @@ pub(super) enum Blame {
 
 /// Two peers that cannot link, or one of whom cheats, are not planned together for so long.
 const SHUNNED_LONG: Duration = Duration::from_secs(600);
+/// However little others give, a newcomer counts with this part of what it takes.
+const CREDIT_LEAST: u64 = 4;
+/// Givers looked at to know what is usual, ...
+const SEEN_FROM: usize = 64;
+/// ... of whom at least so many must have been seen to give.
+const SEEN_MIN: usize = 8;
 /// And two of whom one was late.
 const SHUNNED_SHORT: Duration = Duration::from_secs(20);
 
@@ -128,6 +163,15 @@ impl Overlay {
         let open = |lane: usize| self.trees[lane].open_slots() * self.lanes.slot_bps(lane as u16);
         let waiting: u64 = self.orphans.iter().map(|(lane, _)| self.lanes.slot_bps(*lane)).sum();
         (0..self.trees.len()).map(open).sum::<u64>().saturating_sub(waiting)
+    }
+
+    /// What three in four givers were seen to give, at least; None: too few were seen.
+    pub(super) fn usual_bps(&self) -> Option<u64> {
+        let all = self.roster.present();
+        let some = all.iter().step_by(all.len() / SEEN_FROM + 1).map(|slot| self.ledger.account(*slot));
+        let mut seen: Vec<_> = some.filter(|a| a.credit_bps == 0 && a.held_bps > 0).map(|a| a.alpha_bps).collect();
+        seen.sort_unstable();
+        (seen.len() >= SEEN_MIN).then(|| seen[seen.len() / 4])
     }
 
     /// A giver's uplink is believed to carry something else now.
@@ -168,6 +212,10 @@ impl Overlay {
     /// A peer says that another did wrong: it need not take from it any more.
     pub(super) fn complain(&mut self, now: Instant, slot: Slot, complaint: Complaint) -> Option<Blame> {
         let giver = self.roster.by_id(complaint.peer).filter(|giver| *giver != slot)?;
+        if complaint.fault == Fault::Silent && self.all_late {
+            // Who turned from one late giver to the next would only be left without any.
+            return None;
+        }
         let linked = self.takes_from(slot, giver);
         let peer = self.roster.get_mut(slot)?;
         let lasting = matches!(complaint.fault, Fault::BadChunk | Fault::Protocol | Fault::Unreachable);

@@ -149,8 +149,13 @@ impl Peer {
     /// A taker was left waiting. True: enough for it to rest from now on.
     pub fn blame(&mut self) -> bool {
         let before = self.blame;
-        self.blame = self.blame.saturating_add(BLAME);
+        self.blame = (self.blame + BLAME).min(BLAME_MAX);
         before < RESTING && self.blame >= RESTING
+    }
+
+    /// Do takers say, now, that it leaves them waiting?
+    pub fn is_doubted(&self) -> bool {
+        self.blame >= RESTING || self.proof.is_late()
     }
 
     /// Half a second passed.
@@ -172,6 +177,8 @@ const SHUNNED_MAX: usize = 16;
 const BLAME: u8 = 4;
 /// Who has so much gets no children: two takers within a second or so agree.
 const RESTING: u8 = 6;
+/// It rests for some seconds at most after the last complaint, however many there were.
+const BLAME_MAX: u8 = 12;
 /// Signals a peer may have relayed per tick, in the long run.
 const SIGNALS_PER_TICK: u16 = 16;
 /// Signals a peer may have relayed in one go.

@@ -35,7 +35,7 @@ pub fn start(s: Situation) -> Start {
 /// As fast as the edge can be asked and answer.
 const AT_ONCE: Duration = Duration::from_millis(300);
 /// Links need some round trips to stand, and each hop passes on what came.
-const BY_MESH: Duration = Duration::from_millis(1_200);
+const BY_MESH: Duration = Duration::from_millis(1_400);
 /// One joiner gets at most such a part of what is saved: others come in the same second.
 const PER_JOINER: u64 = 8;
 /// Of what the mesh brings this part still comes from the edge: to roots, and to those whose links fail.

@@ -266,6 +266,43 @@ fn eight_viewers_who_have_given_nothing_yet_are_all_let_in_on_credit_by_an_edge_
 }
 
 #[test]
+fn a_small_edge_serves_one_root_per_tree_once_peers_can_carry_the_rest() {
+    let mut bench = Bench::new(RATE * 32 / 10);
+    let links: Vec<_> = (0..8).map(|_| bench.hello(RATE, Nat::Cone).0).collect();
+    for _ in 0..4 {
+        links.iter().for_each(|link| bench.report(*link, 8_000_000));
+        (0..4).for_each(|_| bench.pass(Duration::from_millis(500)));
+    }
+    assert!(bench.cluster.stats().edge_held_bps <= RATE, "{:?}", bench.cluster.stats());
+}
+
+#[test]
+fn the_past_of_a_lane_goes_to_two_and_what_waits_for_one_who_wants_it_no_longer_is_not_sent() {
+    let mut bench = Bench::new(6 * RATE);
+    (0..3).for_each(|_| bench.part());
+    // The edge's own children in every lane: nobody else can give to them.
+    let links: Vec<_> = (0..4).map(|_| bench.hello(0, Nat::Blocked).0).collect();
+    let (set, from) = (vec![all(0xffff, VIDEO)], PartId { run: RunId(1), part: 0 });
+    let drain = |bench: &mut Bench, rounds: usize| {
+        for _ in 0..rounds {
+            bench.pass(Duration::from_millis(20));
+            links.iter().for_each(|link| bench.input(Input::Unsent(*link, 0)));
+        }
+    };
+    for link in &links[..3] {
+        bench.input(Input::Frame(*link, Frame::Subscribe { set: set.clone(), from }));
+        drain(&mut bench, 20);
+    }
+    assert_eq!(links.iter().map(|link| bench.chunks(*link)).collect::<Vec<_>>(), [48, 48, 0, 0]);
+    bench.part();
+    let came = bench.chunks(links[2]);
+    bench.input(Input::Frame(links[2], Frame::Unsubscribe(set)));
+    drain(&mut bench, 20);
+    assert_eq!((came, bench.chunks(links[0]), bench.chunks(links[2])), (came, 64, came));
+    assert!(came < 16, "some still waited");
+}
+
+#[test]
 fn who_gives_nothing_is_let_in_while_the_edge_has_room_and_then_sent_away_with_a_time() {
     let mut bench = Bench::new(10 * RATE);
     let admitted = (0..12).filter(|_| bench.hello(0, Nat::Blocked).1.is_some()).count();
@@ -277,7 +314,7 @@ fn who_gives_nothing_is_let_in_while_the_edge_has_room_and_then_sent_away_with_a
 #[test]
 fn a_leaver_hands_its_children_over_and_its_slots_return() {
     let mut bench = Bench::new(20 * RATE);
-    let links: Vec<_> = (0..30).map(|_| bench.hello(RATE * 2, Nat::Open).0).collect();
+    let links: Vec<_> = (0..24).map(|_| bench.hello(RATE * 2, Nat::Open).0).collect();
     let held = |bench: &Bench, link| {
         let slot = bench.cluster.overlay.roster.by_link(link).unwrap();
         bench.cluster.overlay.ledger.account(slot).held_bps
@@ -289,7 +326,7 @@ fn a_leaver_hands_its_children_over_and_its_slots_return() {
     let before = plans(&bench);
     bench.pass(Duration::from_millis(2_500));
     assert_eq!(plans(&bench), before, "a leaver goes on as it is");
-    assert_eq!(bench.cluster.stats().viewers, 29);
+    assert_eq!(bench.cluster.stats().viewers, 23);
     assert!(bench.done.iter().any(|o| matches!(o, Output::Close(link, Bye::Leaving) if *link == giver)));
 }
 
@@ -480,4 +517,23 @@ fn of_a_recording_who_has_what_comes_next_is_named_and_the_host_answers_for_the_
     let from = PartId { run: RunId(77), part: 4 };
     bench.input(Input::Frame(links[2], Frame::Ask { from, count: 9 }));
     assert!(matches!(bench.done.last(), Some(Output::Tables(link, part, 9)) if (*link, *part) == (links[2], from)));
+}
+
+#[test]
+fn when_most_leave_their_takers_waiting_nobody_is_given_up_for_it() {
+    let mut bench = Bench::new(RATE * 32 / 10);
+    let links: Vec<_> = (0..8).map(|_| bench.hello(RATE, Nat::Open).0).collect();
+    let ids: Vec<_> = (1..=8).map(PeerId).collect();
+    let complain = |bench: &mut Bench| {
+        for link in &links {
+            let complaints = ids.iter().map(|peer| Complaint { peer: *peer, fault: Fault::Silent }).collect();
+            bench.input(Input::Frame(*link, Frame::Report(Report { complaints, ..Report::default() })));
+        }
+        bench.pass(Duration::from_millis(500));
+    };
+    (0..20).for_each(|_| complain(&mut bench));
+    (0..8).for_each(|_| bench.pass(Duration::from_millis(500)));
+    let roster = &bench.cluster.overlay.roster;
+    let gives = roster.present().iter().filter(|slot| roster.get(**slot).is_some_and(Peer::may_give)).count();
+    assert_eq!(gives, 8, "four seconds after the last word about it all may give again");
 }

@@ -34,7 +34,7 @@ use core::time::Duration;
 
 pub use event::{Config, Event, Input, Mesh, Output, Part, Seek, Support, UploadPolicy};
 use trellis_proto::frame::{
-    Bye, ChunkId, Complaint, Fault, Frame, Hello, LINK_VERSION, LayerId, PartId, PeerId, Substream,
+    Bye, ChunkId, Complaint, Fault, Frame, Hello, LINK_VERSION, LayerId, PartId, PeerId, Substream, Substreams,
 };
 use trellis_proto::{Catalogue, Descriptor, Mode, RunId};
 
@@ -353,6 +353,13 @@ impl<V: Verifier> Peer<V> {
         }
     }
 
+    /// Who lives by the mesh alone and misses something does not wait for its turn to look for a sibling.
+    fn rejoin_soon(&mut self, now: Instant) {
+        if let Some(at) = self.timers.rejoin.as_mut().filter(|at| **at > now + REJOIN_AGAIN) {
+            *at = now + Duration::from_micros(self.seeded.below(REJOIN_ROOTS.as_micros() as u64));
+        }
+    }
+
     /// Nothing more is expected of a peer.
     fn forget_peer(&mut self, now: Instant, peer: PeerId) {
         self.outbox.remove(peer);
@@ -371,13 +378,9 @@ impl<V: Verifier> Peer<V> {
                 *by_peer.entry(to).or_default().entry(change.substream.of).or_default() |= 1 << change.substream.index;
             }
         }
-        let from = self.push_from(now);
         for (peer, masks) in by_peer {
-            if !self.pushes_begun() {
-                self.link_to(peer);
-            } else if self.neighbors.is_up(peer) {
-                let set = masks.into_iter().map(|(of, mask)| trellis_proto::frame::Substreams { of, mask }).collect();
-                self.send(peer, Frame::Subscribe { set, from });
+            if self.pushes_begun() && self.neighbors.is_up(peer) {
+                self.subscribe(now, peer, masks.into_iter().map(|(of, mask)| Substreams { of, mask }));
             } else {
                 self.link_to(peer);
             }
@@ -405,22 +408,37 @@ impl<V: Verifier> Peer<V> {
     }
 
     fn subscribe_to(&mut self, now: Instant, peer: PeerId) {
-        let set = self.upstream.pushed_by(peer);
-        if !set.is_empty() && self.pushes_begun() && self.neighbors.is_up(peer) {
-            let from = self.push_from(now);
-            self.send(peer, Frame::Subscribe { set, from });
+        if self.pushes_begun() && self.neighbors.is_up(peer) {
+            self.subscribe(now, peer, self.upstream.pushed_by(peer).into_iter());
         }
     }
 
-    /// Where a new pusher should begin: with the oldest part that is not whole and leaves it the time to come, else with
-    /// what comes next.
-    fn push_from(&self, now: Instant) -> PartId {
-        let in_time = |part: &PartId| {
-            let time = self.store.get(*part).map(|held| self.part_time(*part, &held.descriptor));
-            time.is_some_and(|time| self.playback.deadline(&time) >= now + PUSH_TIME)
+    /// Asks a pusher to begin: with each substream where that one is wanting, so that nothing comes twice.
+    fn subscribe(&mut self, now: Instant, peer: PeerId, sets: impl Iterator<Item = Substreams>) {
+        let mut begins: BTreeMap<PartId, Vec<Substreams>> = BTreeMap::new();
+        for substream in sets.flat_map(Substreams::iter) {
+            let sets = begins.entry(self.push_from(now, substream)).or_default();
+            match sets.iter_mut().find(|set| set.of == substream.of) {
+                Some(set) => set.mask |= 1 << substream.index,
+                None => sets.push(Substreams::one(substream)),
+            }
+        }
+        begins.into_iter().for_each(|(from, set)| self.send(peer, Frame::Subscribe { set, from }));
+    }
+
+    /// Where a new pusher should begin: with the oldest part that misses some of this substream and leaves it the time to
+    /// come, else with what comes next.
+    fn push_from(&self, now: Instant, substream: Substream) -> PartId {
+        let wanting = |part: &PartId| {
+            let Some(held) = self.store.get(*part) else { return false };
+            let k = self.catalogues.get(part.run).and_then(|catalogue| substreams(catalogue, substream.of));
+            let layer = held.layers.iter().find(|layer| layer.of == substream.of);
+            let misses = |k: u8| layer.is_some_and(|l| l.missing().any(|i| i % u16::from(k) == substream.index.into()));
+            let in_time = self.playback.deadline(&self.part_time(*part, &held.descriptor)) >= now + PUSH_TIME;
+            in_time && k.is_some_and(misses)
         };
         let next = self.store.newest().map(|newest| PartId { part: newest.part + 1, ..newest });
-        self.store.open().find(in_time).or(next).unwrap_or(PartId { run: RunId(0), part: 0 })
+        self.store.open().find(wanting).or(next).unwrap_or(PartId { run: RunId(0), part: 0 })
     }
 
     /// Is what plays a recording? Then nothing is pushed.
@@ -484,7 +502,7 @@ const ASK_MANY: u8 = 16;
 /// Three part times without a descriptor are no accident.
 const SILENCE: Duration = Duration::from_millis(1_000);
 /// Of a dead edge's children each looks for a sibling within this time, ...
-const REJOIN_ROOTS: Duration = Duration::from_millis(300);
+const REJOIN_ROOTS: Duration = Duration::from_millis(100);
 /// ... and the others within this.
 const REJOIN_OTHERS: Duration = Duration::from_secs(20);
 const REJOIN_AGAIN: Duration = Duration::from_secs(2);

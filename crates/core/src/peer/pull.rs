@@ -21,6 +21,8 @@ struct Decided {
     asks: Vec<(ChunkId, PeerId)>,
     late: Vec<(PartId, Substream, PeerId)>,
     next: Option<Instant>,
+    /// Something can come in time from an edge only.
+    needs_edge: bool,
 }
 
 impl<V: Verifier> Peer<V> {
@@ -34,6 +36,9 @@ impl<V: Verifier> Peer<V> {
         let open: Vec<_> = self.store.open().take(crate::limits::AHEAD_PARTS_MAX).collect();
         for part in open {
             self.look_at(now, part, &mut decided);
+        }
+        if decided.needs_edge && !self.edge_up {
+            self.rejoin_soon(now);
         }
         self.turn_from_late(now, &decided.late);
         self.ask(now, decided.asks);
@@ -94,6 +99,7 @@ impl<V: Verifier> Peer<V> {
                     asked: asked.map(|asked| (asked.whom, asked.until)),
                     rescue_at: (layer.of.layer == 0 && self.edge_up).then_some(rescue_at),
                 };
+                decided.needs_edge |= layer.of.layer == 0 && now >= rescue_at;
                 match decide(now, &missing, helper) {
                     Verdict::Wait(at) => decided.next = Some(decided.next.map_or(at, |next| next.min(at))),
                     Verdict::Hope => {}
@@ -126,7 +132,9 @@ impl<V: Verifier> Peer<V> {
             if !first_time {
                 continue;
             }
-            self.neighbors.on_late(*pusher);
+            if self.upstream.is_settled(now, *substream) {
+                self.neighbors.on_late(*pusher);
+            }
             let quiet = self.neighbors.is_quiet(now, *pusher);
             if self.upstream.on_late(now, *substream, quiet) {
                 self.complain(now, *pusher, Fault::Silent);
@@ -212,6 +220,9 @@ impl<V: Verifier> Peer<V> {
         let enough = recorded && start.is_some_and(|start| from.part > start.part + TABLES_AHEAD);
         if !over && !enough {
             self.send(PeerId::EDGE, Frame::Ask { from, count: ASK_MANY });
+        }
+        if !self.edge_up {
+            self.rejoin_soon(now);
         }
     }
 

@@ -48,6 +48,9 @@ impl<V: Verifier> Peer<V> {
             self.stage = Stage::In;
             self.playback.set_start_goal(Duration::from_micros(welcome.start_us.into()));
             self.timers.report = now + crate::limits::REPORT_EVERY;
+        } else {
+            // What the edge before pushed has no pusher: this one does until those its plan names have begun.
+            self.subscribe_to(now, PeerId::EDGE);
         }
         self.playback.set_hold_back(Duration::from_micros(welcome.hold_back_us.into()));
         self.out.push_back(Output::Event(Event::Admitted(welcome.you)));
@@ -297,7 +300,14 @@ impl<V: Verifier> Peer<V> {
 
     fn on_bye(&mut self, now: Instant, from: PeerId, why: Bye) {
         if from.is_edge() {
-            return self.close(why);
+            return match (why, self.stage) {
+                // A sibling has no room yet for one whose edge died: the mesh plays on.
+                (Bye::NoRoom(seconds), Stage::In) => {
+                    self.edge_up = false;
+                    self.timers.rejoin = Some(now + Duration::from_secs(seconds.into()));
+                }
+                _ => self.close(why),
+            };
         }
         self.neighbors.on_lost(from);
         self.forget_peer(now, from);

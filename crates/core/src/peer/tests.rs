@@ -400,6 +400,64 @@ fn a_lost_parent_is_replaced_by_the_backup_at_once() {
 }
 
 #[test]
+fn a_new_pusher_begins_with_what_is_missing_of_its_substream_and_is_not_late_before_it_could_begin() {
+    let mut swarm = Swarm::new(2);
+    swarm.assign(1, vec![(0b1111, 0, 0)], vec![(0b1111, 2)], vec![]);
+    swarm.assign(2, vec![(0b1111, 1, 0)], vec![], vec![]);
+    swarm.push(1, 0, &[0, 1]);
+    swarm.edge.clear();
+    swarm.assign(2, vec![(0b0101, 0, 0)], vec![], vec![]);
+    let begins = swarm.edge.iter().filter_map(|(from, frame)| match frame {
+        Frame::Subscribe { set, from: first } if *from == PeerId(2) => Some((first.part, set[0].mask)),
+        _ => None,
+    });
+    assert_eq!(begins.collect::<Vec<_>>(), [(0, 0b0100), (1, 0b0001)]);
+    (1..4).for_each(|part| {
+        swarm.edge_says(PeerId(2), Frame::Table(swarm.origin.descriptor(part)));
+        swarm.wait(250);
+    });
+    swarm.wait(600);
+    let late = |receipts: &Vec<Receipt>| receipts.iter().map(|receipt| u32::from(receipt.late)).sum::<u32>();
+    swarm.peers.get_mut(&PeerId(2)).unwrap().timers.report = swarm.now;
+    swarm.give(PeerId(2), Input::Wake);
+    let reports = swarm.edge.iter().filter(|(from, _)| *from == PeerId(2)).filter_map(|(_, frame)| match frame {
+        Frame::Report(report) => Some(late(&report.receipts)),
+        _ => None,
+    });
+    assert_eq!(reports.collect::<Vec<_>>(), [0]);
+}
+
+#[test]
+fn who_lost_its_edge_and_misses_something_looks_for_a_sibling_at_once_and_is_pushed_to_by_it_from_its_welcome_on() {
+    let mut swarm = Swarm::new(2);
+    swarm.assign(1, vec![(0b1111, 0, 0)], vec![(0b1111, 2)], vec![]);
+    swarm.assign(2, vec![(0b1111, 1, 0)], vec![], vec![]);
+    swarm.push(1, 0, &[0, 1, 2, 3]);
+    [1, 2].into_iter().for_each(|peer| swarm.give(PeerId(peer), Input::Lost(PeerId::EDGE)));
+    let waits = |swarm: &Swarm, peer: u32| swarm.peers[&PeerId(peer)].timers.rejoin.unwrap().since(swarm.now);
+    assert!(waits(&swarm, 1) < REJOIN_ROOTS && waits(&swarm, 2) > REJOIN_AGAIN);
+    let descriptor = Frame::Table(swarm.origin.descriptor(1));
+    swarm.give(PeerId(2), Input::Frame(PeerId(1), descriptor));
+    swarm.wait(800);
+    assert!(swarm.peers[&PeerId(2)].edge_up, "nothing of the second part came: it did not wait for its turn");
+    swarm.edge_says(PeerId(1), Frame::Bye(Bye::NoRoom(3)));
+    assert_eq!(waits(&swarm, 1), Duration::from_secs(3), "it plays on and asks again");
+    swarm.give(PeerId(1), Input::Connected(PeerId::EDGE));
+    swarm.edge.clear();
+    let welcome = Welcome {
+        version: LINK_VERSION,
+        you: PeerId(1 << 20),
+        hold_back_us: 1_000_000,
+        now_us: 0,
+        credit_bps: 0,
+        start_us: 300_000,
+    };
+    swarm.edge_says(PeerId(1), Frame::Welcome(welcome));
+    let pushed = |frame: &Frame| matches!(frame, Frame::Subscribe { set, .. } if set[0].mask == 0b1111);
+    assert!(swarm.edge.iter().any(|(_, frame)| pushed(frame)));
+}
+
+#[test]
 fn a_leaver_serves_its_children_until_they_are_gone() {
     let mut swarm = Swarm::new(2);
     swarm.assign(1, vec![(0b1111, 0, 0)], vec![(0b1111, 2)], vec![]);

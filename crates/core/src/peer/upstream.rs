@@ -106,6 +106,11 @@ impl Upstream {
         source.old.take().filter(|old| *old != from)
     }
 
+    /// Had its pusher time to make a link and to begin? What is late before that is nobody's fault.
+    pub fn is_settled(&self, now: Instant, substream: Substream) -> bool {
+        self.source(substream).is_some_and(|source| now.since(source.since) > NEW_PUSHER)
+    }
+
     /// A part's chunks were late, of a pusher from whom nothing else comes either (`quiet`) or something does. True: that
     /// was once too often, turn to the backup.
     pub fn on_late(&mut self, now: Instant, substream: Substream, quiet: bool) -> bool {
