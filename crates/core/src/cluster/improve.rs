@@ -43,8 +43,9 @@ impl Overlay {
                     self.turn = self.seeded.number() as usize;
                     self.relieve_edge(lane);
                 }
-                (0..lifts).all(|_| self.lift(lane));
-                (0..MOVES).all(|_| self.flatten(lane));
+                // One that cannot be moved is no reason to leave the others.
+                (0..lifts).for_each(|_| self.lift(lane));
+                (0..MOVES).for_each(|_| self.flatten(lane));
                 for _ in 0..lifts {
                     self.turn = self.seeded.number() as usize;
                     if !self.level(lane) {
@@ -162,42 +163,79 @@ impl Overlay {
         drawn.copied().find(|slot| fits(*slot))
     }
 
-    /// A giver of many children changes places with somebody nearer to the edge who gives to far fewer: all below it rise.
-    fn lift(&mut self, lane: Lane) -> bool {
+    /// A giver of many children takes the place of somebody nearer to the edge who gives to far fewer: all below it rise.
+    fn lift(&mut self, lane: Lane) {
         let tree = &self.trees[usize::from(lane)];
-        let Some(giver) = tree.buried_giver(&mut self.seeded) else { return false };
+        let Some(giver) = tree.buried_giver(&mut self.seeded) else { return };
         let (roster, n) = (&self.roster, tree.node(giver));
-        let Some(peer) = roster.get(n.peer) else { return false };
+        let Some(peer) = roster.get(n.peer) else { return };
+        // Who can link to nobody stays with the edge, however little it gives.
         let fits = |other: &Node| {
             let above = (other.parent != NONE).then(|| tree.node(other.parent).peer);
-            other.quota * 2 + 1 < n.quota && above.is_some_and(|above| distance(roster, peer, above).is_some())
+            let fewer = other.quota * 2 + 1 < n.quota && roster.get(other.peer).is_some_and(|o| !o.complete);
+            fewer
+                && above.is_some_and(|above| distance(roster, peer, above).is_some())
+                && roster.get(other.peer).is_some_and(|other| distance(roster, other, n.peer).is_some())
         };
-        let Some(other) = tree.idlest_above(n.depth, fits) else { return false };
-        self.swap(lane, giver, other)
+        if let Some(other) = tree.idlest_above(n.depth, fits) {
+            self.rise(lane, giver, other);
+        }
+    }
+
+    /// A giver takes the place of another, which gets the giver's old place; or, when that is below it or cannot be, one
+    /// below the giver, if need be that of a child that nobody waits for.
+    fn rise(&mut self, lane: Lane, giver: NodeId, other: NodeId) {
+        let tree = &self.trees[usize::from(lane)];
+        let (Some(old), Some(above)) = (tree.parent(giver), tree.parent(other)) else { return };
+        self.detach(lane, giver);
+        self.detach(lane, other);
+        self.attach(lane, giver, above);
+        let tree = &self.trees[usize::from(lane)];
+        let leaf = tree.children(giver).find(|child| tree.node(*child).below == 0);
+        if old != other && self.may_take(lane, other, old) {
+            return self.attach(lane, other, old);
+        }
+        match leaf {
+            _ if tree.node(giver).is_open() && self.may_take(lane, other, giver) => self.attach(lane, other, giver),
+            Some(leaf) => {
+                self.detach(lane, leaf);
+                match self.may_take(lane, other, giver) {
+                    true => self.attach(lane, other, giver),
+                    false => self.place(lane, other),
+                }
+                match self.may_take(lane, leaf, old) {
+                    true => self.attach(lane, leaf, old),
+                    false => self.place(lane, leaf),
+                }
+            }
+            None => self.place(lane, other),
+        }
     }
 
     /// One of the deepest goes up to where there is room; or it, or its parent, if it can give, changes places with a
     /// shallower one that cannot.
-    fn flatten(&mut self, lane: Lane) -> bool {
+    fn flatten(&mut self, lane: Lane) {
         let tree = &self.trees[usize::from(lane)];
-        let Some(deepest) = tree.deepest(&mut self.seeded).filter(|node| *node != ROOT) else { return false };
+        let Some(deepest) = tree.deepest(&mut self.seeded).filter(|node| *node != ROOT) else { return };
         if !tree.is_settled(deepest, SETTLED) {
-            return false;
+            return;
         }
         let n = tree.node(deepest);
         let (depth, quota, parent) = (n.depth, n.quota, n.parent);
         if self.rehang(lane, deepest, depth.saturating_sub(1)) {
-            return true;
+            return;
         }
         let giver = if quota > 0 { deepest } else { parent };
         if giver == ROOT {
-            return false;
+            return;
         }
-        let Some(leaf) = self.leaf_for(lane, giver) else { return false };
+        let Some(leaf) = self.leaf_for(lane, giver) else { return };
         let tree = &self.trees[usize::from(lane)];
         let settled = tree.is_settled(leaf, SETTLED) && tree.is_settled(giver, SETTLED);
         let shallower = settled && tree.node(leaf).depth < tree.node(giver).depth;
-        shallower && self.swap(lane, giver, leaf)
+        if shallower {
+            self.swap(lane, giver, leaf);
+        }
     }
 
     /// Moves a node under the shallowest peer with room, if that is less deep than `depth`.
@@ -216,9 +254,9 @@ impl Overlay {
     }
 
     /// Two nodes change places; what hangs below each stays below it.
-    fn swap(&mut self, lane: Lane, a: NodeId, b: NodeId) -> bool {
+    fn swap(&mut self, lane: Lane, a: NodeId, b: NodeId) {
         let tree = &self.trees[usize::from(lane)];
-        let (Some(above_a), Some(above_b)) = (tree.parent(a), tree.parent(b)) else { return false };
+        let (Some(above_a), Some(above_b)) = (tree.parent(a), tree.parent(b)) else { return };
         let roster = &self.roster;
         let near = |node: NodeId, parent: NodeId| {
             let child = roster.get(tree.node(node).peer)?;
@@ -226,7 +264,7 @@ impl Overlay {
         };
         let alike = self.cost(lane, a) == self.cost(lane, b);
         if !alike || above_a == b || above_b == a || near(a, above_b).is_none() || near(b, above_a).is_none() {
-            return false;
+            return;
         }
         self.detach(lane, a);
         self.detach(lane, b);
@@ -235,6 +273,5 @@ impl Overlay {
             true => self.attach(lane, b, above_a),
             false => self.place(lane, b),
         }
-        true
     }
 }

@@ -377,26 +377,24 @@ impl Overlay {
         self.attach(lane, leaf, giver);
     }
 
-    /// Somebody in this tree who has promised less than it can: its unused quota elsewhere is moved here.
+    /// Somebody in this tree who has promised less than it can: its unused quota elsewhere is moved here. The shallowest
+    /// of some.
     pub(super) fn fallback(&mut self, lane: Lane, node: NodeId) -> Option<NodeId> {
         let bps = self.lanes.slot_bps(lane);
-        let count = self.roster.len();
-        for _ in 0..count.min(FALLBACK_TRIES) {
-            self.cursor = (self.cursor + 1) % count;
-            let slot = self.roster.present()[self.cursor];
-            if self.ledger.free_bps(slot) < bps {
-                continue;
-            }
-            let child = self.roster.get(self.of(lane, node).0)?;
-            let Some(peer) = self.roster.get(slot) else { continue };
-            let Some(candidate) = peer.seat(lane) else { continue };
-            let tree = &self.trees[usize::from(lane)];
-            let fits = candidate != node && tree.may_hang(node, candidate) && child.distance(peer).is_some();
-            if fits && self.move_quota(slot, lane) {
-                return Some(candidate);
-            }
-        }
-        None
+        let tree = &self.trees[usize::from(lane)];
+        let child = self.roster.get(tree.node(node).peer)?;
+        let present = self.roster.present();
+        self.cursor = (self.cursor + 1) % present.len();
+        let looked_at = present.iter().cycle().skip(self.cursor).take(present.len().min(FALLBACK_TRIES));
+        let free = looked_at.filter(|slot| self.ledger.free_bps(**slot) >= bps);
+        let able = free.filter_map(|slot| {
+            let peer = self.roster.get(*slot).filter(|peer| child.distance(peer).is_some())?;
+            peer.seat(lane).filter(|seat| *seat != node && tree.may_hang(node, *seat)).map(|seat| (*slot, seat))
+        });
+        let mut able: Vec<_> = able.map(|(slot, seat)| (tree.node(seat).depth, slot, seat)).collect();
+        able.sort_unstable();
+        self.cursor += FALLBACK_TRIES - 1;
+        able.into_iter().find(|(_, slot, _)| self.move_quota(*slot, lane)).map(|(.., seat)| seat)
     }
 
     /// Makes room for one more child in a lane, by giving up what is not used in others.

@@ -447,3 +447,35 @@ fn a_giver_that_leaves_two_takers_waiting_loses_them_and_gets_no_others_for_a_wh
     (0..6).for_each(|_| bench.pass(Duration::from_millis(500)));
     assert!(plain(&bench));
 }
+
+#[test]
+fn who_gives_much_rises_past_who_gives_little_although_blocked_viewers_stand_nearest_to_the_edge() {
+    let mut bench = Bench::new(200 * RATE);
+    bench.check_every = 50;
+    let alpha = |at: usize| if at < 140 { 800_000 } else { 8_000_000 };
+    let blocked: Vec<_> = (0..10).map(|_| bench.hello(0, Nat::Blocked).0).collect();
+    let mut links = Vec::new();
+    for round in 0..30 {
+        (0..if round < 20 { 10 } else { 0 }).for_each(|_| links.push(bench.hello(alpha(links.len()), Nat::Cone).0));
+        links.iter().enumerate().for_each(|(at, link)| bench.report(*link, alpha(at)));
+        blocked.iter().for_each(|link| bench.report(*link, 0));
+        (0..4).for_each(|_| bench.pass(Duration::from_millis(500)));
+    }
+    bench.cluster.check().unwrap();
+    let overlay = &bench.cluster.overlay;
+    assert_eq!((overlay.roster.len(), overlay.orphans.len()), (210, 0));
+    for tree in &overlay.trees[..16] {
+        let givers = overlay.roster.present().iter().filter_map(|slot| overlay.roster.get(*slot)?.seat(0).map(|_| *slot));
+        let seat = |slot: &Slot| {
+            let seats = &overlay.roster.get(*slot).unwrap().seats;
+            seats.iter().find(|(lane, _)| core::ptr::eq(&overlay.trees[usize::from(*lane)], tree)).map(|(_, node)| *node)
+        };
+        let nodes: Vec<_> = givers.filter_map(|slot| seat(&slot)).collect();
+        let linkable = |node: &&u32| overlay.roster.get(tree.node(**node).peer).unwrap().nat != Nat::Blocked;
+        let top = nodes.iter().filter(linkable).filter(|node| tree.node(**node).depth == 1);
+        let least = top.map(|node| tree.node(*node).quota).min().unwrap();
+        let below = nodes.iter().filter(|node| tree.node(**node).depth > 1);
+        let most = below.map(|node| tree.node(*node).quota).max().unwrap();
+        assert!(most <= least * 2 + 1, "{least} stands above {most}");
+    }
+}
