@@ -36,8 +36,9 @@ pub struct Overlay {
 
 /// More children of one giver in one tree than this make it wide, not shallow.
 pub(super) const FAN_OUT: u64 = 24;
-/// Givers together offer this much of what is wanted.
-const OPEN_PERCENT: u64 = 130;
+/// Givers together offer this much of what peers are to carry. Those near the edge are filled first, so what is offered
+/// beyond the need makes the uplinks on which most depend the busiest, and the latest.
+const OPEN_PERCENT: u64 = 108;
 /// A giver of fewer children takes nobody's place while there is room elsewhere: it would make the tree deep, not wide.
 const WORTH_MOVING_FOR: u16 = 3;
 /// Peers have room when they could carry what they and the edge do, and some more, in per cent.
@@ -266,7 +267,8 @@ impl Overlay {
             .map(|lane| u64::from(self.trees[lane].members()) * self.lanes.slot_bps(lane as Lane))
             .sum();
         let (capacity, _) = self.ledger.peers_bps();
-        let percent = (wanted.saturating_mul(OPEN_PERCENT) / capacity.max(1)).min(100);
+        let from_peers = wanted.saturating_sub(self.ledger.account(EDGE).held_bps);
+        let percent = (from_peers.saturating_mul(OPEN_PERCENT) / capacity.max(1)).min(100);
         (slots * percent).div_ceil(100)
     }
 
