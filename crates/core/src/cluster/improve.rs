@@ -21,7 +21,9 @@ const HEADROOM_PERCENT: u64 = 5;
 const MEMBERS_PER_LIFT: usize = 24;
 /// Busier than the mean by this much (per cent) is too busy.
 const BUSY_PERCENT: u64 = 104;
-/// So many are looked at for one who fits.
+/// And by this much is so busy that a step more below another is better.
+const VERY_BUSY_PERCENT: u64 = 115;
+/// So many are compared.
 const DRAWN: usize = 32;
 /// Children of the edge that are compared.
 const CHOSEN_FROM: usize = 64;
@@ -122,7 +124,8 @@ impl Overlay {
         true
     }
 
-    /// A leaf of a giver that is busier than most goes to one that is less so: the busiest uplink is the latest.
+    /// A leaf of a giver that is busier than most goes to one that is less so: the busiest uplink is the latest. To save a
+    /// very busy one it may even go a step deeper.
     fn level(&mut self, lane: Lane) -> bool {
         let (capacity, held) = self.ledger.peers_bps();
         let mean = held * 1_000 / capacity.max(1);
@@ -130,21 +133,24 @@ impl Overlay {
             let account = self.ledger.account(slot);
             account.held_bps * 1_000 / account.capacity_bps.max(1)
         };
-        let Some(busy) = self.draw(|slot| load(slot) * 100 > mean * BUSY_PERCENT) else { return false };
+        let drawn = || self.drawn();
+        let Some(busy) = drawn().max_by_key(|slot| load(*slot)).filter(|b| load(*b) * 100 > mean * BUSY_PERCENT) else {
+            return false;
+        };
         let Some(node) = self.roster.get(busy).and_then(|peer| peer.seat(lane)) else { return true };
         let tree = &self.trees[usize::from(lane)];
         let Some(leaf) = tree.children(node).find(|child| tree.node(*child).below == 0) else { return true };
-        let depth = tree.node(leaf).depth;
+        let depth = tree.node(leaf).depth + u16::from(load(busy) * 100 > mean * VERY_BUSY_PERCENT);
         let (roster, child) = (&self.roster, tree.node(leaf).peer);
-        let fits = |slot: Slot| {
-            let seat = roster.get(slot).and_then(|peer| peer.seat(lane));
-            let near = roster.get(child).and_then(|child| distance(roster, child, slot)).is_some();
+        let fits = |slot: &Slot| {
+            let seat = roster.get(*slot).and_then(|peer| peer.seat(lane));
+            let near = roster.get(child).and_then(|child| distance(roster, child, *slot)).is_some();
             let gives = |seat: NodeId| tree.node(seat).quota > 0 && tree.node(seat).depth < depth;
             let shallow = seat.is_some_and(|seat| gives(seat) && tree.may_hang(leaf, seat));
-            let room = self.ledger.free_bps(slot) >= self.lanes.slot_bps(lane);
-            load(slot) < mean && room && near && shallow && slot != busy
+            let room = self.ledger.free_bps(*slot) >= self.lanes.slot_bps(lane);
+            load(*slot) < mean && room && near && shallow && *slot != busy
         };
-        let Some(idle) = self.draw(fits) else { return true };
+        let Some(idle) = drawn().filter(fits).min_by_key(|slot| load(*slot)) else { return true };
         let Some(to) = self.roster.get(idle).and_then(|peer| peer.seat(lane)) else { return true };
         if self.trees[usize::from(lane)].node(to).is_open() || self.move_quota(idle, lane) {
             let quota = self.quota(lane, node).saturating_sub(1);
@@ -155,12 +161,11 @@ impl Overlay {
         true
     }
 
-    /// One of some drawn from all who fits.
-    fn draw(&self, fits: impl Fn(Slot) -> bool) -> Option<Slot> {
+    /// Some, drawn from all.
+    fn drawn(&self) -> impl Iterator<Item = Slot> + '_ {
         let present = self.roster.present();
-        let turn = self.turn.checked_rem(present.len())?;
-        let drawn = present.iter().cycle().skip(turn).take(DRAWN.min(present.len()));
-        drawn.copied().find(|slot| fits(*slot))
+        let turn = self.turn.checked_rem(present.len()).unwrap_or(0);
+        present.iter().cycle().skip(turn).take(DRAWN.min(present.len())).copied()
     }
 
     /// A giver of many children takes the place of somebody nearer to the edge who gives to far fewer: all below it rise.
