@@ -148,9 +148,16 @@ impl Overlay {
             let gives = |seat: NodeId| tree.node(seat).quota > 0 && tree.node(seat).depth < depth;
             let shallow = seat.is_some_and(|seat| gives(seat) && tree.may_hang(leaf, seat));
             let room = self.ledger.free_bps(*slot) >= self.lanes.slot_bps(lane);
-            load(*slot) < mean && room && near && shallow && *slot != busy
+            room && near && shallow && *slot != busy
         };
-        let Some(idle) = drawn().filter(fits).min_by_key(|slot| load(*slot)) else { return true };
+        // One more is much for a thin uplink: what counts is how busy it would be then.
+        let bps = self.lanes.slot_bps(lane);
+        let then = |slot: Slot| {
+            let account = self.ledger.account(slot);
+            (account.held_bps + bps) * 1_000 / account.capacity_bps.max(1)
+        };
+        let idle = drawn().filter(fits).min_by_key(|slot| then(*slot)).filter(|slot| then(*slot) < load(busy));
+        let Some(idle) = idle else { return true };
         let Some(to) = self.roster.get(idle).and_then(|peer| peer.seat(lane)) else { return true };
         if self.trees[usize::from(lane)].node(to).is_open() || self.move_quota(idle, lane) {
             let quota = self.quota(lane, node).saturating_sub(1);
@@ -249,7 +256,7 @@ impl Overlay {
         let (roster, ledger, bps) = (&self.roster, &self.ledger, self.lanes.slot_bps(lane));
         let Some(child) = roster.get(tree.node(node).peer) else { return false };
         let giver = |giver| {
-            if giver == EDGE || ledger.free_bps(giver) < bps { None } else { price(roster, ledger, child, giver) }
+            if giver == EDGE || ledger.free_bps(giver) < bps { None } else { price(roster, ledger, child, giver, bps) }
         };
         let found = tree.pick_open(node, &mut self.seeded, giver);
         let Some(parent) = found.filter(|parent| tree.node(*parent).depth < depth) else { return false };

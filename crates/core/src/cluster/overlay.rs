@@ -319,7 +319,8 @@ impl Overlay {
         }
         let bps = self.lanes.slot_bps(lane);
         let (roster, ledger) = (&self.roster, &self.ledger);
-        let giver = |giver: Slot| if ledger.free_bps(giver) < bps { None } else { price(roster, ledger, child, giver) };
+        let giver =
+            |giver: Slot| if ledger.free_bps(giver) < bps { None } else { price(roster, ledger, child, giver, bps) };
         let tree = &self.trees[usize::from(lane)];
         let open = tree.pick_open(node, &mut self.seeded, giver);
         if quota > 0 && ledger.free_bps(slot) >= bps {
@@ -553,11 +554,11 @@ impl Overlay {
     }
 }
 
-/// What a place below a giver costs a child: who is busier is later, whoever is near; among the equally busy the nearer
-/// one.
-pub(super) fn price(roster: &Roster, ledger: &Ledger, child: &Peer, giver: Slot) -> Option<u32> {
+/// What a place of so many bit/s below a giver costs a child: who is busier then is later, whoever is near; among the
+/// equally busy the nearer one.
+pub(super) fn price(roster: &Roster, ledger: &Ledger, child: &Peer, giver: Slot, bps: u64) -> Option<u32> {
     let account = ledger.account(giver);
-    let busy = account.held_bps * 20 / account.alpha_bps.max(1);
+    let busy = (account.held_bps + bps) * 20 / account.alpha_bps.max(1);
     distance(roster, child, giver).map(|distance| busy.min(20) as u32 * 8 + distance)
 }
 
