@@ -38,7 +38,7 @@ pub struct Overlay {
 pub(super) const FAN_OUT: u64 = 24;
 /// Givers together offer this much of what peers are to carry. Those near the edge are filled first, so what is offered
 /// beyond the need makes the uplinks on which most depend the busiest, and the latest.
-const OPEN_PERCENT: u64 = 108;
+const OPEN_PERCENT: u64 = 112;
 /// A giver of fewer children takes nobody's place while there is room elsewhere: it would make the tree deep, not wide.
 const WORTH_MOVING_FOR: u16 = 3;
 /// Peers have room when they could carry what they and the edge do, and some more, in per cent.
@@ -260,16 +260,18 @@ impl Overlay {
         (0..self.trees.len()).filter(busy).map(|lane| self.lanes.slot_bps(lane as Lane)).sum()
     }
 
-    /// How many of its slots a giver should offer: as much of them as all givers must, and some, so that none is full while
-    /// others idle. A full uplink is a late one: what waits in it for a key frame's part to pass is the mesh's delay.
-    fn share_to_open(&self, slots: u64) -> u64 {
+    /// How many slots of so many bit/s a giver should offer: as large a part of what it has as all givers must, and some, so
+    /// that none is full while others idle. A full uplink is a late one: what waits in it for a key frame's part to pass is
+    /// the mesh's delay. Rounded down, for one slot more fills a thin uplink.
+    fn slots_to_open(&self, capacity_bps: u64, slot_bps: u64) -> u64 {
         let wanted: u64 = (0..self.trees.len())
             .map(|lane| u64::from(self.trees[lane].members()) * self.lanes.slot_bps(lane as Lane))
             .sum();
         let (capacity, _) = self.ledger.peers_bps();
         let from_peers = wanted.saturating_sub(self.ledger.account(EDGE).held_bps);
         let percent = (from_peers.saturating_mul(OPEN_PERCENT) / capacity.max(1)).min(100);
-        (slots * percent).div_ceil(100)
+        let least = (capacity_bps / slot_bps).min(1);
+        (capacity_bps * percent / 100 / slot_bps).max(least)
     }
 
     /// Chooses the trees in which a giver is an inner node: few, and those that lack givers most.
@@ -287,7 +289,7 @@ impl Overlay {
         wanted.sort_by_key(|(lack, ..)| *lack);
         let widest = seats.iter().map(|(lane, _)| self.lanes.slot_bps(*lane)).max().unwrap_or(1);
         let fan = FAN_OUT.min(self.roster.len() as u64 - 1).max(1);
-        let slots = self.share_to_open(capacity / widest);
+        let slots = self.slots_to_open(capacity, widest);
         let homes = slots.div_ceil(fan).clamp(1, wanted.len().max(1) as u64);
         let each = slots.div_ceil(homes).max(1);
         let mut left = capacity.saturating_sub(self.ledger.account(slot).held_bps);
@@ -392,12 +394,14 @@ impl Overlay {
         let free = looked_at.filter(|slot| self.ledger.free_bps(**slot) >= bps);
         let able = free.filter_map(|slot| {
             let peer = self.roster.get(*slot).filter(|peer| child.distance(peer).is_some())?;
-            peer.seat(lane).filter(|seat| *seat != node && tree.may_hang(node, *seat)).map(|seat| (*slot, seat))
+            let seat = peer.seat(lane).filter(|seat| *seat != node && tree.may_hang(node, *seat))?;
+            let price = price(&self.roster, &self.ledger, child, *slot, bps)?;
+            Some((tree.node(seat).depth, price, *slot, seat))
         });
-        let mut able: Vec<_> = able.map(|(slot, seat)| (tree.node(seat).depth, slot, seat)).collect();
+        let mut able: Vec<_> = able.collect();
         able.sort_unstable();
         self.cursor += FALLBACK_TRIES - 1;
-        able.into_iter().find(|(_, slot, _)| self.move_quota(*slot, lane)).map(|(.., seat)| seat)
+        able.into_iter().find(|(_, _, slot, _)| self.move_quota(*slot, lane)).map(|(.., seat)| seat)
     }
 
     /// Makes room for one more child in a lane, by giving up what is not used in others.

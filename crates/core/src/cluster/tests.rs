@@ -465,10 +465,14 @@ fn who_gives_much_rises_past_who_gives_little_although_blocked_viewers_stand_nea
     let overlay = &bench.cluster.overlay;
     assert_eq!((overlay.roster.len(), overlay.orphans.len()), (210, 0));
     for tree in &overlay.trees[..16] {
-        let givers = overlay.roster.present().iter().filter_map(|slot| overlay.roster.get(*slot)?.seat(0).map(|_| *slot));
+        let givers =
+            overlay.roster.present().iter().filter_map(|slot| overlay.roster.get(*slot)?.seat(0).map(|_| *slot));
         let seat = |slot: &Slot| {
             let seats = &overlay.roster.get(*slot).unwrap().seats;
-            seats.iter().find(|(lane, _)| core::ptr::eq(&overlay.trees[usize::from(*lane)], tree)).map(|(_, node)| *node)
+            seats
+                .iter()
+                .find(|(lane, _)| core::ptr::eq(&overlay.trees[usize::from(*lane)], tree))
+                .map(|(_, node)| *node)
         };
         let nodes: Vec<_> = givers.filter_map(|slot| seat(&slot)).collect();
         let linkable = |node: &&u32| overlay.roster.get(tree.node(**node).peer).unwrap().nat != Nat::Blocked;
@@ -478,4 +482,50 @@ fn who_gives_much_rises_past_who_gives_little_although_blocked_viewers_stand_nea
         let most = below.map(|node| tree.node(*node).quota).max().unwrap();
         assert!(most <= least * 2 + 1, "{least} stands above {most}");
     }
+}
+
+#[test]
+fn what_others_wait_for_goes_before_what_is_wanted_in_haste() {
+    let mut bench = Bench::new(10 * RATE);
+    let links: Vec<_> = (0..4).map(|_| bench.hello(RATE, Nat::Open).0).collect();
+    let is_root = |bench: &Bench, link: LinkId| {
+        let overlay = &bench.cluster.overlay;
+        let slot = overlay.roster.by_link(link).unwrap();
+        let tree = &overlay.trees[0];
+        let node = overlay.roster.get(slot).unwrap().seat(0).unwrap();
+        tree.parent(node) == Some(ROOT) && tree.node(node).below > 0
+    };
+    let root = *links.iter().find(|link| is_root(&bench, **link)).unwrap();
+    let hasty = *links.iter().find(|link| **link != root).unwrap();
+    let from = PartId { run: RunId(1), part: 0 };
+    bench.input(Input::Frame(root, Frame::Subscribe { set: vec![all(1, VIDEO)], from }));
+    (0..4).for_each(|_| bench.part());
+    let row = |part| Row { part: PartId { run: RunId(1), part }, of: VIDEO, chunks: (0..16).collect() };
+    bench.input(Input::Frame(hasty, Frame::Want { rows: (0..4).map(row).collect(), urgent: true }));
+    let before = bench.chunks(root);
+    bench.part();
+    while bench.chunks(root) == before {
+        bench.pass(Duration::from_millis(1));
+        links.iter().for_each(|link| bench.input(Input::Unsent(*link, 0)));
+    }
+    assert!(bench.chunks(hasty) < 48, "{} of 64 rescues went first", bench.chunks(hasty));
+}
+
+#[test]
+fn no_uplink_is_full_while_others_idle_thin_or_thick() {
+    let mut bench = Bench::new(100 * RATE);
+    bench.check_every = 50;
+    let alpha = |at: usize| if at % 2 == 0 { 820_000 } else { 8_000_000 };
+    let mut links = Vec::new();
+    for round in 0..24 {
+        (0..if round < 12 { 10 } else { 0 }).for_each(|_| links.push(bench.hello(alpha(links.len()), Nat::Cone).0));
+        links.iter().enumerate().for_each(|(at, link)| bench.report(*link, alpha(at)));
+        (0..4).for_each(|_| bench.pass(Duration::from_millis(500)));
+    }
+    let overlay = &bench.cluster.overlay;
+    let loads = overlay.roster.present().iter().map(|slot| overlay.ledger.account(*slot));
+    let loads: Vec<_> = loads.map(|account| account.held_bps * 100 / account.capacity_bps.max(1)).collect();
+    let (capacity, held) = overlay.ledger.peers_bps();
+    let worst = loads.iter().max().unwrap();
+    assert!(*worst < 90, "the worst carries {worst} % where the mean is {} %", held * 100 / capacity);
 }
