@@ -517,7 +517,7 @@ fn what_others_wait_for_goes_before_what_is_wanted_in_haste() {
 fn no_uplink_is_full_while_others_idle_thin_or_thick() {
     let mut bench = Bench::new(100 * RATE);
     bench.check_every = 50;
-    let alpha = |at: usize| if at % 2 == 0 { 820_000 } else { 8_000_000 };
+    let alpha = |at: usize| if at.is_multiple_of(2) { 820_000 } else { 8_000_000 };
     let mut links = Vec::new();
     for round in 0..24 {
         (0..if round < 12 { 10 } else { 0 }).for_each(|_| links.push(bench.hello(alpha(links.len()), Nat::Cone).0));
