@@ -74,13 +74,14 @@ prop_compose! {
 
 prop_compose! {
     fn report()(
-        plan: u32, alpha_bps in 0..=RATE_MAX, [queue_us, delay_us, buffer_us, stalled_us] in any::<[u32; 4]>(),
+        plan: u32, alpha_bps in 0..=RATE_MAX, at_us in 0..=TIME_US_MAX,
+        [queue_us, delay_us, buffer_us, stalled_us, back_us] in any::<[u32; 5]>(),
         receipts in vec((peer(), any::<u32>(), any::<u16>(), any::<u32>())
             .prop_map(|(from, bytes, late, busy_us)| Receipt { from, bytes, late, busy_us }), 0..=256),
         complaints in vec((peer(), prop::sample::select(&FAULTS))
             .prop_map(|(peer, fault)| Complaint { peer, fault }), 0..=64),
     ) -> Report {
-        Report { plan, alpha_bps, queue_us, delay_us, buffer_us, stalled_us, receipts, complaints }
+        Report { plan, alpha_bps, queue_us, delay_us, buffer_us, stalled_us, at_us, back_us, receipts, complaints }
     }
 }
 

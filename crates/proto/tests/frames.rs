@@ -158,6 +158,8 @@ fn report(v: &Value) -> Report {
         delay_us: number(&v["delay_us"]),
         buffer_us: number(&v["buffer_us"]),
         stalled_us: number(&v["stalled_us"]),
+        at_us: number(&v["at_us"]),
+        back_us: number(&v["back_us"]),
         receipts: list(&v["receipts"], |v| Receipt {
             from: peer(&v["from"]),
             bytes: number(&v["bytes"]),

@@ -1,10 +1,14 @@
 //! How do the roles of one process come up, share a listener, and go down?
 
+#[cfg(test)]
+mod tests;
+
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::header::ORIGIN;
 use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
@@ -14,10 +18,10 @@ use tower::ServiceExt;
 
 use crate::client::ManagerClient;
 use crate::config::{Config, ConfigError, Role};
-use crate::edge::Edge;
+use crate::edge::{self, Edge};
 use crate::http::cors::Cors;
 use crate::http::listen::open_files_max;
-use crate::http::{Body, Handle, Limits, Listener, Reply, Stop, error, tls};
+use crate::http::{Body, Handle, Limits, Listener, Plain, Reply, Stop, error, tls};
 use crate::instance::{Lease, Taken};
 use crate::manager::api::viewer::join;
 use crate::manager::{self, Created, Manager};
@@ -256,6 +260,16 @@ impl Roles {
 }
 
 impl Handle for Roles {
+    type Guard = edge::Visit;
+
+    /// Media of the edge, which is nearly all that is asked for.
+    fn at_once(&self, request: &Plain<'_>, now_ms: u64, head: &mut Vec<u8>) -> Option<(Bytes, edge::Visit)> {
+        let (ticket, stream, name) = viewer_path(request.target.strip_prefix("/v/")?)?;
+        let answer = self.edge.as_ref()?.at_once(ticket, stream, name, now_ms, head)?;
+        head.extend_from_slice(self.cors.fields(request.origin));
+        Some(answer)
+    }
+
     fn handle(&self, request: Request<Incoming>) -> impl Future<Output = Reply> + Send {
         let origin = request.headers().get(ORIGIN).cloned();
         async move {
@@ -308,7 +322,7 @@ fn nothing_here() -> Reply {
 }
 
 fn text(status: StatusCode, text: &'static str) -> Reply {
-    let mut reply = http::Response::new(Body::full(bytes::Bytes::from_static(text.as_bytes())));
+    let mut reply = http::Response::new(Body::full(Bytes::from_static(text.as_bytes())));
     *reply.status_mut() = status;
     reply
 }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use trellis_core::cluster::Chunks;
 use trellis_core::trust::{Verified, chunk};
 use trellis_proto::frame::{ChunkId, LayerId, PartId};
-use trellis_proto::{Catalogue, Descriptor, Layer, Media, Mode, Rendition, RunId, TrackPart};
+use trellis_proto::{Catalogue, Descriptor, EndReason, Layer, Media, Mode, Rendition, RunEnd, RunId, TrackPart};
 
 use crate::crypto::Crypto;
 use crate::scenario::{self, Invalid};
@@ -177,6 +177,18 @@ impl<C: Crypto> Origin<C> {
         let made = Made { descriptor, message, chunks: Arc::new(chunks) };
         self.parts.push(made.clone());
         made
+    }
+
+    /// What was made is all there is.
+    pub fn end(&mut self) -> (RunEnd, Bytes) {
+        let end = RunEnd { run: RUN, parts: self.parts.len() as u64, reason: EndReason::Ended };
+        (end, self.crypto.seal(end.encode(), Verified::RunEnd(end)))
+    }
+
+    /// Descriptors from one on, signed.
+    pub fn messages(&self, from: PartId, count: u8) -> Vec<Bytes> {
+        let from = usize::try_from(from.part).unwrap_or(usize::MAX);
+        self.parts.iter().skip(from).take(count.into()).map(|made| made.message.clone()).collect()
     }
 
     /// What was made.

@@ -102,7 +102,9 @@ impl Player {
             }
             let waited = now.saturating_sub(at);
             let next = self.ready.iter().find(|(_, ready)| ready.independent).map(|(part, _)| *part);
-            let Some(next) = next.filter(|_| waited >= JUMP_AFTER_US) else { return };
+            // There is no live edge to catch up with on demand.
+            let jumps = arrivals.is_some() && waited >= JUMP_AFTER_US;
+            let Some(next) = next.filter(|_| jumps) else { return };
             self.stand_still(waited);
             self.skipped += (next - part) as u32;
             self.ready = self.ready.split_off(&next);

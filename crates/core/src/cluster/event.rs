@@ -4,7 +4,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
-use trellis_proto::frame::{Bye, ChunkId, Fault, Frame, PeerId};
+use trellis_proto::frame::{Bye, ChunkId, Fault, Frame, PartId, PeerId};
 use trellis_proto::{Catalogue, Descriptor, RunEnd, SessionId};
 
 use crate::locality::Locality;
@@ -59,6 +59,9 @@ pub enum Output<P> {
     Send(LinkId, Frame<P>),
     /// A chunk that is older than what the cluster keeps was asked for: answer with [`Input::Fetched`].
     Fetch(LinkId, ChunkId),
+    /// Descriptors that are older than what the cluster keeps were asked for: so many from this part on, as signed, go as
+    /// [`Frame::Table`]s to this link.
+    Tables(LinkId, PartId, u8),
     /// End this link, after what was sent.
     Close(LinkId, Bye),
     /// Something worth counting.

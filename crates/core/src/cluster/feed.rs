@@ -46,6 +46,13 @@ pub struct Sent {
     pub rescue: u64,
 }
 
+impl Sent {
+    /// For whatever purpose.
+    pub fn all(&self) -> u64 {
+        self.seeding + self.start_up + self.rescue
+    }
+}
+
 /// The window and the way out.
 #[derive(Debug, Clone)]
 pub struct Feed<P> {
@@ -208,6 +215,11 @@ impl<P: Payload> Feed<P> {
             .take_while(|p| p.id.run == from.run && p.id.part < from.part.saturating_add(u64::from(count)))
             .map(|p| p.message.clone())
             .collect()
+    }
+
+    /// Is this part older than what is kept, if it exists at all?
+    pub fn is_past(&self, part: PartId) -> bool {
+        self.parts.front().is_none_or(|oldest| part < oldest.id)
     }
 
     /// A part is whole: keeps it and pushes it.

@@ -12,6 +12,7 @@ mod hold;
 mod improve;
 mod lanes;
 mod ledger;
+mod load;
 mod neighbors;
 mod overlay;
 mod plan;
@@ -45,9 +46,10 @@ use hold::Hold;
 use lanes::{Lane, Lanes, LayerMask};
 use ledger::Ledger;
 pub use ledger::Shares;
+use load::Load;
 use overlay::Overlay;
 use roster::{EDGE, Peer, Roster, Slot};
-use start::{Situation, Start};
+use start::Situation;
 use trees::ROOT;
 
 /// How a cluster is run.
@@ -88,9 +90,12 @@ pub struct Cluster<P> {
     overlay: Overlay,
     feed: Feed<P>,
     catalogue: Option<(Arc<Catalogue>, Bytes)>,
+    /// The run is over, as signed: a recording's is from the beginning.
+    end: Option<Bytes>,
     waiting: BTreeMap<LinkId, Waiting>,
     out: VecDeque<Output<P>>,
     hold: Hold,
+    load: Load,
     growth_bps2: u64,
     before_bps: u64,
     draining: bool,
@@ -128,9 +133,11 @@ impl<P: Payload> Cluster<P> {
             overlay: Overlay::new(Roster::new(config.first_peer), ledger, seed),
             feed: Feed::new(config.budget_bps, shares, now),
             catalogue: None,
+            end: None,
             waiting: BTreeMap::new(),
             out: VecDeque::new(),
             hold: Hold::new(config.hold_back_max, now),
+            load: Load::default(),
             growth_bps2: 0,
             before_bps: 0,
             draining: false,
@@ -165,7 +172,10 @@ impl<P: Payload> Cluster<P> {
                 let standing = |lane, slot, part| standing(overlay, lane, slot, part);
                 self.feed.part(now, &descriptor, message, chunks, &overlay.lanes, standing);
             }
-            Input::RunEnd(_, message) => self.broadcast(&message),
+            Input::RunEnd(_, message) => {
+                self.broadcast(&message);
+                self.end = Some(message);
+            }
             Input::Fetched(link, id, payload) => {
                 if let Some(slot) = self.overlay.roster.by_link(link)
                     && !self.feed.fetched(slot, id, payload)
@@ -230,6 +240,9 @@ impl<P: Payload> Cluster<P> {
             }
             Frame::Cancel(rows) => self.feed.cancel(slot, &rows),
             Frame::Ask { from, count } => {
+                if self.feed.is_past(from) {
+                    self.out.push_back(Output::Tables(link, from, count));
+                }
                 for message in self.feed.messages(from, count) {
                     self.send(link, Frame::Table(message));
                 }
@@ -261,10 +274,17 @@ impl<P: Payload> Cluster<P> {
             return self.refuse(link, Bye::Ticket);
         }
         let wanted: alloc::vec::Vec<_> = self.overlay.lanes.layers(layers).collect();
-        let (past_bits, tables) = self.feed.start(self.now - Duration::from_micros(hello.behind_us), &wanted);
+        let behind = Duration::from_micros(hello.behind_us);
+        let (past_bits, tables) = match self.is_recorded() {
+            // It asks for the descriptors where it plays, and pulls everything at the pace of playback.
+            true => Default::default(),
+            false => self.feed.start(self.now - behind, &wanted),
+        };
         let credit_bps = self.credit(&hello, layers);
         self.feed.set_spare(self.overlay.ledger.free_bps(EDGE));
-        let start = self.start(past_bits);
+        let saved_bits = self.feed.fill_bits();
+        let viewers = self.overlay.roster.len() as u64;
+        let start = start::start(Situation { past_bits, saved_bits, viewers });
         match admission::decide(self.numbers(layers, credit_bps, hello.nat, start.edge_bits)) {
             _ if self.draining => return self.refuse(link, Bye::Moved),
             Verdict::Elsewhere(retry) => return self.refuse(link, Bye::NoRoom(retry)),
@@ -279,6 +299,7 @@ impl<P: Payload> Cluster<P> {
         };
         let slot = self.overlay.join(make, layers, credit_bps, credit_bps);
         self.feed.promise_fill(start.edge_bits);
+        self.load.promise(self.overlay.lanes.rate_bps(layers));
         let you = self.overlay.roster.id(slot);
         let hold_back_us = micros(self.hold.hold_back());
         self.send(
@@ -293,18 +314,12 @@ impl<P: Payload> Cluster<P> {
             }),
         );
         self.send(link, Frame::Table(message));
+        self.end.clone().into_iter().for_each(|end| self.send(link, Frame::Table(end)));
         if let Some(assign) = self.overlay.plan(slot, hold_back_us) {
             self.send(link, Frame::Assign(assign));
         }
         tables.into_iter().for_each(|table| self.send(link, Frame::Table(table)));
         self.out.push_back(Output::Event(Event::Admitted(link, you, waiting.session)));
-    }
-
-    /// How a newcomer's first parts come. On demand everything is pulled, at the pace of playback.
-    fn start(&self, past_bits: u64) -> Start {
-        let past_bits = if self.is_recorded() { 0 } else { past_bits };
-        let saved_bits = self.feed.fill_bits();
-        start::start(Situation { past_bits, saved_bits, viewers: self.overlay.roster.len() as u64 })
     }
 
     /// Those of the wanted layers that exist and that the ticket pays for, in the order they are wanted.
@@ -339,7 +354,7 @@ impl<P: Payload> Cluster<P> {
 
     /// On demand: everything stays, and is pulled.
     fn is_recorded(&self) -> bool {
-        self.catalogue.as_ref().is_some_and(|(catalogue, _)| catalogue.mode == Mode::Vod)
+        self.overlay.recorded
     }
 
     fn subscribe(&mut self, slot: Slot, set: Substreams, from: PartId) {
@@ -362,12 +377,13 @@ impl<P: Payload> Cluster<P> {
     fn handle_catalogue(&mut self, catalogue: Arc<Catalogue>, message: Bytes) {
         let lanes = Lanes::new(&catalogue);
         let shape = self.overlay.lanes.same_shape(&lanes);
+        self.overlay.recorded = catalogue.mode == Mode::Vod;
         self.overlay.set_lanes(lanes);
         if !shape {
             self.feed.set_lanes(self.overlay.lanes.len());
         }
         self.broadcast(&message);
-        self.catalogue = Some((catalogue, message));
+        (self.catalogue, self.end) = (Some((catalogue, message)), None);
     }
 
     fn handle_budget(&mut self, bps: u64) {
@@ -400,6 +416,7 @@ impl<P: Payload> Cluster<P> {
         }
         self.overlay.adopt_orphans();
         self.overlay.improve();
+        self.load.tick(self.feed.sent().all(), TICK.as_millis() as u64);
         self.feed.set_spare(self.overlay.ledger.free_bps(EDGE));
         if self.hold.tick(now) {
             self.overlay.tell_all();

@@ -10,7 +10,7 @@ use trellis_proto::frame::PeerId;
 
 use super::lanes::{Lane, Lanes, LayerMask};
 use super::ledger::Ledger;
-use super::neighbors;
+use super::neighbors::{self, Stretch};
 use super::roster::{EDGE, Peer, Roster, Slot};
 use super::seeding;
 use super::trees::{NONE, NodeId, ROOT, Tree};
@@ -21,6 +21,8 @@ use crate::seeded::Seeded;
 pub struct Overlay {
     /// The running catalogue's substreams.
     pub lanes: Lanes,
+    /// A recording: its slots are counted like others, but who gives is whoever has what is needed next.
+    pub recorded: bool,
     /// Who is here.
     pub roster: Roster,
     /// Who can give what.
@@ -51,6 +53,7 @@ impl Overlay {
     pub fn new(roster: Roster, ledger: Ledger, seed: u64) -> Self {
         Self {
             lanes: Lanes::default(),
+            recorded: false,
             roster,
             ledger,
             trees: Vec::new(),
@@ -544,9 +547,31 @@ impl Overlay {
         (node.peer, node.quota)
     }
 
-    /// Draws neighbors until there are enough, near ones first.
+    /// A viewer of a recording says what it has: those who are no use to it any more, nor it to them, are let go, and
+    /// others found.
+    pub(super) fn has(&mut self, slot: Slot, stretch: Stretch) {
+        if let Some(peer) = self.roster.get_mut(slot) {
+            peer.stretch = Some(stretch);
+        }
+        for other in neighbors::useless(&self.roster, slot) {
+            for (a, b) in [(slot, other), (other, slot)] {
+                if let Some(peer) = self.roster.get_mut(a) {
+                    peer.neighbors.retain(|neighbor| *neighbor != b);
+                    peer.news.neighbors = true;
+                }
+                self.tell(a);
+            }
+        }
+        self.make_neighbors(slot);
+    }
+
+    /// Draws neighbors until there are enough, near ones first; of a recording, who has what is needed next.
     pub(super) fn make_neighbors(&mut self, slot: Slot) {
-        for other in neighbors::choose(&self.roster, slot, &mut self.seeded) {
+        let chosen = match self.recorded {
+            true => neighbors::ahead(&self.roster, slot, &mut self.seeded),
+            false => neighbors::choose(&self.roster, slot, &mut self.seeded),
+        };
+        for other in chosen {
             for (a, b) in [(slot, other), (other, slot)] {
                 if let Some(peer) = self.roster.get_mut(a) {
                     peer.neighbors.push(b);

@@ -83,9 +83,13 @@ impl Overlay {
     /// What one peer must be told, if anything.
     pub fn plan(&mut self, slot: Slot, hold_back_us: u32) -> Option<Assign> {
         let peer = self.roster.get_mut(slot)?;
-        let news = core::mem::take(&mut peer.news);
+        let mut news = core::mem::take(&mut peer.news);
         if peer.leaving.is_some() {
             return None;
+        }
+        if self.recorded {
+            // Nothing is pushed: whom to ask stands in the neighbors.
+            (news.takes, news.gives) = (false, Vec::new());
         }
         let mut assign = Assign { hold_back_us, ..Assign::default() };
         if news.takes {

@@ -7,6 +7,7 @@ use trellis_proto::frame::{Complaint, Fault, Nat, Report};
 
 use super::admission::Numbers;
 use super::lanes::LayerMask;
+use super::neighbors::Stretch;
 use super::overlay::Overlay;
 use super::proof::Case;
 use super::roster::{EDGE, Slot};
@@ -20,6 +21,10 @@ impl<P: Payload> Cluster<P> {
         self.overlay.receive(slot, &report);
         if report.buffer_us == u32::MAX && self.is_recorded() {
             self.overlay.complete(slot);
+        }
+        if self.is_recorded() {
+            let supports = !self.config.after_completion || report.buffer_us == u32::MAX;
+            self.overlay.has(slot, Stretch::new(&report, supports));
         }
         self.judge(slot, report.alpha_bps);
         for complaint in report.complaints {
@@ -75,14 +80,21 @@ impl<P: Payload> Cluster<P> {
         let ledger = &overlay.ledger;
         let wanted_bps = overlay.lanes.rate_bps(layers);
         let wanted = overlay.lanes.of(layers).count() as u32;
-        let open_bps = if nat == Nat::Blocked { 0 } else { overlay.open_bps() + own_bps(overlay, credit_bps) };
+        let open_bps = if nat == Nat::Blocked || self.is_recorded() {
+            0
+        } else {
+            overlay.open_bps() + own_bps(overlay, credit_bps)
+        };
         let from_peers_bps = open_bps.min(wanted_bps);
         let from_peers = (u64::from(wanted) * from_peers_bps / wanted_bps.max(1)) as u32;
         Numbers {
             wanted,
             from_peers,
             rest_bps: wanted_bps - from_peers_bps,
-            edge_free_bps: ledger.free_bps(EDGE),
+            edge_free_bps: match self.is_recorded() {
+                true => ledger.account(EDGE).capacity_bps.saturating_sub(self.load.bps()),
+                false => ledger.free_bps(EDGE),
+            },
             fill_bits,
             start_up_bits: self.feed.fill_bits(),
             start_up_bps: self.feed.fill_bps(),

@@ -11,6 +11,7 @@ use trellis_proto::frame::{Nat, PeerId};
 
 use super::event::LinkId;
 use super::lanes::{Lane, LayerMask};
+use super::neighbors::Stretch;
 use super::proof::Proof;
 use super::trees::NodeId;
 use crate::locality::Locality;
@@ -41,6 +42,8 @@ pub struct Peer {
     pub layers: LayerMask,
     /// Its place in the tree of each lane it watches, by lane.
     pub seats: Vec<(Lane, NodeId)>,
+    /// What it has of a recording.
+    pub stretch: Option<Stretch>,
     /// With whom it gossips.
     pub neighbors: Vec<Slot>,
     /// From whom it gets nothing for now, and until when: no link could be made, or it was late.
@@ -98,6 +101,7 @@ impl Peer {
             nat: Nat::Unknown,
             layers: 0,
             seats: Vec::new(),
+            stretch: None,
             neighbors: Vec::new(),
             shunned: Vec::new(),
             blame: 0,

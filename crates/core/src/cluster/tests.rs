@@ -531,3 +531,37 @@ fn no_uplink_is_full_while_others_idle_thin_or_thick() {
     let worst = loads.iter().max().unwrap();
     assert!(*worst < 90, "the worst carries {worst} % where the mean is {} %", held * 100 / capacity);
 }
+
+#[test]
+fn of_a_recording_who_has_what_comes_next_is_named_and_the_host_answers_for_the_past() {
+    let mut bench = Bench::new(100_000_000);
+    let recording = Catalogue { mode: Mode::Vod, run: RunId(77), ..catalogue() };
+    bench.input(Input::Catalogue(Arc::new(recording), Bytes::from_static(b"recording")));
+    let links: Vec<_> = (0..3).map(|_| bench.hello(5_000_000, Nat::Open).0).collect();
+    let says = |bench: &mut Bench, link: LinkId, at_s: u64, back_s: u32, buffer_s: u32| {
+        let at_us = at_s * 1_000_000;
+        let (back_us, buffer_us) = (back_s * 1_000_000, buffer_s * 1_000_000);
+        bench.input(Input::Frame(link, Frame::Report(Report { at_us, back_us, buffer_us, ..Report::default() })));
+    };
+    bench.done.clear();
+    // The first is at 100 s and has the last 60; the second follows it; the third is where nobody is.
+    says(&mut bench, links[0], 100, 60, 20);
+    says(&mut bench, links[1], 60, 10, 5);
+    says(&mut bench, links[2], 400, 10, 5);
+    bench.pass(Duration::from_secs(1));
+    let named: Vec<_> = bench
+        .done
+        .iter()
+        .filter_map(|output| match output {
+            Output::Send(link, Frame::Assign(assign)) if assign.neighbors.as_ref().is_some_and(|n| !n.is_empty()) => {
+                Some((*link, assign.take.len() + assign.give.len(), assign.neighbors.clone().unwrap().len()))
+            }
+            _ => None,
+        })
+        .collect();
+    let expected = [(links[0], 0, 1), (links[1], 0, 1)];
+    assert!(expected.iter().all(|one| named.contains(one)) && named.len() == 2, "{named:?}");
+    let from = PartId { run: RunId(77), part: 4 };
+    bench.input(Input::Frame(links[2], Frame::Ask { from, count: 9 }));
+    assert!(matches!(bench.done.last(), Some(Output::Tables(link, part, 9)) if (*link, *part) == (links[2], from)));
+}

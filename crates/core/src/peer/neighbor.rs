@@ -31,6 +31,8 @@ struct Link {
     round_trip: Duration,
     /// When the last chunk came.
     heard: Option<Instant>,
+    /// Until when it need not be asked again: it could not give.
+    denied_until: Instant,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,6 +129,19 @@ impl Neighbors {
         }
     }
 
+    /// It cannot give what it was asked for.
+    pub fn on_denied(&mut self, peer: PeerId, until: Instant) {
+        if let Some(link) = self.links.get_mut(peer) {
+            link.denied_until = until;
+        }
+    }
+
+    /// Neighbors that may be asked, by what they said of late.
+    pub fn willing(&self, now: Instant) -> impl Iterator<Item = PeerId> + '_ {
+        let willing = move |peer: &PeerId| self.links.get(*peer).is_some_and(|link| now >= link.denied_until);
+        self.gossiping().filter(willing)
+    }
+
     /// An ask was answered, or given up.
     pub fn on_answered(&mut self, peer: PeerId) {
         if let Some(link) = self.links.get_mut(peer) {
@@ -190,7 +205,14 @@ impl Neighbors {
 
 impl Link {
     fn new(state: State) -> Self {
-        Self { state, idle_since: None, asked: 0, round_trip: Duration::from_millis(100), heard: None }
+        Self {
+            state,
+            idle_since: None,
+            asked: 0,
+            round_trip: Duration::from_millis(100),
+            denied_until: Instant(0),
+            heard: None,
+        }
     }
 }
 

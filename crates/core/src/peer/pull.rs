@@ -63,6 +63,7 @@ impl<V: Verifier> Peer<V> {
         }
         let slack = if recorded { RECORDED_SLACK } else { Duration::ZERO };
         let rescue_at = (deadline - self.rescue_time() - slack).max(self.edge_denied_until);
+        let leaders: Vec<_> = if recorded { self.neighbors.willing(now).collect() } else { Vec::new() };
         for layer in held.layers.iter().filter(|layer| !layer.is_complete()) {
             let k = u16::from(substreams(catalogue, layer.of).unwrap_or(1));
             let mut late = 0u16;
@@ -83,12 +84,9 @@ impl<V: Verifier> Peer<V> {
                 let before = asked.map(|asked| asked.whom);
                 let usable = |peer: &PeerId| !peer.is_edge() && self.neighbors.is_up(*peer) && before != Some(*peer);
                 let helper = || {
-                    // Who would push a live substream is asked for a recorded one.
-                    let supplier = pusher.map(|(_, active)| active).filter(|peer| {
-                        recorded && before != Some(*peer) && self.neighbors.asked_of(*peer) < SUPPLIER_ASKED_MAX
-                    });
-                    let backup = || supplier.or(source.and_then(|s| s.backup)).filter(usable);
-                    self.best_holder(id).filter(usable).or_else(backup)
+                    let backup = || source.and_then(|s| s.backup).filter(usable);
+                    let leader = || self.leader(&leaders, id).filter(usable);
+                    self.best_holder(id).filter(usable).or_else(backup).or_else(leader)
                 };
                 let missing = Missing {
                     // Whoever else has it is tried before the edge must be, however patient one is with the pusher.
@@ -111,6 +109,13 @@ impl<V: Verifier> Peer<V> {
         let holders = self.gossip.holders(id).filter(|peer| self.neighbors.is_up(*peer));
         let able = holders.map(|peer| (self.neighbors.asked_of(peer), peer)).filter(|(asked, _)| *asked < ASKED_MAX);
         able.min().map(|(_, peer)| peer)
+    }
+
+    /// Of those who should have it of a recording, whose turn it is: what is asked at a time goes round all of them.
+    fn leader(&self, leaders: &[PeerId], id: ChunkId) -> Option<PeerId> {
+        let turn = (id.part.part as usize + usize::from(id.index)).checked_rem(leaders.len())?;
+        let (before, after) = leaders.split_at(turn);
+        after.iter().chain(before).copied().find(|peer| self.neighbors.asked_of(*peer) < LEADER_ASKED_MAX)
     }
 
     /// Pushers of whom nothing was heard for two parts, or who were late too often, lose the substream to its backup.
@@ -137,13 +142,20 @@ impl<V: Verifier> Peer<V> {
 
     fn ask(&mut self, now: Instant, asks: Vec<(ChunkId, PeerId)>) {
         let mut by_peer: BTreeMap<PeerId, BTreeMap<(PartId, LayerId), Bits>> = BTreeMap::new();
+        let recorded = self.is_recorded();
         for (id, whom) in asks {
             if !whom.is_edge() && self.neighbors.asked_of(whom) >= WANTS_MAX {
                 continue;
             }
             let pusher = self.substream_of(id).and_then(|s| self.upstream.source(s)).and_then(|s| s.active);
             let Some(layer) = self.store.layer_mut(id.part, id.of) else { continue };
-            let until = now + if whom.is_edge() { RESCUE_ANSWER } else { PULL_ANSWER };
+            let until = now
+                + match (whom.is_edge(), recorded) {
+                    (true, false) => RESCUE_ANSWER,
+                    (true, true) => RECORDED_ANSWER,
+                    (false, true) => LEADER_ANSWER,
+                    (false, false) => PULL_ANSWER,
+                };
             layer.ask(Asked { index: id.index, whom, until });
             self.neighbors.on_asked(whom, 1);
             by_peer.entry(whom).or_default().entry((id.part, id.of)).or_default().insert(usize::from(id.index));
@@ -218,8 +230,12 @@ const SCAN_EVERY: Duration = Duration::from_millis(50);
 const LATE_SOONEST: Duration = Duration::from_millis(150);
 /// Chunks asked of one neighbor at a time: it serves its own children first.
 const ASKED_MAX: usize = 16;
-/// Chunks asked of a supplier that holds slots for us: a burst of some seconds.
-const SUPPLIER_ASKED_MAX: usize = 64;
+/// Chunks asked of one leader at a time, about a third of a second's worth: nobody waits for them yet.
+const LEADER_ASKED_MAX: usize = 24;
+/// Nor has the edge then: it was asked so much earlier.
+const RECORDED_ANSWER: Duration = RECORDED_SLACK;
+/// A leader that has not answered by then has too much to do.
+const LEADER_ANSWER: Duration = Duration::from_secs(2);
 /// A neighbor that has not answered by then is not going to in time.
 const PULL_ANSWER: Duration = Duration::from_millis(300);
 /// The edge answers within this, or the ask was lost.
@@ -229,6 +245,6 @@ const RESCUE_MAX: Duration = Duration::from_millis(600);
 /// Of a recording the edge is asked earlier: there is no hurry, and peers had their chance.
 const RECORDED_SLACK: Duration = Duration::from_millis(1_500);
 /// Parts of a recording that are asked for ahead of the playhead: 20 s.
-const RECORDED_AHEAD: u64 = 60;
+pub(super) const RECORDED_AHEAD: u64 = 60;
 /// Their descriptors are there a little earlier.
 const TABLES_AHEAD: u64 = RECORDED_AHEAD + 8;

@@ -225,7 +225,7 @@ impl<V: Verifier> Peer<V> {
         if due || self.playback.is_stalled() {
             self.timers.play = Some(now);
         }
-        if self.playing || self.is_recorded() {
+        if if self.is_recorded() { self.plays_soon(id.part) } else { self.playing } {
             self.hand_over(id.part, id.of);
         }
     }
@@ -266,6 +266,7 @@ impl<V: Verifier> Peer<V> {
         if from.is_edge() {
             self.edge_denied_until = now + EDGE_DENIED;
         }
+        self.neighbors.on_denied(from, now + PEER_DENIED);
         self.gossip.on_deny(from, rows);
         for row in rows {
             let Some(layer) = self.store.layer_mut(row.part, row.of) else { continue };
@@ -349,5 +350,7 @@ const RUNS_MAX: usize = 4;
 /// News from a neighbor is acted upon after this, with what else came.
 const HAVE_SCAN: Duration = Duration::from_millis(50);
 const EDGE_DENIED: Duration = Duration::from_millis(150);
+/// So long a neighbor that could not give is left alone.
+const PEER_DENIED: Duration = Duration::from_millis(500);
 const ROUND_TRIP_MAX: Duration = Duration::from_secs(2);
 const DELAYS_MAX: usize = 256;

@@ -163,6 +163,13 @@ impl<P: Clone> Store<P> {
         self.parts.range(at..).map(|(id, held)| (*id, held))
     }
 
+    /// Known parts before one, as far as they follow each other without a gap, newest first.
+    pub fn before(&self, id: PartId) -> impl Iterator<Item = (PartId, &Held<P>)> {
+        let at = self.place(id).unwrap_or_else(|at| at);
+        let back = self.parts.range(..at).rev().zip(1..);
+        back.take_while(move |((known, _), n)| known.part + n == id.part).map(|((id, held), _)| (*id, held))
+    }
+
     /// The newest part known.
     pub fn newest(&self) -> Option<PartId> {
         self.parts.back().map(|(id, _)| *id)
@@ -195,6 +202,12 @@ impl<P: Clone> Store<P> {
         let (id, _) = self.parts.pop_front()?;
         self.close(id);
         Some(id)
+    }
+
+    /// Playback goes on with this part: what is missing from there on is looked for, what was passed over included.
+    pub fn reopen(&mut self, from: PartId) {
+        let lacks = |held: &Held<P>| held.layers.iter().any(|layer| layer.missing > 0);
+        self.open = self.from(from).filter(|(_, held)| lacks(held)).map(|(id, _)| id).collect();
     }
 
     /// Gives up waiting for a part: it is no longer looked at.

@@ -6,15 +6,19 @@ use core::time::Duration;
 
 use trellis_proto::frame::{Complaint, Fault, Frame, PeerId, Report};
 
-use super::Peer;
 use super::event::Output;
+use super::store::Held;
+use super::{Peer, duration_us};
 use crate::time::Instant;
 use crate::trust::Verifier;
 
 impl<V: Verifier> Peer<V> {
     pub(super) fn tell_neighbors(&mut self) {
         let to: Vec<_> = self.neighbors.gossiping().collect();
-        let news = if self.supports() { self.gossip.take_news() } else { Vec::new() };
+        let news = self.gossip.take_news();
+        if !self.supports() || self.is_recorded() {
+            return;
+        }
         for rows in news {
             for peer in &to {
                 self.send(*peer, Frame::Have(rows.clone()));
@@ -24,7 +28,8 @@ impl<V: Verifier> Peer<V> {
 
     /// A neighbor hears what I have.
     pub(super) fn introduce(&mut self, peer: PeerId) {
-        let rows = if self.supports() { self.store.rows(TELL_PARTS) } else { Vec::new() };
+        let tells = self.supports() && !self.is_recorded();
+        let rows = if tells { self.store.rows(TELL_PARTS) } else { Vec::new() };
         for rows in rows.chunks(crate::limits::ROWS_MAX) {
             self.send(peer, Frame::Have(rows.to_vec()));
         }
@@ -34,15 +39,16 @@ impl<V: Verifier> Peer<V> {
         self.worst_delays.sort_unstable();
         let delay_us = self.worst_delays.get(self.worst_delays.len() * 99 / 100).copied().unwrap_or(0);
         self.worst_delays.clear();
-        let newest = self.store.newest().and_then(|id| self.store.get(id)).map(|held| held.descriptor.start_us);
-        let playing = self.playback.cursor().map(|cursor| cursor.start_us);
-        let buffer = newest.zip(playing).map_or(0, |(newest, playing)| newest.saturating_sub(playing));
+        let at_us = self.playback.cursor().map_or(0, |cursor| cursor.start_us);
+        let (back, buffer) = self.around(at_us);
         let report = Report {
             plan: self.plan,
             alpha_bps: self.uplink.alpha_bps(),
             queue_us: self.uplink.take_queue_worst().as_micros() as u32,
             delay_us,
             buffer_us: if self.completed { u32::MAX } else { buffer.min(u64::from(u32::MAX - 1)) as u32 },
+            at_us,
+            back_us: back.min(u64::from(u32::MAX)) as u32,
             stalled_us: self.playback.take_stalled(now).as_micros() as u32,
             receipts: self.neighbors.take_receipts(),
             complaints: core::mem::take(&mut self.complaints),
@@ -54,6 +60,17 @@ impl<V: Verifier> Peer<V> {
             self.outbox.remove(peer);
             self.out.push_back(Output::Disconnect(peer));
         }
+    }
+
+    /// What is here without a gap before the playhead, and from it on, µs. Of a live stream nobody asks for the former.
+    fn around(&self, at_us: u64) -> (u64, u64) {
+        let Some(cursor) = self.playback.cursor() else { return (0, 0) };
+        let whole = |held: &Held<V::Payload>| held.layers.iter().all(|layer| layer.of.layer > 0 || layer.is_complete());
+        let ahead = self.store.from(cursor.part).take_while(|(id, held)| id.run == cursor.part.run && whole(held));
+        let until_us = ahead.last().map_or(at_us, |(_, held)| held.descriptor.start_us + duration_us(&held.descriptor));
+        let back = self.store.before(cursor.part).take_while(|(id, held)| id.run == cursor.part.run && whole(held));
+        let from_us = back.filter(|_| self.is_recorded()).last().map_or(at_us, |(_, held)| held.descriptor.start_us);
+        (at_us.saturating_sub(from_us), until_us.saturating_sub(at_us))
     }
 
     /// The edge hears of it at once, together with what else happened within a moment.

@@ -21,8 +21,8 @@ const RUN: RunId = RunId(1);
 const K: u8 = 4;
 const PART: u64 = 333_000;
 
-/// What the origin makes.
-struct Origin(SigningKey);
+/// What the origin makes, live or recorded.
+struct Origin(SigningKey, Mode);
 
 impl Origin {
     fn sign(&self, body: Vec<u8>) -> Bytes {
@@ -44,7 +44,7 @@ impl Origin {
             stream: "demo".parse().unwrap(),
             run: RUN,
             key: self.0.verifying_key().to_bytes(),
-            mode: Mode::Live,
+            mode: self.1,
             started_ms: 0,
             first_msn: 0,
             discontinuity: 0,
@@ -99,7 +99,11 @@ struct Swarm {
 
 impl Swarm {
     fn new(count: u32) -> Self {
-        let origin = Origin(SigningKey::from_bytes(&[7; 32]));
+        Self::of(Mode::Live, count)
+    }
+
+    fn of(mode: Mode, count: u32) -> Self {
+        let origin = Origin(SigningKey::from_bytes(&[7; 32]), mode);
         let mut swarm = Self {
             origin,
             now: Instant(1_000_000_000),
@@ -215,6 +219,28 @@ impl Swarm {
         chunks.iter().for_each(|index| self.edge_says(PeerId(to), chunk(part, *index)));
     }
 
+    /// The edge answers what it is asked for this long.
+    fn serve(&mut self, ms: u64) {
+        for _ in 0..ms / 20 {
+            self.wait(20);
+            for (from, frame) in core::mem::take(&mut self.edge) {
+                match frame {
+                    Frame::Ask { from: first, count } => (first.part..first.part + u64::from(count))
+                        .for_each(|part| self.edge_says(from, Frame::Table(self.origin.descriptor(part)))),
+                    Frame::Want { rows, .. } => rows.iter().for_each(|row| {
+                        row.chunks.iter().for_each(|index| self.edge_says(from, chunk(row.part.part, index as u16)));
+                    }),
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    fn seek(&mut self, by: u32, part: u64) {
+        self.parts.clear();
+        self.give(PeerId(by), Input::Seek(Seek::To(PartId { run: RUN, part })));
+    }
+
     fn wanted_of_edge(&mut self, by: u32) -> Vec<(u64, Vec<usize>)> {
         let frames = core::mem::take(&mut self.edge).into_iter().filter(|(from, _)| *from == PeerId(by));
         let rows = frames.filter_map(|(_, frame)| match frame {
@@ -256,6 +282,48 @@ fn what_a_parent_does_not_bring_comes_from_a_neighbor_and_costs_the_edge_nothing
     assert_eq!(swarm.parts.iter().filter(|(peer, _)| peer.0 == 2).count(), 12);
     assert_eq!(swarm.wanted_of_edge(2), []);
     assert!(swarm.events.iter().any(|(_, event)| matches!(event, Event::Pull(id, PeerId(1)) if id.index == 3)));
+}
+
+#[test]
+fn a_seek_in_a_recording_gives_the_player_what_comes_next_and_nothing_else() {
+    let mut swarm = Swarm::of(Mode::Vod, 1);
+    let consecutive = |swarm: &Swarm, from: u64| {
+        let given: Vec<_> = swarm.parts.iter().map(|(_, part)| *part).collect();
+        assert_eq!(given, (from..from + given.len() as u64).collect::<Vec<_>>());
+        given.len()
+    };
+    swarm.seek(1, 12);
+    swarm.serve(4_000);
+    assert!(consecutive(&swarm, 12) >= 12, "four seconds and what is ahead");
+    // Asked for before it went elsewhere, this comes after.
+    swarm.seek(1, 600);
+    (12..40).for_each(|part| swarm.push(1, part, &[0, 1, 2, 3]));
+    swarm.serve(2_000);
+    assert!(consecutive(&swarm, 600) >= 6);
+    // What is here is given again, what was passed over is fetched.
+    swarm.seek(1, 12);
+    assert!(consecutive(&swarm, 12) >= 12, "at once");
+    swarm.serve(12_000);
+    assert!(consecutive(&swarm, 12) >= 36);
+    assert!(!swarm.events.iter().any(|(_, event)| matches!(event, Event::Due(_, false))), "and nothing was late");
+}
+
+#[test]
+fn who_plays_ahead_in_a_recording_is_asked_before_the_edge() {
+    let mut swarm = Swarm::of(Mode::Vod, 1);
+    swarm.seek(1, 0);
+    swarm.serve(10_000);
+    swarm.join(2);
+    swarm.assign(1, vec![], vec![], vec![2]);
+    swarm.assign(2, vec![], vec![], vec![1]);
+    swarm.events.clear();
+    swarm.seek(2, 6);
+    swarm.serve(4_000);
+    let by_edge = |event: &Event| matches!(event, Event::Rescue(..));
+    let of_two: Vec<_> = swarm.events.iter().filter(|(peer, _)| peer.0 == 2).map(|(_, event)| *event).collect();
+    let pulled = of_two.iter().filter(|event| matches!(event, Event::Pull(_, PeerId(1)))).count();
+    let rescued = of_two.iter().filter(|event| by_edge(event)).count();
+    assert!(pulled >= 48 && rescued * 4 < pulled, "{pulled} chunks pulled, {rescued} of the edge");
 }
 
 #[test]
@@ -381,7 +449,8 @@ mod anything {
                 Frame::Chunk(Chunk { id: ChunkId { part, of: BASE, index }, hop, payload: vec![1; len].into() })
             }),
             (0u64..20, 0u16..4).prop_map(|(part, index)| chunk(part, index)),
-            (0u64..20).prop_map(|part| Frame::Table(Origin(SigningKey::from_bytes(&[7; 32])).descriptor(part))),
+            (0u64..20)
+                .prop_map(|part| Frame::Table(Origin(SigningKey::from_bytes(&[7; 32]), Mode::Live).descriptor(part))),
             proptest::collection::vec(any::<u8>(), 0..80).prop_map(|bytes| Frame::Table(bytes.into())),
             (proptest::collection::vec((set(), peer.clone(), peer.clone()), 0..4), any::<u32>()).prop_map(
                 |(take, hold_back_us)| {

@@ -1,5 +1,6 @@
 //! What plays next, and when: the cursor meets the store.
 
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use trellis_proto::Descriptor;
@@ -7,6 +8,7 @@ use trellis_proto::frame::{Frame, PartId, PeerId};
 
 use super::event::{Event, Output, Seek};
 use super::playback::{Cursor, PartTime, Step};
+use super::pull::RECORDED_AHEAD;
 use super::store::Held;
 use super::{ASK_MANY, Pace, Peer, duration_us};
 use crate::time::Instant;
@@ -67,10 +69,24 @@ impl<V: Verifier> Peer<V> {
     /// then, and would want the following ones sooner than they are asked for.
     fn start_player(&mut self, first: PartId) {
         self.playing = true;
-        let here =
-            self.store.from(first).flat_map(|(part, held)| held.layers.iter().map(move |layer| (part, layer.of)));
-        let here: alloc::vec::Vec<_> = here.collect();
-        here.into_iter().for_each(|(part, of)| self.hand_over(part, of));
+        let last = if self.is_recorded() { first.part + RECORDED_AHEAD } else { u64::MAX };
+        let here: Vec<_> = self.store.from(first).map(|(part, _)| part).take_while(|part| part.part <= last).collect();
+        here.into_iter().for_each(|part| self.hand_over_all(part));
+    }
+
+    /// The player gets what is here of a part.
+    fn hand_over_all(&mut self, part: PartId) {
+        let layers = self.store.get(part).into_iter().flat_map(|held| held.layers.iter().map(|layer| layer.of));
+        let layers: Vec<_> = layers.collect();
+        layers.into_iter().for_each(|of| self.hand_over(part, of));
+    }
+
+    /// Of a recording the player gets what comes next, and nothing that was asked for before it went elsewhere.
+    pub(super) fn plays_soon(&self, part: PartId) -> bool {
+        let cursor = self.playback.cursor().map(|cursor| cursor.part).filter(|_| self.seeking.is_none());
+        cursor.is_some_and(|cursor| {
+            part.run == cursor.run && (cursor.part..=cursor.part + RECORDED_AHEAD).contains(&part.part)
+        })
     }
 
     /// What plays after the cursor's part: the next number. A descriptor that cannot be had is passed over after a while;
@@ -83,7 +99,10 @@ impl<V: Verifier> Peer<V> {
 
     pub(super) fn on_played(&mut self, part: PartId) {
         self.out.push_back(Output::Event(Event::Due(part, true)));
-        if !self.is_recorded() {
+        if self.is_recorded() {
+            // It may be here from before.
+            self.hand_over_all(PartId { part: part.part + 1 + RECORDED_AHEAD, ..part });
+        } else {
             // What a neighbor has of a part that is over is asked by nobody; without a live edge one may come back to it.
             self.gossip.forget_before(part);
         }
@@ -116,10 +135,7 @@ impl<V: Verifier> Peer<V> {
         };
         match (target, seek) {
             (Some((part, descriptor)), _) => {
-                let time = self.part_time(part, &descriptor);
-                self.playback.start(now, time);
-                self.timers.play = self.playback.cursor().map(|cursor| cursor.at);
-                self.scan_soon(now);
+                self.go_to(now, part, &descriptor);
             }
             (None, Seek::To(part)) => {
                 self.seeking = Some(part);
@@ -129,20 +145,32 @@ impl<V: Verifier> Peer<V> {
         }
     }
 
+    /// Plays from here on: the player gets again what is here already, and the rest is fetched.
+    fn go_to(&mut self, now: Instant, part: PartId, descriptor: &Descriptor) {
+        self.seeking = None;
+        self.playback.start(now, self.part_time(part, descriptor));
+        self.store.reopen(part);
+        if self.playing || self.is_recorded() {
+            self.start_player(part);
+        }
+        self.timers.play = self.playback.cursor().map(|cursor| cursor.at);
+        // The edge names others who can help there.
+        self.timers.report = self.timers.report.min(now + TICK);
+        self.scan_soon(now);
+    }
+
     /// Playback starts with the first part that came, unless it plays already.
     pub(super) fn start_playing(&mut self, now: Instant, id: PartId, descriptor: &Descriptor) {
         let since = self.pace.map_or(Instant(0), |pace| pace.first_seen);
         if self.seeking == Some(id) {
-            self.seeking = None;
-            let time = self.part_time(id, descriptor);
-            self.playback.start(now, time);
-            self.timers.play = self.playback.cursor().map(|cursor| cursor.at);
-            return;
+            return self.go_to(now, id, descriptor);
         }
         let first = match self.playback.cursor() {
             None => (id, self.part_time(id, descriptor)),
             // The first part may have been an old one: later ones of the same moment tell how old.
-            Some(cursor) if self.store.oldest() == Some(cursor.part) && !self.playback.is_stalled() => {
+            Some(cursor)
+                if self.store.oldest() == Some(cursor.part) && !self.playback.is_stalled() && !self.is_recorded() =>
+            {
                 let Some(held) = self.store.get(cursor.part) else { return };
                 (cursor.part, self.part_time(cursor.part, &held.descriptor))
             }

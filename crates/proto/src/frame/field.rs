@@ -7,6 +7,7 @@ use super::{
     Substreams, Take, Welcome,
 };
 use crate::id::RunId;
+use crate::limits::TIME_US_MAX;
 use crate::limits::{
     CHUNKS_MAX, COMPLAINTS_MAX, GIVES_MAX, LAYER_LIST_MAX, LAYERS_MAX, NUMBER_MAX, PEER_LIST_MAX, RATE_MAX,
     RECEIPTS_MAX, RENDITIONS_MAX, TAKES_MAX,
@@ -210,6 +211,7 @@ impl Field for Report {
     fn lay<S: Sink>(&self, w: &mut Writer<S>) {
         w.varint(self.plan.into()).varint(self.alpha_bps).varint(self.queue_us.into()).varint(self.delay_us.into());
         w.varint(self.buffer_us.into()).varint(self.stalled_us.into());
+        w.varint(self.at_us).varint(self.back_us.into());
         lay_list(&self.receipts, w);
         lay_list(&self.complaints, w);
     }
@@ -221,6 +223,8 @@ impl Field for Report {
             delay_us: read_u32("delay_us", r)?,
             buffer_us: read_u32("buffer_us", r)?,
             stalled_us: read_u32("stalled_us", r)?,
+            at_us: r.varint("at_us", TIME_US_MAX)?,
+            back_us: read_u32("back_us", r)?,
             receipts: read_list("receipts", RECEIPTS_MAX, r)?,
             complaints: read_list("complaints", COMPLAINTS_MAX, r)?,
         })

@@ -289,6 +289,10 @@ pub struct Report {
     pub buffer_us: u32,
     /// How long playback stood still since the last report, µs.
     pub stalled_us: u32,
+    /// Where it plays on the run's time line, µs.
+    pub at_us: u64,
+    /// What it has before that, without a gap, µs.
+    pub back_us: u32,
     /// Who gave how much.
     pub receipts: Vec<Receipt>,
     /// Who did wrong.

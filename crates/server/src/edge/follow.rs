@@ -93,12 +93,19 @@ impl Streams {
 
     /// The shelf of a stream, followed from now on if it was not.
     pub fn shelf(&self, stream: &StreamId) -> Arc<Shelf> {
-        if let Some(followed) = self.0.followed.read().unwrap_or_else(PoisonError::into_inner).get(stream) {
-            followed.touch();
-            return followed.shelf.clone();
+        if let Some(shelf) = self.known(stream, unix_ms(), Arc::clone) {
+            return shelf;
         }
         let mut map = self.0.followed.write().unwrap_or_else(PoisonError::into_inner);
         map.entry(stream.clone()).or_insert_with(|| self.0.follow(stream)).shelf.clone()
+    }
+
+    /// Looks at the shelf of a stream that is followed already.
+    pub fn known<T>(&self, stream: &StreamId, now_ms: u64, look: impl FnOnce(&Arc<Shelf>) -> T) -> Option<T> {
+        let map = self.0.followed.read().unwrap_or_else(PoisonError::into_inner);
+        let followed = map.get(stream)?;
+        followed.touch(now_ms);
+        Some(look(&followed.shelf))
     }
 
     /// Every shelf.
@@ -118,8 +125,8 @@ impl Streams {
 }
 
 impl Followed {
-    fn touch(&self) {
-        self.asked_s.store(unix_ms() / 1000, Ordering::Relaxed);
+    fn touch(&self, now_ms: u64) {
+        self.asked_s.store(now_ms / 1000, Ordering::Relaxed);
     }
 
     fn asked_within(&self, time: Duration) -> bool {

@@ -31,6 +31,26 @@ impl Sent {
     }
 }
 
+/// Media that leaves at once, in one piece, or not at all: booked and counted as [`Out`] would. Says whether it leaves.
+pub fn pass(visit: &Visit, budget: &Budget, sent: &Sent, len: usize) -> bool {
+    let (now, pace) = (Instant::now(), visit.session().pace());
+    if len > STEP {
+        return false;
+    }
+    if pace.take(now, len) >= TIMER_MIN {
+        pace.refund(len);
+        return false;
+    }
+    if budget.take(now, len) >= TIMER_MIN {
+        pace.refund(len);
+        budget.refund(len);
+        return false;
+    }
+    sent.media.increment(len as u64);
+    visit.passed(len as u64);
+    true
+}
+
 /// The meter of one answer.
 ///
 /// A piece first waits for its session's pace and only then books the edge's budget: bytes that cannot leave yet take
@@ -61,11 +81,11 @@ impl Out {
         Self { visit, budget, sent, media, stage: Stage::New, wait: None }
     }
 
-    /// Waits this long; a timer is not finer than a millisecond, and the debt carries over to the next piece.
+    /// Waits this long; a debt below [`TIMER_MIN`] carries over to the next piece.
     fn wait_for(&mut self, delay: Duration) {
         // Playlists must not wait behind segments, so they may run ahead; but not for ever.
         let delay = if self.media { delay } else { delay.saturating_sub(AHEAD) };
-        if delay >= Duration::from_millis(1) {
+        if delay >= TIMER_MIN {
             self.wait = Some(Box::pin(tokio::time::sleep(delay)));
         }
     }
@@ -116,6 +136,8 @@ impl Drop for Out {
 
 /// Media leaves in steps no larger than this, so that a slow budget is shared among viewers piece by piece.
 const STEP: usize = 256 * 1024;
+/// A timer is no finer.
+const TIMER_MIN: Duration = Duration::from_millis(1);
 /// How much longer than media what is not media may be in debt.
 const AHEAD: Duration = Duration::from_secs(2);
 
@@ -149,6 +171,21 @@ mod tests {
         assert_eq!(budget.take(Instant::now(), 80 * MBIT), Duration::ZERO, "80 Mbit of the burst are left");
         // And with the session they leave no debt either: 1 Mbit is half a second.
         assert!(visit.session().pace().take(Instant::now(), MBIT) <= Duration::from_millis(501));
+    }
+
+    #[tokio::test]
+    async fn what_leaves_at_once_is_booked_and_counted_and_what_does_not_is_neither() {
+        let (sessions, visit) = one_visit(1_000_000);
+        let (budget, sent) = (Budget::new(100 * MBIT as u64, Duration::from_secs(1)), Sent::new());
+        assert!(!pass(&visit, &budget, &sent, STEP + 1));
+        // 20 Mbit may leave, in pieces of 1/8.
+        let left = (0..1_000).take_while(|_| pass(&visit, &budget, &sent, MBIT / 8)).count();
+        assert!((160..165).contains(&left), "{left}");
+        assert_eq!(sessions.changes(Duration::ZERO, 1)[0].media_bytes, (left * MBIT / 8) as u64);
+        assert_eq!(budget.take(Instant::now(), 79 * MBIT), Duration::ZERO, "what was refused booked nothing");
+        let (_sessions, fast) = one_visit(1_000_000_000);
+        assert!(!pass(&fast, &budget, &sent, 2 * MBIT), "the edge has no more");
+        assert_eq!(fast.session().pace().take(Instant::now(), 20_000 * MBIT - 1), Duration::ZERO);
     }
 
     #[tokio::test]

@@ -11,11 +11,12 @@ mod follow;
 mod meter;
 mod session;
 #[cfg(test)]
-mod testing;
+pub mod testing;
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -26,13 +27,15 @@ use crate::client::ManagerClient;
 use crate::config::EdgeConfig;
 use crate::http::{Reply, Stop, error};
 use crate::instance::Lease;
-use crate::shelf::{Ask, Shelf, serve};
+use crate::shelf::{Ask, MediaName, Shelf, at_hand, serve};
 
 use budget::Budget;
 use cache::Cache;
 use follow::Streams;
 use meter::Sent;
 use session::{Refusal, Sessions};
+
+pub use session::Visit;
 
 /// The edge of one process.
 pub struct Edge {
@@ -123,6 +126,26 @@ impl Edge {
         }
         let meter = meter::Out::new(visit, self.budget.clone(), self.sent.of(served.media), served.media);
         served.reply.map(|body| body.metered(Box::new(meter)))
+    }
+
+    /// The media [`Edge::serve_viewer`] would answer a plain GET with, when they are at hand and may leave now; admitted,
+    /// booked and counted in the same way. Their header fields are written to `head`.
+    pub fn at_once(
+        &self,
+        ticket: &str,
+        stream: &str,
+        name: &str,
+        now_ms: u64,
+        head: &mut Vec<u8>,
+    ) -> Option<(Bytes, Visit)> {
+        let name = MediaName::parse(name)?;
+        let visit = {
+            let tickets = self.tickets.read().unwrap_or_else(PoisonError::into_inner);
+            self.sessions.enter_at(now_ms, ticket, stream, true, tickets.as_ref()?).ok()?
+        };
+        let at_hand = |shelf: &Arc<Shelf>| at_hand(shelf, &name, now_ms, head);
+        let media = self.streams.known(visit.session().stream(), now_ms, at_hand)??;
+        meter::pass(&visit, &self.budget, &self.sent, media.len()).then_some((media, visit))
     }
 
     /// Answers `/s/{stream}/…` for a child edge that shows the server key.

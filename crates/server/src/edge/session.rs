@@ -101,6 +101,11 @@ impl Visit {
         &self.session
     }
 
+    /// Media that leaves the moment its request has come in.
+    pub fn passed(&self, bytes: u64) {
+        self.session.media_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
     /// Bytes that left.
     pub fn sent(&self, bytes: u64, media: bool) {
         let counter = if media { &self.session.media_bytes } else { &self.session.other_bytes };
@@ -153,12 +158,23 @@ impl Sessions {
     /// Lets a request in: at once when its session is open, else after checking the ticket and the room. One that does
     /// not keep a place needs none either.
     pub fn enter(&self, text: &str, stream: &str, keeps: bool, authority: &Authority) -> Result<Visit, Refusal> {
+        self.enter_at(unix_ms(), text, stream, keeps, authority)
+    }
+
+    /// The same, by a clock the caller has just read.
+    pub fn enter_at(
+        &self,
+        now: u64,
+        text: &str,
+        stream: &str,
+        keeps: bool,
+        authority: &Authority,
+    ) -> Result<Visit, Refusal> {
         let visit = match self.known(text, keeps) {
             Some(visit) => visit,
             None => self.check(text, keeps, authority)?,
         };
         let session = &visit.session;
-        let now = unix_ms();
         if session.ticket.stream.as_str() != stream {
             return Err(Refusal::Ticket);
         }

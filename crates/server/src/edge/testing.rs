@@ -18,11 +18,12 @@ use trellis_proto::{
 use super::Edge;
 use super::cache::Cache;
 use super::follow::Streams;
+pub use super::session::tests::ticket;
 use crate::client::ManagerClient;
 use crate::clock::unix_ms;
 use crate::cluster_api::{EdgeBeat, EdgeBeatReply, StreamSource};
 use crate::config::EdgeConfig;
-use crate::http::{Body, Handle, Limits, Listener, Reply, Stop, error, json};
+use crate::http::{Body, Handle, Limits, Listener, Plain, Reply, Stop, error, json};
 use crate::instance::Lease;
 use crate::secret::Secret;
 use crate::shelf::{Ask, Item, Key, Object, Shelf, serve};
@@ -215,6 +216,12 @@ impl Inner {
 struct Asked(std::sync::Weak<Inner>);
 
 impl Handle for Asked {
+    type Guard = ();
+
+    fn at_once(&self, _: &Plain<'_>, _: u64, _: &mut Vec<u8>) -> Option<(Bytes, ())> {
+        None
+    }
+
     async fn handle(&self, request: Request<Incoming>) -> Reply {
         let Some(world) = self.0.upgrade() else { return away() };
         let path = request.uri().path().trim_start_matches('/').to_owned();

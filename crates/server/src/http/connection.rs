@@ -16,6 +16,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
 use super::Handle;
+use super::lane::Lane;
 use super::roster::{Order, Place, Pulse};
 
 /// How connections of a listener are spoken to.
@@ -76,15 +77,17 @@ impl Protocols {
         handler: Arc<impl Handle>,
         pulse: &Arc<Pulse>,
     ) {
-        let asked = pulse.clone();
+        let (asked, listening) = (pulse.clone(), handler.clone());
         let service = service_fn(move |request| {
             let (handler, answering) = (handler.clone(), asked.answering());
             async move { Ok::<_, Infallible>(handler.handle(request).await.map(|body| body.during(answering))) }
         });
-        let io = TokioIo::new(stream);
         match version {
-            Version::Http1 => drive(self.http1.serve_connection(io, service), pulse).await,
-            Version::Http2 => drive(self.http2.serve_connection(io, service), pulse).await,
+            Version::Http1 => {
+                let lane = Lane::new(stream, listening, pulse.clone());
+                drive(self.http1.serve_connection(lane, service), pulse).await;
+            }
+            Version::Http2 => drive(self.http2.serve_connection(TokioIo::new(stream), service), pulse).await,
         }
     }
 }

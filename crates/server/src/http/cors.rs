@@ -8,13 +8,17 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 
+use super::lane::head::fields;
 use super::{Body, Reply};
 
 /// The configured policy.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Cors {
     any: bool,
     origins: Vec<HeaderValue>,
+    /// What [`Cors::allow`] lays on an answer, as it stands in a head: to each of the origins, and to others.
+    fields: Vec<(HeaderValue, Vec<u8>)>,
+    fields_other: Vec<u8>,
 }
 
 const TIMING_ALLOW_ORIGIN: HeaderName = HeaderName::from_static("timing-allow-origin");
@@ -22,10 +26,27 @@ const TIMING_ALLOW_ORIGIN: HeaderName = HeaderName::from_static("timing-allow-or
 impl Cors {
     /// From the configured list; `*` allows all.
     pub fn new(origins: &[String]) -> Self {
-        Self {
+        let mut cors = Self {
             any: origins.iter().any(|o| o == "*"),
             origins: origins.iter().filter_map(|o| o.trim_end_matches('/').parse().ok()).collect(),
-        }
+            ..Self::default()
+        };
+        cors.fields = cors.origins.iter().map(|origin| (origin.clone(), cors.written(Some(origin)))).collect();
+        cors.fields_other = cors.written(None);
+        cors
+    }
+
+    fn written(&self, origin: Option<&HeaderValue>) -> Vec<u8> {
+        let (mut headers, mut text) = (HeaderMap::new(), Vec::new());
+        self.allow(origin.cloned(), &mut headers);
+        fields(&mut text, &headers);
+        text
+    }
+
+    /// The headers [`Cors::allow`] lays on an answer, as they stand in a head.
+    pub fn fields(&self, request_origin: Option<&[u8]>) -> &[u8] {
+        let of = |origin| self.fields.iter().find(|(known, _)| known.as_bytes() == origin);
+        request_origin.and_then(of).map_or(&self.fields_other, |(_, fields)| fields)
     }
 
     /// The answer to a preflight; none when the request is not one.

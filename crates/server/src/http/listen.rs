@@ -5,20 +5,29 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use hyper::body::Incoming;
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
-use super::Reply;
 use super::connection::Protocols;
 use super::roster::{Limits, Roster};
+use super::{Plain, Reply};
 
 /// Turns requests into answers.
 pub trait Handle: Send + Sync + 'static {
+    /// What an answer that was at hand keeps until it has left.
+    type Guard: Send + Unpin + 'static;
+
     /// One request.
     fn handle(&self, request: http::Request<Incoming>) -> impl Future<Output = Reply> + Send;
+
+    /// The body of a plain request's 200, when it is at hand and may leave now, with its header fields written to
+    /// `head`: all that [`Handle::handle`] would give but length and date. Otherwise none, and `handle` is asked.
+    /// `now_ms` is the wall clock.
+    fn at_once(&self, request: &Plain<'_>, now_ms: u64, head: &mut Vec<u8>) -> Option<(Bytes, Self::Guard)>;
 }
 
 /// A bound socket, perhaps with TLS.

@@ -1,11 +1,12 @@
 //! How do requests come in? One listener, plain or TLS, HTTP/1.1 and HTTP/2.
 //!
-//! The two paths that carry almost all requests (media and joins) are matched here by hand; everything else goes
-//! through the router.
+//! The two paths that carry almost all requests (media and joins) are matched by hand, the plainest of them before hyper
+//! sees them (`lane`); everything else goes through the router.
 
 pub mod body;
 mod connection;
 pub mod cors;
+mod lane;
 pub mod listen;
 pub mod reply;
 mod roster;
@@ -14,6 +15,7 @@ mod tests;
 pub mod tls;
 
 pub use body::Body;
+pub use lane::{Plain, head};
 pub use listen::{Handle, Listener, Stop};
 pub use reply::{Reply, empty, error, json};
 pub use roster::Limits;

@@ -180,6 +180,21 @@ impl Pulse {
         Answering { pulse: self.clone(), ours: true }
     }
 
+    /// A request has come and its answer has left.
+    pub fn moved(&self) {
+        self.moves.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Requests that came and pieces that left, up to now.
+    pub fn moves(&self) -> u32 {
+        self.moves.load(Ordering::Relaxed)
+    }
+
+    /// Has a request come since there were so many moves, and is none being answered?
+    pub fn has_answered_since(&self, moves: u32) -> bool {
+        self.moves() != moves && self.answering.load(Ordering::Relaxed) == 0
+    }
+
     /// What to do now; wakes the task when that changes.
     pub fn order(&self, cx: &mut Context<'_>) -> Order {
         self.waker.register(cx.waker());

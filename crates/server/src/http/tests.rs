@@ -14,13 +14,19 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
 use super::tls::Certificate;
-use super::{Body, Handle, Limits, Listener, Reply, Stop};
+use super::{Body, Handle, Limits, Listener, Plain, Reply, Stop};
 use crate::config::Tls;
 
 /// Answers at once, but for `/slow`: when told.
 struct Echo(Arc<Notify>);
 
 impl Handle for Echo {
+    type Guard = ();
+
+    fn at_once(&self, _: &Plain<'_>, _: u64, _: &mut Vec<u8>) -> Option<(Bytes, ())> {
+        None
+    }
+
     async fn handle(&self, request: http::Request<Incoming>) -> Reply {
         if request.uri().path() != "/slow" {
             return Response::new(Body::full(Bytes::from_static(b"hello")));
@@ -58,7 +64,7 @@ async fn serve(limits: Limits, tls: Option<&Tls>) -> Served {
 }
 
 /// Connects, sends, and returns all that comes until the server closes.
-async fn until_closed(address: SocketAddr, sends: &[u8]) -> Vec<u8> {
+pub async fn until_closed(address: SocketAddr, sends: &[u8]) -> Vec<u8> {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(sends).await.unwrap();
     let mut all = Vec::new();

@@ -21,7 +21,7 @@ use crate::cluster_api::StreamState;
 
 pub use feed::{FRAME_BYTES_MAX, KEEP_ALIVE};
 pub use object::Object;
-pub use serve::{Ask, BLOCKED_MAX, serve};
+pub use serve::{Ask, BLOCKED_MAX, MediaName, at_hand, serve};
 
 /// One thing with bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -214,7 +214,7 @@ impl Shelf {
 
     /// The object, fetched if need be: once, however many ask at the same time.
     pub fn object(self: &Arc<Self>, key: Key, size: usize) -> Option<Arc<Object>> {
-        if let Some(object) = self.held(key) {
+        if let Some(object) = self.held(key, Arc::clone) {
             return Some(object);
         }
         if !self.source.is_far() {
@@ -229,9 +229,10 @@ impl Shelf {
         Some(object)
     }
 
-    fn held(&self, key: Key) -> Option<Arc<Object>> {
+    /// Looks at the object, if it is here.
+    pub fn held<T>(&self, key: Key, look: impl FnOnce(&Arc<Object>) -> T) -> Option<T> {
         let objects = self.objects.read().unwrap_or_else(PoisonError::into_inner);
-        objects.get(&key).filter(|object| !object.has_failed()).cloned()
+        objects.get(&key).filter(|object| !object.has_failed()).map(look)
     }
 
     /// Every object at hand with its key, for the cache to choose what to forget.

@@ -2,15 +2,17 @@
 //! origin and edge, byte for byte.
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{
-    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_NONE_MATCH, IF_RANGE, RANGE,
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderName, IF_NONE_MATCH,
+    IF_RANGE, RANGE,
 };
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use trellis_media::playlist::{self, Wait};
+use trellis_media::timeline::Timeline;
 use trellis_proto::{Descriptor, RenditionName, RunId};
 
 use super::feed::{after_query, feed};
@@ -19,7 +21,7 @@ use super::range::{Wanted, wanted};
 use super::{Item, Key, Object, Shelf};
 use crate::clock::unix_ms;
 use crate::cluster_api::StreamState;
-use crate::http::{Body, Reply, Stop, error, json};
+use crate::http::{Body, Reply, Stop, error, head, json};
 
 /// A request below `…/s/{stream}/`.
 #[derive(Debug, Clone, Copy)]
@@ -57,21 +59,18 @@ pub async fn serve(shelf: &Arc<Shelf>, ask: Ask<'_>, stop: &Stop) -> Served {
         }
     }
     let mut steps = ask.name.split('/');
-    let reply = match (steps.next(), steps.next(), steps.next(), steps.next()) {
-        (Some("index.m3u8"), None, ..) => Box::pin(multivariant(shelf, stop)).await,
-        (Some("state.json"), None, ..) => json(StatusCode::OK, &state(shelf)),
-        (Some("feed"), None, ..) => follow(shelf, ask.query, stop),
-        (Some(name), None, ..) => match name.strip_suffix(".m3u8").map(str::parse) {
+    let reply = match (steps.next(), steps.next()) {
+        (Some("index.m3u8"), None) => Box::pin(multivariant(shelf, stop)).await,
+        (Some("state.json"), None) => json(StatusCode::OK, &state(shelf)),
+        (Some("feed"), None) => follow(shelf, ask.query, stop),
+        (Some(name), None) => match name.strip_suffix(".m3u8").map(str::parse) {
             Some(Ok(name)) => Box::pin(media_playlist(shelf, name, ask.query, stop)).await,
             _ => not_found(),
         },
-        (Some(run), Some(rendition), Some(file), None) => match (run.parse(), rendition.parse(), File::parse(file)) {
-            (Ok(run), Ok(rendition), Some(file)) => {
-                return Served { reply: object(shelf, run, rendition, file, ask, stop).await, media: true };
-            }
-            _ => not_found(),
+        _ => match MediaName::parse(ask.name) {
+            Some(name) => return Served { reply: object(shelf, &name, ask, stop).await, media: true },
+            None => not_found(),
         },
-        _ => not_found(),
     };
     other(reply)
 }
@@ -159,6 +158,27 @@ fn three_targets(shelf: &Shelf) -> Duration {
     Duration::from_secs(3 * target_s).min(BLOCKED_MAX)
 }
 
+/// `{run}/{rendition}/{file}`.
+#[derive(Debug, Clone, Copy)]
+pub struct MediaName<'a> {
+    text: &'a str,
+    run: RunId,
+    rendition: RenditionName,
+    file: File,
+}
+
+impl<'a> MediaName<'a> {
+    /// None when it is no such name.
+    pub fn parse(text: &'a str) -> Option<Self> {
+        // These steps are short: looking at each byte is quicker than searching for one.
+        let step = |text: &'a str| text.split_at_checked(text.bytes().position(|b| b == b'/')?);
+        let (run, rest) = step(text)?;
+        let (rendition, file) = step(&rest[1..])?;
+        let (run, rendition) = (run.parse().ok()?, rendition.parse().ok()?);
+        Some(Self { text, run, rendition, file: File::parse(&file[1..])? })
+    }
+}
+
 /// The last step of a media path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum File {
@@ -185,9 +205,47 @@ impl File {
     }
 }
 
-async fn object(shelf: &Arc<Shelf>, run: RunId, name: RenditionName, file: File, ask: Ask<'_>, stop: &Stop) -> Reply {
-    let found = match find(shelf, run, name, file) {
-        Found::Next => match Box::pin(patiently(next(shelf, run, name, file), BLOCKED_PART, stop)).await {
+/// What [`serve`] answers a GET of this name with, when it is one object and whole here. Its header fields are written
+/// to `head`.
+pub fn at_hand(shelf: &Shelf, name: &MediaName<'_>, now_ms: u64, head: &mut Vec<u8>) -> Option<Bytes> {
+    if !shelf.is_complete() {
+        return None;
+    }
+    let key = shelf.look(|timeline| single(timeline, name))?;
+    let whole = shelf.held(key, |object| {
+        object.touch((now_ms / 1000) as u32);
+        object.whole().cloned()
+    })??;
+    head.extend_from_slice(&FIELDS[usize::from(name.file == File::Init)]);
+    for part in [ETAG.as_str(), ": \"", name.text, "\"\r\n"] {
+        head.extend_from_slice(part.as_bytes());
+    }
+    Some(whole)
+}
+
+/// What a name stands for, where that is one object and known.
+fn single(timeline: &Timeline, name: &MediaName<'_>) -> Option<Key> {
+    let item = match name.file {
+        File::Init => Item::Init,
+        File::Part(part) => timeline.part(name.run, part).map(|_| Item::Part(part))?,
+        File::Segment(_) => return None,
+    };
+    Some(Key { run: name.run, rendition: timeline.catalogue(name.run)?.index_of(name.rendition)? as u8, item })
+}
+
+/// [`fields`] as they stand in a head: of media, and of init segments.
+static FIELDS: LazyLock<[Vec<u8>; 2]> = LazyLock::new(|| {
+    [File::Part(0), File::Init].map(|file| {
+        let mut text = Vec::new();
+        fields(file).iter().for_each(|(name, value)| head::field(&mut text, name.as_str(), value.as_bytes()));
+        text
+    })
+});
+
+async fn object(shelf: &Arc<Shelf>, name: &MediaName<'_>, ask: Ask<'_>, stop: &Stop) -> Reply {
+    let file = name.file;
+    let found = match find(shelf, name) {
+        Found::Next => match Box::pin(patiently(next(shelf, name), BLOCKED_PART, stop)).await {
             Some(Some(keys)) => keys,
             Some(None) => return not_found(),
             None => return not_yet(),
@@ -215,9 +273,10 @@ enum Found {
     Nowhere,
 }
 
-fn find(shelf: &Shelf, run: RunId, name: RenditionName, file: File) -> Found {
+fn find(shelf: &Shelf, name: &MediaName<'_>) -> Found {
+    let MediaName { run, rendition, file, .. } = *name;
     shelf.look(|timeline| {
-        let Some((catalogue, index)) = timeline.catalogue(run).and_then(|c| Some((c, c.index_of(name)?))) else {
+        let Some((catalogue, index)) = timeline.catalogue(run).and_then(|c| Some((c, c.index_of(rendition)?))) else {
             return Found::Nowhere;
         };
         let key = |item| Key { run, rendition: index as u8, item };
@@ -237,11 +296,11 @@ fn find(shelf: &Shelf, run: RunId, name: RenditionName, file: File) -> Found {
     })
 }
 
-async fn next(shelf: &Shelf, run: RunId, name: RenditionName, file: File) -> Option<Vec<(Key, usize)>> {
+async fn next(shelf: &Shelf, name: &MediaName<'_>) -> Option<Vec<(Key, usize)>> {
     let mut changes = shelf.changes();
     loop {
         changes.borrow_and_update();
-        match find(shelf, run, name, file) {
+        match find(shelf, name) {
             Found::Here(keys) => return Some(keys),
             Found::Next => changes.changed().await.ok()?,
             Found::Nowhere => return None,
@@ -318,12 +377,17 @@ fn dressed(body: Body, status: StatusCode, file: File, etag: HeaderValue) -> Rep
     *reply.status_mut() = status;
     let headers = reply.headers_mut();
     headers.reserve(HEADERS_USUAL);
-    let kind = if file == File::Init { "video/mp4" } else { "video/iso.segment" };
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=31536000, immutable"));
-    headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    for (name, value) in fields(file) {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
     headers.insert(ETAG, etag);
     reply
+}
+
+/// Of every media answer, before its tag.
+fn fields(file: File) -> [(HeaderName, &'static str); 3] {
+    let kind = if file == File::Init { "video/mp4" } else { "video/iso.segment" };
+    [(CONTENT_TYPE, kind), (CACHE_CONTROL, "public, max-age=31536000, immutable"), (ACCEPT_RANGES, "bytes")]
 }
 
 /// Identity is content: an object has one name and a name is never reused, so it is itself a strong validator.

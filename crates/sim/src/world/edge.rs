@@ -67,6 +67,10 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
         if self.scenario.stream.on_demand {
             let parts = self.scenario.stream.length_s * 1e6 / f64::from(self.scenario.stream.part_us);
             (0..parts as u64).for_each(|_| self.make_part());
+            let (end, message) = self.origin.end();
+            for edge in 0..self.edges_count() {
+                self.tell_cluster(edge, Input::RunEnd(end, message.clone()));
+            }
         } else {
             self.queue.push(Instant(u64::from(self.scenario.stream.part_us)), Event::Part);
         }
@@ -174,6 +178,11 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
             Output::Fetch(link, id) => {
                 let chunk = self.origin.chunk(id).cloned();
                 self.tell_cluster(edge, Input::Fetched(link, id, chunk));
+            }
+            Output::Tables(link, from, count) => {
+                for message in self.origin.messages(from, count) {
+                    self.edge_sends(edge, link, Frame::Table(message));
+                }
             }
             Output::Close(link, bye) => {
                 self.edge_sends(edge, link, Frame::Bye(bye));

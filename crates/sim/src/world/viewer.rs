@@ -20,8 +20,8 @@ const LEAVE_US: u64 = 5_000_000;
 const ASK_AGAIN_US: u64 = 1_000_000;
 /// Ten seconds of parts: several H.
 const KEEP_PARTS_UNSOUGHT: usize = 30;
-/// Parts whose arrival is remembered.
-const RECENT: usize = 64;
+/// Parts whose arrival is remembered: more than are fetched ahead.
+const RECENT: usize = 128;
 
 /// Where a viewer is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
