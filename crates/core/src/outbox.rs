@@ -18,7 +18,7 @@ use crate::time::Instant;
 /// What comes first: lower before higher.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Rank {
-    /// 0 for what somebody waits for with a deadline near, 1 for what is pushed, 2 for what may be late.
+    /// What it is for; the sender's rooms say which class is which.
     pub class: u8,
     /// When it should go, ms: see [`due_ms`].
     pub due_ms: u64,

@@ -1,9 +1,10 @@
 //! What does the edge itself send, to whom, and when? Keeps the window, pushes it to those who subscribed, answers
 //! wants, all through one outbox and at the pace of the budget.
 //!
-//! Pushed chunks go earlier parts first, and within a part first to whom most others hang below. What is wanted with a
-//! deadline near, or by somebody who just came, goes before all, as far as the shares for that last; what is beyond
-//! waits behind the pushes, so that one who asks for much harms nobody but themselves.
+//! First goes what is pushed to those on whom others wait: it is little, and what is late here is late everywhere, so
+//! that more would have to be rescued than was saved. Then what is wanted with a deadline near, or by somebody who just
+//! came, as far as the shares for that last; then the pushes to all others, earlier parts first; what is beyond waits
+//! behind these, so that one who asks for much harms nobody but themselves.
 
 use alloc::collections::{BTreeSet, VecDeque};
 use alloc::sync::Arc;
@@ -115,6 +116,14 @@ pub struct Standing {
     pub below: u32,
 }
 
+/// Pushed to who passes it on.
+const ROOT: u8 = 0;
+/// Wanted in haste, within the shares.
+const FAVORED: u8 = 1;
+/// Pushed to who passes nothing on.
+const LEAF: u8 = 2;
+/// Wanted beyond the shares.
+const OTHER: u8 = 3;
 /// Handed to one link and not gone yet: enough to keep it busy, little enough to be overtaken.
 const LINK_ROOM: u64 = 48 * 1024;
 /// Things waiting for one link.
@@ -259,8 +268,12 @@ impl<P: Payload> Feed<P> {
         }
         let substream = lanes.substream(lane);
         let tie = tie(standing.below, standing.peer.0, stored.id.part);
-        // Who has another parent now is served with what the children leave.
-        let class = if standing.child { 1 } else { 2 };
+        let class = match (standing.child, standing.below) {
+            // Who has another parent now is served with what the children leave.
+            (false, _) => OTHER,
+            (true, 0) => LEAF,
+            (true, _) => ROOT,
+        };
         let rank = Rank { class, due_ms: due_ms(stored.arrived, standing.below), tie };
         if standing.descriptors {
             let bytes = stored.message.len() as u32;
@@ -320,7 +333,6 @@ impl<P: Payload> Feed<P> {
 
     /// A peer wants chunks. What the host must fetch, and what cannot be had.
     pub fn want(&mut self, to: Slot, rows: Vec<Row>, urgent: bool, since: Since) -> (Vec<ChunkId>, Vec<Row>) {
-        self.cancel(to, &rows);
         let (mut fetch, mut denied) = (Vec::new(), Vec::new());
         for row in rows {
             let mut missing = Bits::default();
@@ -360,10 +372,17 @@ impl<P: Payload> Feed<P> {
         };
         let bytes = payload.size() as u32;
         let favored = (urgent || past) && self.favor.take(u64::from(bytes));
-        if urgent && !favored && !since.recorded && self.is_behind(BEHIND) {
+        // What was to be pushed keeps its place: who asks for it in vain is not served later for having asked.
+        let pushed = self.outbox.cancel(to, |item| matches!(item, Item::Chunk { id: waits, .. } if *waits == id)) > 0;
+        if urgent && !favored && !pushed && !since.recorded && self.is_behind(BEHIND) {
             return false;
         }
-        let rank = Rank { class: if favored { 0 } else { 2 }, due_ms: due_ms(self.parts[at].arrived, 0), tie: 0 };
+        let class = match (favored, pushed) {
+            (true, _) => FAVORED,
+            (false, true) => LEAF,
+            (false, false) => OTHER,
+        };
+        let rank = Rank { class, due_ms: due_ms(self.parts[at].arrived, 0), tie: 0 };
         self.outbox.push(to, rank, Item::Chunk { id, payload, purpose, number: u64::MAX }, bytes)
     }
 
@@ -379,7 +398,7 @@ impl<P: Payload> Feed<P> {
             return true;
         }
         let Some(payload) = payload else { return false };
-        let rank = Rank { class: 2, due_ms: 0, tie: 0 };
+        let rank = Rank { class: OTHER, due_ms: 0, tie: 0 };
         let bytes = payload.size() as u32;
         let item = Item::Chunk { id, payload, purpose: Purpose::StartUp, number: u64::MAX };
         self.outbox.push(to, rank, item, bytes)

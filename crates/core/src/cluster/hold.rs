@@ -20,8 +20,9 @@ pub struct Hold {
 const BUCKETS: usize = 64;
 /// Width of a bucket.
 const STEP_MS: u64 = 50;
-/// A want reaches the edge and its chunks come back.
-const RESCUE: Duration = Duration::from_millis(300);
+/// Whoever else has it is asked, then a want reaches the edge and its chunks come back: with less, a pusher that is as
+/// late as usual would be taken for one that fails, and what it brings would come twice.
+const RESCUE: Duration = Duration::from_millis(500);
 /// Looked at this often; older delays then count half.
 const EVERY: Duration = Duration::from_secs(5);
 /// Smaller changes are not worth anybody's while, and it never falls by more at once.
@@ -93,7 +94,7 @@ mod tests {
             hold.hold_back().as_millis()
         };
         assert_eq!(look(&mut hold, &[(300, 1_000)]), 1_000);
-        assert_eq!(look(&mut hold, &[(300, 1_000), (1_100, 100)]), 1_450);
+        assert_eq!(look(&mut hold, &[(300, 1_000), (1_100, 100)]), 1_650);
         assert_eq!(look(&mut hold, &[(300, 3_000), (3_000, 90)]), 2_000, "never more");
         assert_eq!(look(&mut hold, &[(300, 100_000)]), 1_900);
         assert_eq!(look(&mut hold, &[]), 1_800);

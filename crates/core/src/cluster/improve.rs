@@ -21,7 +21,9 @@ const HEADROOM_PERCENT: u64 = 5;
 const MEMBERS_PER_LIFT: usize = 24;
 /// Busier than the mean by this much (per cent) is too busy.
 const BUSY_PERCENT: u64 = 104;
-/// So many are looked at for one who fits.
+/// And by this much is so busy that a step more below another is better.
+const VERY_BUSY_PERCENT: u64 = 115;
+/// So many are compared.
 const DRAWN: usize = 32;
 /// Children of the edge that are compared.
 const CHOSEN_FROM: usize = 64;
@@ -43,8 +45,9 @@ impl Overlay {
                     self.turn = self.seeded.number() as usize;
                     self.relieve_edge(lane);
                 }
-                (0..lifts).all(|_| self.lift(lane));
-                (0..MOVES).all(|_| self.flatten(lane));
+                // One that cannot be moved is no reason to leave the others.
+                (0..lifts).for_each(|_| self.lift(lane));
+                (0..MOVES).for_each(|_| self.flatten(lane));
                 for _ in 0..lifts {
                     self.turn = self.seeded.number() as usize;
                     if !self.level(lane) {
@@ -123,7 +126,8 @@ impl Overlay {
         true
     }
 
-    /// A leaf of a giver that is busier than most goes to one that is less so: the busiest uplink is the latest.
+    /// A leaf of a giver that is busier than most goes to one that is less so: the busiest uplink is the latest. To save a
+    /// very busy one it may even go a step deeper.
     fn level(&mut self, lane: Lane) -> bool {
         let (capacity, held) = self.ledger.peers_bps();
         let mean = held * 1_000 / capacity.max(1);
@@ -131,21 +135,31 @@ impl Overlay {
             let account = self.ledger.account(slot);
             account.held_bps * 1_000 / account.capacity_bps.max(1)
         };
-        let Some(busy) = self.draw(|slot| load(slot) * 100 > mean * BUSY_PERCENT) else { return false };
+        let drawn = || self.drawn();
+        let Some(busy) = drawn().max_by_key(|slot| load(*slot)).filter(|b| load(*b) * 100 > mean * BUSY_PERCENT) else {
+            return false;
+        };
         let Some(node) = self.roster.get(busy).and_then(|peer| peer.seat(lane)) else { return true };
         let tree = &self.trees[usize::from(lane)];
         let Some(leaf) = tree.children(node).find(|child| tree.node(*child).below == 0) else { return true };
-        let depth = tree.node(leaf).depth;
+        let depth = tree.node(leaf).depth + u16::from(load(busy) * 100 > mean * VERY_BUSY_PERCENT);
         let (roster, child) = (&self.roster, tree.node(leaf).peer);
-        let fits = |slot: Slot| {
-            let seat = roster.get(slot).and_then(|peer| peer.seat(lane));
-            let near = roster.get(child).and_then(|child| distance(roster, child, slot)).is_some();
+        let fits = |slot: &Slot| {
+            let seat = roster.get(*slot).and_then(|peer| peer.seat(lane));
+            let near = roster.get(child).and_then(|child| distance(roster, child, *slot)).is_some();
             let gives = |seat: NodeId| tree.node(seat).quota > 0 && tree.node(seat).depth < depth;
             let shallow = seat.is_some_and(|seat| gives(seat) && tree.may_hang(leaf, seat));
-            let room = self.ledger.free_bps(slot) >= self.lanes.slot_bps(lane);
-            load(slot) < mean && room && near && shallow && slot != busy
+            let room = self.ledger.free_bps(*slot) >= self.lanes.slot_bps(lane);
+            room && near && shallow && *slot != busy
         };
-        let Some(idle) = self.draw(fits) else { return true };
+        // One more is much for a thin uplink: what counts is how busy it would be then.
+        let bps = self.lanes.slot_bps(lane);
+        let then = |slot: Slot| {
+            let account = self.ledger.account(slot);
+            (account.held_bps + bps) * 1_000 / account.capacity_bps.max(1)
+        };
+        let idle = drawn().filter(fits).min_by_key(|slot| then(*slot)).filter(|slot| then(*slot) < load(busy));
+        let Some(idle) = idle else { return true };
         let Some(to) = self.roster.get(idle).and_then(|peer| peer.seat(lane)) else { return true };
         if self.trees[usize::from(lane)].node(to).is_open() || self.move_quota(idle, lane) {
             let quota = self.quota(lane, node).saturating_sub(1);
@@ -156,50 +170,86 @@ impl Overlay {
         true
     }
 
-    /// One of some drawn from all who fits.
-    fn draw(&self, fits: impl Fn(Slot) -> bool) -> Option<Slot> {
+    /// Some, drawn from all.
+    fn drawn(&self) -> impl Iterator<Item = Slot> + '_ {
         let present = self.roster.present();
-        let turn = self.turn.checked_rem(present.len())?;
-        let drawn = present.iter().cycle().skip(turn).take(DRAWN.min(present.len()));
-        drawn.copied().find(|slot| fits(*slot))
+        let turn = self.turn.checked_rem(present.len()).unwrap_or(0);
+        present.iter().cycle().skip(turn).take(DRAWN.min(present.len())).copied()
     }
 
-    /// A giver of many children changes places with somebody nearer to the edge who gives to far fewer: all below it rise.
-    fn lift(&mut self, lane: Lane) -> bool {
+    /// A giver of many children takes the place of somebody nearer to the edge who gives to far fewer: all below it rise.
+    fn lift(&mut self, lane: Lane) {
         let tree = &self.trees[usize::from(lane)];
-        let Some(giver) = tree.buried_giver(&mut self.seeded) else { return false };
+        let Some(giver) = tree.buried_giver(&mut self.seeded) else { return };
         let (roster, n) = (&self.roster, tree.node(giver));
-        let Some(peer) = roster.get(n.peer) else { return false };
+        let Some(peer) = roster.get(n.peer) else { return };
+        // Who can link to nobody stays with the edge, however little it gives.
         let fits = |other: &Node| {
             let above = (other.parent != NONE).then(|| tree.node(other.parent).peer);
-            other.quota * 2 + 1 < n.quota && above.is_some_and(|above| distance(roster, peer, above).is_some())
+            let fewer = other.quota * 2 + 1 < n.quota && roster.get(other.peer).is_some_and(|o| !o.complete);
+            fewer
+                && above.is_some_and(|above| distance(roster, peer, above).is_some())
+                && roster.get(other.peer).is_some_and(|other| distance(roster, other, n.peer).is_some())
         };
-        let Some(other) = tree.idlest_above(n.depth, fits) else { return false };
-        self.swap(lane, giver, other)
+        if let Some(other) = tree.idlest_above(n.depth, fits) {
+            self.rise(lane, giver, other);
+        }
+    }
+
+    /// A giver takes the place of another, which gets the giver's old place; or, when that is below it or cannot be, one
+    /// below the giver, if need be that of a child that nobody waits for.
+    fn rise(&mut self, lane: Lane, giver: NodeId, other: NodeId) {
+        let tree = &self.trees[usize::from(lane)];
+        let (Some(old), Some(above)) = (tree.parent(giver), tree.parent(other)) else { return };
+        self.detach(lane, giver);
+        self.detach(lane, other);
+        self.attach(lane, giver, above);
+        let tree = &self.trees[usize::from(lane)];
+        let leaf = tree.children(giver).find(|child| tree.node(*child).below == 0);
+        if old != other && self.may_take(lane, other, old) {
+            return self.attach(lane, other, old);
+        }
+        match leaf {
+            _ if tree.node(giver).is_open() && self.may_take(lane, other, giver) => self.attach(lane, other, giver),
+            Some(leaf) => {
+                self.detach(lane, leaf);
+                match self.may_take(lane, other, giver) {
+                    true => self.attach(lane, other, giver),
+                    false => self.place(lane, other),
+                }
+                match self.may_take(lane, leaf, old) {
+                    true => self.attach(lane, leaf, old),
+                    false => self.place(lane, leaf),
+                }
+            }
+            None => self.place(lane, other),
+        }
     }
 
     /// One of the deepest goes up to where there is room; or it, or its parent, if it can give, changes places with a
     /// shallower one that cannot.
-    fn flatten(&mut self, lane: Lane) -> bool {
+    fn flatten(&mut self, lane: Lane) {
         let tree = &self.trees[usize::from(lane)];
-        let Some(deepest) = tree.deepest(&mut self.seeded).filter(|node| *node != ROOT) else { return false };
+        let Some(deepest) = tree.deepest(&mut self.seeded).filter(|node| *node != ROOT) else { return };
         if !tree.is_settled(deepest, SETTLED) {
-            return false;
+            return;
         }
         let n = tree.node(deepest);
         let (depth, quota, parent) = (n.depth, n.quota, n.parent);
         if self.rehang(lane, deepest, depth.saturating_sub(1)) {
-            return true;
+            return;
         }
         let giver = if quota > 0 { deepest } else { parent };
         if giver == ROOT {
-            return false;
+            return;
         }
-        let Some(leaf) = self.leaf_for(lane, giver) else { return false };
+        let Some(leaf) = self.leaf_for(lane, giver) else { return };
         let tree = &self.trees[usize::from(lane)];
         let settled = tree.is_settled(leaf, SETTLED) && tree.is_settled(giver, SETTLED);
         let shallower = settled && tree.node(leaf).depth < tree.node(giver).depth;
-        shallower && self.swap(lane, giver, leaf)
+        if shallower {
+            self.swap(lane, giver, leaf);
+        }
     }
 
     /// Moves a node under the shallowest peer with room, if that is less deep than `depth`.
@@ -208,7 +258,7 @@ impl Overlay {
         let (roster, ledger, bps) = (&self.roster, &self.ledger, self.lanes.slot_bps(lane));
         let Some(child) = roster.get(tree.node(node).peer) else { return false };
         let giver = |giver| {
-            if giver == EDGE || ledger.free_bps(giver) < bps { None } else { price(roster, ledger, child, giver) }
+            if giver == EDGE || ledger.free_bps(giver) < bps { None } else { price(roster, ledger, child, giver, bps) }
         };
         let found = tree.pick_open(node, &mut self.seeded, giver);
         let Some(parent) = found.filter(|parent| tree.node(*parent).depth < depth) else { return false };
@@ -218,9 +268,9 @@ impl Overlay {
     }
 
     /// Two nodes change places; what hangs below each stays below it.
-    fn swap(&mut self, lane: Lane, a: NodeId, b: NodeId) -> bool {
+    fn swap(&mut self, lane: Lane, a: NodeId, b: NodeId) {
         let tree = &self.trees[usize::from(lane)];
-        let (Some(above_a), Some(above_b)) = (tree.parent(a), tree.parent(b)) else { return false };
+        let (Some(above_a), Some(above_b)) = (tree.parent(a), tree.parent(b)) else { return };
         let roster = &self.roster;
         let near = |node: NodeId, parent: NodeId| {
             let child = roster.get(tree.node(node).peer)?;
@@ -228,7 +278,7 @@ impl Overlay {
         };
         let alike = self.cost(lane, a) == self.cost(lane, b);
         if !alike || above_a == b || above_b == a || near(a, above_b).is_none() || near(b, above_a).is_none() {
-            return false;
+            return;
         }
         self.detach(lane, a);
         self.detach(lane, b);
@@ -237,6 +287,5 @@ impl Overlay {
             true => self.attach(lane, b, above_a),
             false => self.place(lane, b),
         }
-        true
     }
 }

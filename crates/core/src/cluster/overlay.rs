@@ -41,11 +41,12 @@ pub struct Overlay {
 }
 
 /// More children of one giver in one tree than this make it wide, not shallow.
-const FAN_OUT: u64 = 24;
+pub(super) const FAN_OUT: u64 = 24;
 /// Fewer than this in a tree make a chain of those who come one after the other.
 const FAN_OUT_MIN: u64 = 4;
-/// Givers together offer this much of what is wanted.
-const OPEN_PERCENT: u64 = 130;
+/// Givers together offer this much of what peers are to carry. Those near the edge are filled first, so what is offered
+/// beyond the need makes the uplinks on which most depend the busiest, and the latest.
+const OPEN_PERCENT: u64 = 112;
 /// A giver of fewer children takes nobody's place while there is room elsewhere: it would make the tree deep, not wide.
 const WORTH_MOVING_FOR: u16 = 3;
 /// Peers have room when they could carry what they and the edge do, and some more, in per cent.
@@ -270,15 +271,18 @@ impl Overlay {
         (0..self.trees.len()).filter(busy).map(|lane| self.lanes.slot_bps(lane as Lane)).sum()
     }
 
-    /// How many of its slots a giver should offer: as much of them as all givers must, and some, so that none is full while
-    /// others idle. A full uplink is a late one: what waits in it for a key frame's part to pass is the mesh's delay.
-    fn share_to_open(&self, slots: u64) -> u64 {
+    /// How many slots of so many bit/s a giver should offer: as large a part of what it has as all givers must, and some, so
+    /// that none is full while others idle. A full uplink is a late one: what waits in it for a key frame's part to pass is
+    /// the mesh's delay. Rounded down, for one slot more fills a thin uplink.
+    fn slots_to_open(&self, capacity_bps: u64, slot_bps: u64) -> u64 {
         let wanted: u64 = (0..self.trees.len())
             .map(|lane| u64::from(self.trees[lane].members()) * self.lanes.slot_bps(lane as Lane))
             .sum();
         let (capacity, _) = self.ledger.peers_bps();
-        let percent = (wanted.saturating_mul(OPEN_PERCENT) / capacity.max(1)).min(100);
-        (slots * percent).div_ceil(100)
+        let from_peers = wanted.saturating_sub(self.ledger.account(EDGE).held_bps);
+        let percent = (from_peers.saturating_mul(OPEN_PERCENT) / capacity.max(1)).min(100);
+        let least = (capacity_bps / slot_bps).min(1);
+        (capacity_bps * percent / 100 / slot_bps).max(least)
     }
 
     /// How many children a giver should have in a tree: all others in a small cluster, and not fewer than a few, for those
@@ -302,7 +306,7 @@ impl Overlay {
         wanted.sort_by_key(|(lack, ..)| *lack);
         let widest = seats.iter().map(|(lane, _)| self.lanes.slot_bps(*lane)).max().unwrap_or(1);
         let fan = self.fan();
-        let slots = self.share_to_open(capacity / widest);
+        let slots = self.slots_to_open(capacity, widest);
         let homes = slots.div_ceil(fan).clamp(1, wanted.len().max(1) as u64);
         let each = slots.div_ceil(homes).max(1);
         let mut left = capacity.saturating_sub(self.ledger.account(slot).held_bps);
@@ -334,7 +338,8 @@ impl Overlay {
         }
         let bps = self.lanes.slot_bps(lane);
         let (roster, ledger) = (&self.roster, &self.ledger);
-        let giver = |giver: Slot| if ledger.free_bps(giver) < bps { None } else { price(roster, ledger, child, giver) };
+        let giver =
+            |giver: Slot| if ledger.free_bps(giver) < bps { None } else { price(roster, ledger, child, giver, bps) };
         let tree = &self.trees[usize::from(lane)];
         let open = tree.pick_open(node, &mut self.seeded, giver);
         if quota > 0 && ledger.free_bps(slot) >= bps {
@@ -394,26 +399,26 @@ impl Overlay {
         self.attach(lane, leaf, giver);
     }
 
-    /// Somebody in this tree who has promised less than it can: its unused quota elsewhere is moved here.
+    /// Somebody in this tree who has promised less than it can: its unused quota elsewhere is moved here. The shallowest
+    /// of some.
     pub(super) fn fallback(&mut self, lane: Lane, node: NodeId) -> Option<NodeId> {
         let bps = self.lanes.slot_bps(lane);
-        let count = self.roster.len();
-        for _ in 0..count.min(FALLBACK_TRIES) {
-            self.cursor = (self.cursor + 1) % count;
-            let slot = self.roster.present()[self.cursor];
-            if self.ledger.free_bps(slot) < bps {
-                continue;
-            }
-            let child = self.roster.get(self.of(lane, node).0)?;
-            let Some(peer) = self.roster.get(slot) else { continue };
-            let Some(candidate) = peer.seat(lane) else { continue };
-            let tree = &self.trees[usize::from(lane)];
-            let fits = candidate != node && tree.may_hang(node, candidate) && child.distance(peer).is_some();
-            if fits && self.move_quota(slot, lane) {
-                return Some(candidate);
-            }
-        }
-        None
+        let tree = &self.trees[usize::from(lane)];
+        let child = self.roster.get(tree.node(node).peer)?;
+        let present = self.roster.present();
+        self.cursor = (self.cursor + 1) % present.len();
+        let looked_at = present.iter().cycle().skip(self.cursor).take(present.len().min(FALLBACK_TRIES));
+        let free = looked_at.filter(|slot| self.ledger.free_bps(**slot) >= bps);
+        let able = free.filter_map(|slot| {
+            let peer = self.roster.get(*slot).filter(|peer| child.distance(peer).is_some())?;
+            let seat = peer.seat(lane).filter(|seat| *seat != node && tree.may_hang(node, *seat))?;
+            let price = price(&self.roster, &self.ledger, child, *slot, bps)?;
+            Some((tree.node(seat).depth, price, *slot, seat))
+        });
+        let mut able: Vec<_> = able.collect();
+        able.sort_unstable();
+        self.cursor += FALLBACK_TRIES - 1;
+        able.into_iter().find(|(_, _, slot, _)| self.move_quota(*slot, lane)).map(|(.., seat)| seat)
     }
 
     /// Makes room for one more child in a lane, by giving up what is not used in others.
@@ -592,11 +597,11 @@ impl Overlay {
     }
 }
 
-/// What a place below a giver costs a child: who is busier is later, whoever is near; among the equally busy the nearer
-/// one.
-pub(super) fn price(roster: &Roster, ledger: &Ledger, child: &Peer, giver: Slot) -> Option<u32> {
+/// What a place of so many bit/s below a giver costs a child: who is busier then is later, whoever is near; among the
+/// equally busy the nearer one.
+pub(super) fn price(roster: &Roster, ledger: &Ledger, child: &Peer, giver: Slot, bps: u64) -> Option<u32> {
     let account = ledger.account(giver);
-    let busy = account.held_bps * 20 / account.alpha_bps.max(1);
+    let busy = (account.held_bps + bps) * 20 / account.alpha_bps.max(1);
     distance(roster, child, giver).map(|distance| busy.min(20) as u32 * 8 + distance)
 }
 

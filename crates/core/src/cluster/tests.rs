@@ -486,6 +486,90 @@ fn a_giver_that_leaves_two_takers_waiting_loses_them_and_gets_no_others_for_a_wh
 }
 
 #[test]
+fn who_gives_much_rises_past_who_gives_little_although_blocked_viewers_stand_nearest_to_the_edge() {
+    let mut bench = Bench::new(200 * RATE);
+    bench.check_every = 50;
+    let alpha = |at: usize| if at < 140 { 800_000 } else { 8_000_000 };
+    let blocked: Vec<_> = (0..10).map(|_| bench.hello(0, Nat::Blocked).0).collect();
+    let mut links = Vec::new();
+    for round in 0..30 {
+        (0..if round < 20 { 10 } else { 0 }).for_each(|_| links.push(bench.hello(alpha(links.len()), Nat::Cone).0));
+        links.iter().enumerate().for_each(|(at, link)| bench.report(*link, alpha(at)));
+        blocked.iter().for_each(|link| bench.report(*link, 0));
+        (0..4).for_each(|_| bench.pass(Duration::from_millis(500)));
+    }
+    bench.cluster.check().unwrap();
+    let overlay = &bench.cluster.overlay;
+    assert_eq!((overlay.roster.len(), overlay.orphans.len()), (210, 0));
+    for tree in &overlay.trees[..16] {
+        let givers =
+            overlay.roster.present().iter().filter_map(|slot| overlay.roster.get(*slot)?.seat(0).map(|_| *slot));
+        let seat = |slot: &Slot| {
+            let seats = &overlay.roster.get(*slot).unwrap().seats;
+            seats
+                .iter()
+                .find(|(lane, _)| core::ptr::eq(&overlay.trees[usize::from(*lane)], tree))
+                .map(|(_, node)| *node)
+        };
+        let nodes: Vec<_> = givers.filter_map(|slot| seat(&slot)).collect();
+        let linkable = |node: &&u32| overlay.roster.get(tree.node(**node).peer).unwrap().nat != Nat::Blocked;
+        let top = nodes.iter().filter(linkable).filter(|node| tree.node(**node).depth == 1);
+        let least = top.map(|node| tree.node(*node).quota).min().unwrap();
+        let below = nodes.iter().filter(|node| tree.node(**node).depth > 1);
+        let most = below.map(|node| tree.node(*node).quota).max().unwrap();
+        assert!(most <= least * 2 + 1, "{least} stands above {most}");
+    }
+}
+
+#[test]
+fn what_others_wait_for_goes_before_what_is_wanted_in_haste() {
+    let mut bench = Bench::new(10 * RATE);
+    let links: Vec<_> = (0..4).map(|_| bench.hello(RATE, Nat::Open).0).collect();
+    let is_root = |bench: &Bench, link: LinkId| {
+        let overlay = &bench.cluster.overlay;
+        let slot = overlay.roster.by_link(link).unwrap();
+        let tree = &overlay.trees[0];
+        let node = overlay.roster.get(slot).unwrap().seat(0).unwrap();
+        tree.parent(node) == Some(ROOT) && tree.node(node).below > 0
+    };
+    let root = *links.iter().find(|link| is_root(&bench, **link)).unwrap();
+    let hasty: Vec<_> = links.iter().copied().filter(|link| *link != root).collect();
+    let from = PartId { run: RunId(1), part: 0 };
+    bench.input(Input::Frame(root, Frame::Subscribe { set: vec![all(1, VIDEO)], from }));
+    (0..4).for_each(|_| bench.part());
+    let row = |part| Row { part: PartId { run: RunId(1), part }, of: VIDEO, chunks: (0..16).collect() };
+    let want = || Frame::Want { rows: (0..4).map(row).collect(), urgent: true };
+    hasty.iter().for_each(|link| bench.input(Input::Frame(*link, want())));
+    let before = bench.chunks(root);
+    bench.part();
+    while bench.chunks(root) == before {
+        bench.pass(Duration::from_millis(1));
+        links.iter().for_each(|link| bench.input(Input::Unsent(*link, 0)));
+    }
+    let first: usize = hasty.iter().map(|link| bench.chunks(*link)).sum();
+    assert!(first < 48, "{first} of 192 rescues went first");
+}
+
+#[test]
+fn no_uplink_is_full_while_others_idle_thin_or_thick() {
+    let mut bench = Bench::new(100 * RATE);
+    bench.check_every = 50;
+    let alpha = |at: usize| if at.is_multiple_of(2) { 820_000 } else { 8_000_000 };
+    let mut links = Vec::new();
+    for round in 0..24 {
+        (0..if round < 12 { 10 } else { 0 }).for_each(|_| links.push(bench.hello(alpha(links.len()), Nat::Cone).0));
+        links.iter().enumerate().for_each(|(at, link)| bench.report(*link, alpha(at)));
+        (0..4).for_each(|_| bench.pass(Duration::from_millis(500)));
+    }
+    let overlay = &bench.cluster.overlay;
+    let loads = overlay.roster.present().iter().map(|slot| overlay.ledger.account(*slot));
+    let loads: Vec<_> = loads.map(|account| account.held_bps * 100 / account.capacity_bps.max(1)).collect();
+    let (capacity, held) = overlay.ledger.peers_bps();
+    let worst = loads.iter().max().unwrap();
+    assert!(*worst < 90, "the worst carries {worst} % where the mean is {} %", held * 100 / capacity);
+}
+
+#[test]
 fn of_a_recording_who_has_what_comes_next_is_named_and_the_host_answers_for_the_past() {
     let mut bench = Bench::new(100_000_000);
     let recording = Catalogue { mode: Mode::Vod, run: RunId(77), ..catalogue() };

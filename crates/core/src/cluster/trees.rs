@@ -203,11 +203,12 @@ impl Tree {
         found.max_by_key(|at| gain(&self.nodes[*at])).map(|at| at as NodeId)
     }
 
-    /// Of the nodes nearest to the edge and shallower than `depth`, the one that gives to the fewest and passes `fits`.
+    /// Of the nodes nearest to the edge and shallower than `depth`, the nearest that passes `fits`; of the equally near
+    /// the one that gives to the fewest.
     pub fn idlest_above(&self, depth: u16, mut fits: impl FnMut(&Node) -> bool) -> Option<NodeId> {
         let above = self.children(ROOT).flat_map(|root| core::iter::once(root).chain(self.children(root)));
         let near = above.take(NEAR_EDGE).filter(|at| self.node(*at).depth < depth && fits(self.node(*at)));
-        near.min_by_key(|at| (self.node(*at).quota, self.node(*at).depth))
+        near.min_by_key(|at| (self.node(*at).depth, self.node(*at).quota))
     }
 
     /// One of the deepest that have nobody below them, or have room.

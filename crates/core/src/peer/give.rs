@@ -131,6 +131,17 @@ impl<V: Verifier> Peer<V> {
         }
     }
 
+    /// What waits for a child that turned to another giver is taken back.
+    pub(super) fn on_unsubscribe(&mut self, child: PeerId, set: Substreams) {
+        self.downstream.unsubscribe(child, set);
+        let catalogues = &self.catalogues;
+        self.outbox.cancel(child, |give| {
+            let catalogue = catalogues.get(give.id.part.run);
+            let k = catalogue.and_then(|catalogue| substreams(catalogue, give.id.of)).map_or(1, u16::from);
+            give.pushed && give.id.of == set.of && set.mask >> (give.id.index % k) & 1 != 0
+        });
+    }
+
     pub(super) fn on_cancel(&mut self, from: PeerId, rows: &[Row]) {
         self.outbox.cancel(from, |give| {
             rows.iter().any(|row| {

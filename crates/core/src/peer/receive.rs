@@ -31,7 +31,7 @@ impl<V: Verifier> Peer<V> {
             Frame::Cancel(rows) => self.on_cancel(from, &rows),
             Frame::Deny(rows) => self.on_deny(now, from, &rows),
             Frame::Subscribe { set, from: first } => self.on_subscribe(from, &set, first),
-            Frame::Unsubscribe(set) => set.into_iter().for_each(|set| self.downstream.unsubscribe(from, set)),
+            Frame::Unsubscribe(set) => set.into_iter().for_each(|set| self.on_unsubscribe(from, set)),
             Frame::Ask { from: first, count } => self.on_ask(from, first, count),
             Frame::Ping { sent_us } => self.send(from, Frame::Pong { echo_us: sent_us, now_us: now.0 }),
             Frame::Pong { echo_us, .. } => self.on_pong(now, from, echo_us),
@@ -199,14 +199,25 @@ impl<V: Verifier> Peer<V> {
         let put = self.store.put(id, verified, chunk.hop);
         self.neighbors.on_received(now, from, bytes);
         self.gossip.on_chunk(id);
-        if let Some(substream) = self.substream_of(id)
-            && let Some(old) = self.upstream.on_chunk(substream, from, now.since(arrived))
-        {
-            self.send(old, Frame::Unsubscribe(alloc::vec![Substreams::one(substream)]));
+        if let Some(substream) = self.substream_of(id) {
+            if let Some(old) = self.upstream.on_chunk(substream, from, now.since(arrived)) {
+                self.send(old, Frame::Unsubscribe(alloc::vec![Substreams::one(substream)]));
+            }
+            self.call_off(id, substream, from);
         }
         self.push(id, from, bytes as u32);
         if put == Some(Put::Completed) {
             self.on_complete(now, id);
+        }
+    }
+
+    /// Whoever else would push this chunk need not: on a busy uplink it makes room for what is still of use.
+    fn call_off(&mut self, id: ChunkId, substream: Substream, from: PeerId) {
+        let pushers = self.upstream.source(substream).map_or([None; 2], super::upstream::Source::pushers);
+        for pusher in pushers.into_iter().flatten().filter(|pusher| *pusher != from) {
+            if self.neighbors.is_up(pusher) {
+                self.send(pusher, Frame::Cancel(alloc::vec![one_row(id)]));
+            }
         }
     }
 

@@ -569,3 +569,36 @@ fn pull_only_has_no_pushers_but_the_edge_and_trees_only_no_neighbors() {
         assert_eq!(peer.upstream.pushed_by(PeerId::EDGE).len(), 1, "{mesh:?}");
     }
 }
+
+#[test]
+fn what_came_another_way_is_called_off_at_who_would_push_it() {
+    let mut swarm = Swarm::new(2);
+    swarm.assign(1, vec![(0b1111, 0, 0)], vec![], vec![2]);
+    swarm.push(1, 0, &[0]);
+    swarm.give(PeerId(1), Input::Frame(PeerId(2), chunk(0, 1)));
+    let named = |frame: &Frame| match frame {
+        Frame::Cancel(rows) => {
+            rows.iter().flat_map(|row| row.chunks.iter().map(|index| (row.part.part, index))).collect()
+        }
+        _ => Vec::new(),
+    };
+    let called_off: Vec<_> = swarm.edge.iter().flat_map(|(_, frame)| named(frame)).collect();
+    assert_eq!(called_off, [(0, 1)]);
+}
+
+#[test]
+fn what_waits_for_a_child_that_turned_to_another_is_not_sent_any_more() {
+    let mut swarm = Swarm::new(2);
+    swarm.assign(1, vec![(0b1111, 0, 0)], vec![(0b1111, 2)], vec![]);
+    swarm.assign(2, vec![(0b1111, 1, 0)], vec![], vec![]);
+    swarm.push(1, 0, &[0, 1, 2, 3]);
+    swarm.push(1, 1, &[]);
+    swarm.give(PeerId(1), Input::Unsent(PeerId(2), 1_000_000));
+    (0..4).for_each(|index| swarm.edge_says(PeerId(1), chunk(1, index)));
+    let stop = vec![Substreams { of: BASE, mask: 0b0111 }];
+    swarm.give(PeerId(1), Input::Frame(PeerId(2), Frame::Unsubscribe(stop)));
+    swarm.give(PeerId(1), Input::Unsent(PeerId(2), 0));
+    let held = &swarm.peers[&PeerId(2)].store;
+    let here: Vec<_> = held.layer(chunk_id(1, 0).part, BASE).unwrap().present().collect();
+    assert_eq!(here, [3]);
+}

@@ -130,7 +130,7 @@ const SAMPLES: usize = 8;
 const SAMPLE_SHORT: Duration = Duration::from_millis(200);
 /// A line that is never idle is sampled this often.
 const SAMPLE_LONG: Duration = Duration::from_millis(1_000);
-const UNDER_WAY: Duration = Duration::from_millis(110);
+const UNDER_WAY: Duration = Duration::from_millis(150);
 /// Three chunks: with less, a line would stand idle between them.
 const WINDOW_MIN: u64 = 20 * 1024;
 /// One link's most (SCTP send buffers beyond that cost more than they bring) times a few links.

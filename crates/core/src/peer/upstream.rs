@@ -195,6 +195,11 @@ impl Source {
         usual + LATE_MARGIN
     }
 
+    /// Who may be pushing now.
+    pub fn pushers(&self) -> [Option<PeerId>; 2] {
+        [self.active, self.old]
+    }
+
     /// Since when the present pusher is to push.
     pub fn since(&self) -> Instant {
         self.since
