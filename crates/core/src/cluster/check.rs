@@ -98,7 +98,7 @@ impl Overlay {
             }
             self.check_account(*slot)?;
         }
-        if members != self.trees.iter().map(|tree| tree.members() as usize).sum() {
+        if members != self.trees.iter().map(|tree| tree.members() as usize).sum::<usize>() {
             return Err(Violation("a tree holds somebody who is gone"));
         }
         self.check_account(EDGE)

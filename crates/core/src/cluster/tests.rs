@@ -618,6 +618,6 @@ fn when_most_leave_their_takers_waiting_nobody_is_given_up_for_it() {
     (0..20).for_each(|_| complain(&mut bench));
     (0..8).for_each(|_| bench.pass(Duration::from_millis(500)));
     let roster = &bench.cluster.overlay.roster;
-    let gives = roster.present().iter().filter(|slot| roster.get(**slot).is_some_and(Peer::may_give)).count();
+    let gives = roster.present().iter().filter(|slot| roster.get(**slot).is_some_and(roster::Peer::may_give)).count();
     assert_eq!(gives, 8, "four seconds after the last word about it all may give again");
 }
