@@ -279,7 +279,9 @@ impl Overlay {
             .map(|lane| u64::from(self.trees[lane].members()) * self.lanes.slot_bps(lane as Lane))
             .sum();
         let (capacity, _) = self.ledger.peers_bps();
-        let from_peers = wanted.saturating_sub(self.ledger.account(EDGE).held_bps);
+        // What the edge holds now beyond this is to move to peers as soon as they offer it.
+        let linkable = (self.roster.len() - self.roster.blocked()) as u64;
+        let from_peers = wanted / (self.roster.len() as u64).max(1) * linkable;
         let percent = (from_peers.saturating_mul(OPEN_PERCENT) / capacity.max(1)).min(100);
         let least = (capacity_bps / slot_bps).min(1);
         (capacity_bps * percent / 100 / slot_bps).max(least)

@@ -196,6 +196,8 @@ pub struct Roster {
     by_session: BTreeMap<SessionId, Slot>,
     near: BTreeMap<(u8, u64), Vec<Slot>>,
     next_id: u32,
+    /// How many can link to no other.
+    blocked: usize,
 }
 
 impl Roster {
@@ -211,12 +213,18 @@ impl Roster {
             by_session: BTreeMap::new(),
             near: BTreeMap::new(),
             next_id: first.0.max(1),
+            blocked: 0,
         }
     }
 
     /// How many viewers.
     pub fn len(&self) -> usize {
         self.present.len()
+    }
+
+    /// How many of them can link to no other viewer.
+    pub fn blocked(&self) -> usize {
+        self.blocked
     }
 
     /// All, in no order that means anything.
@@ -269,6 +277,7 @@ impl Roster {
             self.present_at.push(0);
             self.peers.len() as Slot - 1
         });
+        self.blocked += usize::from(peer.nat == Nat::Blocked);
         self.by_id.insert(id, slot);
         self.by_link.insert(peer.link, slot);
         self.by_session.insert(peer.session, slot);
@@ -284,6 +293,7 @@ impl Roster {
     /// Forgets a viewer.
     pub fn remove(&mut self, slot: Slot) -> Option<Peer> {
         let peer = self.peers.get_mut(slot as usize)?.take()?;
+        self.blocked -= usize::from(peer.nat == Nat::Blocked);
         self.by_id.remove(&peer.id);
         self.by_link.remove(&peer.link);
         if self.by_session.get(&peer.session) == Some(&slot) {

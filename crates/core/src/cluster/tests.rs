@@ -522,6 +522,25 @@ fn who_gives_much_rises_past_who_gives_little_although_blocked_viewers_stand_nea
 }
 
 #[test]
+fn the_edge_keeps_its_roots_however_many_it_must_serve_itself() {
+    let mut bench = Bench::new(200 * RATE);
+    bench.check_every = 50;
+    let blocked: Vec<_> = (0..20).map(|_| bench.hello(0, Nat::Blocked).0).collect();
+    let links: Vec<_> = (0..100).map(|_| bench.hello(8_000_000, Nat::Open).0).collect();
+    for _ in 0..30 {
+        links.iter().for_each(|link| bench.report(*link, 8_000_000));
+        blocked.iter().for_each(|link| bench.report(*link, 0));
+        (0..4).for_each(|_| bench.pass(Duration::from_millis(500)));
+    }
+    let overlay = &bench.cluster.overlay;
+    for tree in &overlay.trees[..16] {
+        let linkable = |child: &u32| overlay.roster.get(tree.node(*child).peer).unwrap().nat == Nat::Open;
+        let roots = tree.children(ROOT).filter(linkable).count();
+        assert_eq!((roots, usize::from(tree.node(ROOT).quota)), (2, 2), "of 120 viewers");
+    }
+}
+
+#[test]
 fn what_others_wait_for_goes_before_what_is_wanted_in_haste() {
     let mut bench = Bench::new(10 * RATE);
     let links: Vec<_> = (0..4).map(|_| bench.hello(RATE, Nat::Open).0).collect();
