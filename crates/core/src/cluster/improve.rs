@@ -111,12 +111,7 @@ impl Overlay {
             let peer = self.roster.get(tree.node(*child).peer);
             self.cost(lane, *child) > 0 && peer.is_some_and(|peer| peer.nat != Nat::Blocked)
         };
-        let mut children: Vec<_> = tree.children(ROOT).filter(linkable).collect();
-        // Roots are those who can pass it on: however many others the edge must serve itself, these it keeps.
-        if children.len() <= usize::from(root.quota) {
-            return false;
-        }
-        children.truncate(CHOSEN_FROM);
+        let mut children: Vec<_> = tree.children(ROOT).filter(linkable).take(CHOSEN_FROM).collect();
         let least = children.iter().map(|child| tree.node(*child).below).min();
         // Who has others below it goes with them when all have, unless it is the only one who gives.
         children.retain(|child| Some(tree.node(*child).below) == least);

@@ -6,6 +6,7 @@
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
+use trellis_proto::frame::Nat;
 use trellis_proto::frame::PeerId;
 
 use super::lanes::{Lane, Lanes, LayerMask};
@@ -253,7 +254,10 @@ impl Overlay {
         // What peers have to spare anywhere can be opened here ([`Self::fallback`]).
         let quota = if spare { u64::from(tree.members()) } else { tree.quota() };
         let known = seeding::Tree { members: u64::from(tree.members()), quota };
-        let roots = (seeding::roots(known, slots) + self.completed).min(u64::from(u16::MAX)) as u16;
+        // Who can take from nobody else is no root, and takes no root's place.
+        let alone = |child: &NodeId| self.roster.get(tree.node(*child).peer).is_some_and(|p| p.nat == Nat::Blocked);
+        let alone = tree.children(ROOT).filter(alone).count() as u64;
+        let roots = (seeding::roots(known, slots) + alone + self.completed).min(u64::from(u16::MAX)) as u16;
         if tree.node(ROOT).quota != roots {
             tree.set_quota(ROOT, roots);
         }

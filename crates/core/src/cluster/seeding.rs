@@ -13,7 +13,7 @@ pub struct Tree {
 /// A tree has at least so many roots, so that one's departure does not leave everybody without.
 const ROOTS_MIN: u64 = 2;
 /// Roots per thousand viewers: with start-up and rescue it stays below 2 % of what is watched.
-const ROOTS_PER_THOUSAND: u64 = 8;
+const ROOTS_PER_THOUSAND: u64 = 14;
 
 /// The wanted number of roots of a tree, of whom the edge has `slots` for it.
 pub fn roots(tree: Tree, slots: u64) -> u64 {
@@ -30,8 +30,8 @@ mod tests {
     #[test]
     fn few_roots_when_peers_have_room_more_when_they_have_not_and_never_more_than_the_edge_has() {
         let roots = |members, quota, slots| roots(Tree { members, quota }, slots);
-        assert_eq!([roots(10, 20, 100), roots(1_000, 2_000, 100), roots(10_000, 20_000, 100)], [2, 8, 50]);
-        assert_eq!([roots(10_000, 20_000, 1_000), roots(1_000, 800, 300), roots(1_000, 0, 70)], [80, 200, 70]);
+        assert_eq!([roots(10, 20, 100), roots(1_000, 2_000, 100), roots(10_000, 20_000, 100)], [2, 14, 50]);
+        assert_eq!([roots(10_000, 20_000, 1_000), roots(1_000, 800, 300), roots(1_000, 0, 70)], [140, 200, 70]);
         assert_eq!([roots(8, 16, 2), roots(8, 6, 2), roots(0, 0, 50), roots(9, 9, 0)], [1, 2, 1, 0]);
     }
 }
