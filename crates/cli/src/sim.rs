@@ -42,6 +42,12 @@ pub struct Args {
     /// Tell everything about one viewer, numbered from 0
     #[arg(long, value_name = "VIEWER")]
     trace_peer: Option<u32>,
+    /// Tell who stood still, when, for how long and for what
+    #[arg(long)]
+    trace_stalls: bool,
+    /// Tell nothing of what happened before this second
+    #[arg(long, value_name = "SECOND", default_value_t = 0)]
+    trace_from: u64,
     /// Fail when a goal of the scenario is missed
     #[arg(long)]
     check: bool,
@@ -118,7 +124,12 @@ fn finish(args: &Args, reports: &[Report]) -> Result<()> {
 }
 
 fn one(args: &Args, scenario: &Scenario, seed: u64) -> Result<(Report, Outcome)> {
-    let filter = trace::Filter { chunk: args.trace_chunk, viewer: args.trace_peer };
+    let filter = trace::Filter {
+        chunk: args.trace_chunk,
+        viewer: args.trace_peer,
+        stalls: args.trace_stalls,
+        from_s: args.trace_from,
+    };
     let bar = if std::io::stderr().is_terminal() {
         ProgressBar::new(scenario.duration_s as u64)
     } else {

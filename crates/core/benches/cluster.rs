@@ -84,7 +84,7 @@ impl Edge {
         let session = SessionId(core::array::from_fn(|i| (self.links >> (8 * (i % 8))) as u8));
         let locality =
             Locality { isp: (self.links % 20) as u32 + 1, region: (self.links % 5) as u32 + 1, ..Locality::default() };
-        self.input(Input::Opened { link, session, max_rate_bps: 8_000_000, locality });
+        self.input(Input::Opened { link, session, max_rate_bps: 8_000_000, locality, rejoins: false });
         let hello = Hello {
             version: LINK_VERSION,
             ticket: Bytes::new(),

@@ -1,5 +1,6 @@
 //! Runs a scenario without building the servers: `cargo run --release -p trellis-sim --example scenario -- FILE [SEED]
-//! [--quick] [--mesh KIND] [--json FILE] [--trace-chunk PART/RENDITION.LAYER/INDEX] [--trace-peer N]`. The command `trellis sim` does more.
+//! [--quick] [--mesh KIND] [--json FILE] [--trace-chunk PART/RENDITION.LAYER/INDEX] [--trace-peer N] [--trace-stalls]
+//! [--trace-from S]`. The command `trellis sim` does more.
 
 use std::path::Path;
 
@@ -21,6 +22,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             "--mesh" => scenario.mesh = args.next().ok_or("which mesh?")?.parse()?,
             "--json" => json = args.next(),
             "--trace-chunk" => options.filter.chunk = args.next().map(|it| trace::parse_chunk(&it)).transpose()?,
+            "--trace-stalls" => options.filter.stalls = true,
+            "--trace-from" => options.filter.from_s = args.next().ok_or("from which second?")?.parse()?,
             "--trace-peer" => options.filter.viewer = args.next().map(|it| it.parse()).transpose()?,
             other => seed = other.parse()?,
         }

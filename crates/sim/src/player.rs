@@ -60,21 +60,23 @@ impl Player {
     }
 
     /// A part can be played from now on. `arrivals`: when each part's descriptor reached the edge; None: on demand, due
-    /// when the one before was played.
-    pub fn on_playable(&mut self, now: u64, part: u64, independent: bool, arrivals: Option<&[u64]>) {
+    /// when the one before was played. For how long it was waited for.
+    pub fn on_playable(&mut self, now: u64, part: u64, independent: bool, arrivals: Option<&[u64]>) -> u64 {
         if self.cursor.is_some_and(|(next, _)| part < next) {
-            return;
+            return 0;
         }
+        let before = self.stalled;
         self.ready.entry(part).or_insert(Ready { at: now, independent });
         if self.cursor.is_none() {
             if !independent {
-                return;
+                return 0;
             }
             let at = self.due(part, arrivals).max(now);
             self.cursor = Some((part, at));
             self.started.get_or_insert(at);
         }
         self.play(now, arrivals);
+        self.stalled - before
     }
 
     fn due(&self, part: u64, arrivals: Option<&[u64]>) -> u64 {
@@ -163,7 +165,8 @@ mod tests {
     fn who_waits_too_long_jumps_to_a_key_frame() {
         let (arrivals, mut player) = (arrivals(), Player::new(PART));
         player.on_playable(0, 0, true, Some(&arrivals));
-        (2..9).for_each(|part| player.on_playable(3_400_000, part, part == 6, Some(&arrivals)));
+        let stood = (2..9).map(|part| player.on_playable(3_400_000, part, part == 6, Some(&arrivals))).sum::<u64>();
+        assert_eq!(stood, 3_400_000 - 1_330_000);
         let played = player.played(3_400_000, 99, Some(&arrivals));
         assert_eq!((played.stalled, played.skipped), (3_400_000 - 1_330_000, 5));
         assert_eq!(player.waits_for(Some(&arrivals)).unwrap().0, 9);

@@ -16,6 +16,10 @@ pub struct Filter {
     pub chunk: Option<ChunkId>,
     /// Everything this viewer did (the number a scenario gives it, from 0).
     pub viewer: Option<u32>,
+    /// Every time somebody stood still, and for what.
+    pub stalls: bool,
+    /// Nothing before this second.
+    pub from_s: u64,
 }
 
 /// How a chunk is named on the command line: `part/rendition.layer/index`.
@@ -88,6 +92,11 @@ impl Trace {
         }
     }
 
+    /// Is this viewer's standing still asked about?
+    pub fn wants_stall(&self, viewer: u32) -> bool {
+        self.filter.stalls || self.wants(None, [Some(viewer), None])
+    }
+
     /// The chunk that is asked about, if these rows name it.
     pub fn in_rows(&self, rows: &[Row]) -> Option<ChunkId> {
         self.filter.chunk.filter(|id| {
@@ -97,7 +106,7 @@ impl Trace {
 
     /// Keeps a line.
     pub fn tell(&mut self, now: Instant, line: &str) {
-        if self.lines.len() < LINES_MAX {
+        if now.0 >= self.filter.from_s * 1_000_000 && self.lines.len() < LINES_MAX {
             self.lines.push(format!("{:>12.6}  {line}", now.0 as f64 / 1e6));
         }
     }

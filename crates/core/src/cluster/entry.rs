@@ -37,6 +37,8 @@ impl<P: Payload> Cluster<P> {
             true => Default::default(),
             false => self.feed.start(self.now - behind, &wanted),
         };
+        // Who plays already has what is past, or misses no more of it than it can pull.
+        let past_bits = if waiting.rejoins { 0 } else { past_bits };
         let credit_bps = self.credit(&hello, layers);
         self.feed.set_spare(self.overlay.ledger.free_bps(EDGE));
         let saved_bits = self.feed.fill_bits();
@@ -44,7 +46,7 @@ impl<P: Payload> Cluster<P> {
         let start = start::start(Situation { past_bits, saved_bits, viewers });
         let now = self.now;
         let numbers = Numbers {
-            newcomers: self.crowd.newcomers(now),
+            newcomers: if waiting.rejoins { 0 } else { self.crowd.newcomers(now) },
             newcomers_max: self.newcomers_max(layers, past_bits),
             ahead: self.crowd.ahead(waiting.session),
             ..self.numbers(layers, credit_bps, hello.nat, start.edge_bits)
@@ -52,9 +54,13 @@ impl<P: Payload> Cluster<P> {
         match admission::decide(numbers) {
             _ if self.draining => return self.refuse(link, Bye::Moved),
             Verdict::Elsewhere(retry) => {
-                self.crowd.refuse(now, waiting.session);
+                if !waiting.rejoins {
+                    self.crowd.refuse(now, waiting.session);
+                }
                 return self.refuse(link, Bye::NoRoom(retry));
             }
+            // Who plays already gives already.
+            Verdict::Peers | Verdict::Edge if waiting.rejoins => {}
             Verdict::Peers | Verdict::Edge => self.crowd.admit(now, waiting.session),
         }
         let make = |id| Peer {

@@ -26,6 +26,8 @@ pub enum Input<P> {
         max_rate_bps: u64,
         /// Where it comes from.
         locality: Locality,
+        /// A sibling had admitted it and is gone: it plays and gives already.
+        rejoins: bool,
     },
     /// A frame came (the first is [`Frame::Hello`]).
     Frame(LinkId, Frame<P>),

@@ -114,6 +114,7 @@ struct Waiting {
     session: SessionId,
     max_rate_bps: u64,
     locality: Locality,
+    rejoins: bool,
     since: Instant,
 }
 
@@ -158,8 +159,8 @@ impl<P: Payload> Cluster<P> {
         self.now = now;
         self.feed.tick(now);
         match input {
-            Input::Opened { link, session, max_rate_bps, locality } => {
-                self.waiting.insert(link, Waiting { session, max_rate_bps, locality, since: now });
+            Input::Opened { link, session, max_rate_bps, locality, rejoins } => {
+                self.waiting.insert(link, Waiting { session, max_rate_bps, locality, rejoins, since: now });
             }
             Input::Frame(link, frame) => self.handle_frame(link, frame),
             Input::Unsent(link, bytes) => {

@@ -253,20 +253,27 @@ impl Overlay {
         let tree = &mut self.trees[usize::from(lane)];
         // What peers have to spare anywhere can be opened here ([`Self::fallback`]).
         let quota = if spare { u64::from(tree.members()) } else { tree.quota() };
-        let known = seeding::Tree { members: u64::from(tree.members()), quota };
-        // Who can take from nobody else is no root, and takes no root's place.
         let alone = |child: &NodeId| self.roster.get(tree.node(*child).peer).is_some_and(|p| p.nat == Nat::Blocked);
         let alone = tree.children(ROOT).filter(alone).count() as u64;
-        let roots = (seeding::roots(known, slots) + alone + self.completed).min(u64::from(u16::MAX)) as u16;
+        let known = seeding::Tree { members: u64::from(tree.members()), alone, quota };
+        let roots = (seeding::roots(known, slots) + self.completed).min(u64::from(u16::MAX)) as u16;
         if tree.node(ROOT).quota != roots {
             tree.set_quota(ROOT, roots);
         }
     }
 
-    /// Have peers more to give than is held of them, by a margin?
+    /// Could peers carry all that can come from peers, by a margin?
     pub(super) fn peers_have_room(&self) -> bool {
         let (capacity, held) = self.ledger.peers_bps();
-        capacity * 100 > (held + self.ledger.account(EDGE).held_bps) * ROOM_PERCENT
+        let edge = self.ledger.account(EDGE).held_bps;
+        capacity * 100 > (held + edge.saturating_sub(self.of_each(self.roster.blocked()))) * ROOM_PERCENT
+    }
+
+    /// What so many viewers take, bit/s.
+    fn of_each(&self, viewers: usize) -> u64 {
+        let of = |lane: usize| u64::from(self.trees[lane].members()) * self.lanes.slot_bps(lane as Lane);
+        let wanted: u64 = (0..self.trees.len()).map(of).sum();
+        wanted / (self.roster.len() as u64).max(1) * viewers as u64
     }
 
     /// What one root in every tree that somebody wants costs.
@@ -279,13 +286,9 @@ impl Overlay {
     /// that none is full while others idle. A full uplink is a late one: what waits in it for a key frame's part to pass is
     /// the mesh's delay. Rounded down, for one slot more fills a thin uplink.
     fn slots_to_open(&self, capacity_bps: u64, slot_bps: u64) -> u64 {
-        let wanted: u64 = (0..self.trees.len())
-            .map(|lane| u64::from(self.trees[lane].members()) * self.lanes.slot_bps(lane as Lane))
-            .sum();
         let (capacity, _) = self.ledger.peers_bps();
         // What the edge holds now beyond this is to move to peers as soon as they offer it.
-        let linkable = (self.roster.len() - self.roster.blocked()) as u64;
-        let from_peers = wanted / (self.roster.len() as u64).max(1) * linkable;
+        let from_peers = self.of_each(self.roster.len() - self.roster.blocked());
         let percent = (from_peers.saturating_mul(OPEN_PERCENT) / capacity.max(1)).min(100);
         let least = (capacity_bps / slot_bps).min(1);
         (capacity_bps * percent / 100 / slot_bps).max(least)

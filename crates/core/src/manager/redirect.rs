@@ -67,7 +67,7 @@ pub struct Ask<'a> {
     pub rate_bps: u64,
     /// Where it is.
     pub from: Locality,
-    /// Edges that refused it a moment ago.
+    /// Edges that refused it or were lost to it a moment ago.
     pub refused_by: &'a [&'a str],
 }
 

@@ -186,9 +186,11 @@ impl<V: Verifier> Peer<V> {
         }
     }
 
-    /// How long before a deadline the edge must be asked: two round trips and what it needs to send.
+    /// How long before a deadline the edge must be asked: what is in the uplink before the question, two round trips, and
+    /// what it needs to send.
     pub(super) fn rescue_time(&self) -> Duration {
-        (self.edge_round_trip * 2 + RESCUE_SEND).min(RESCUE_MAX)
+        let uplink = self.uplink.drain_time(self.outbox.unsent_bytes());
+        (uplink + self.edge_round_trip * 2 + RESCUE_SEND).min(RESCUE_MAX)
     }
 
     pub(super) fn ask_for_tables(&mut self, now: Instant) {

@@ -428,6 +428,18 @@ fn a_new_pusher_begins_with_what_is_missing_of_its_substream_and_is_not_late_bef
 }
 
 #[test]
+fn the_edge_is_asked_earlier_when_much_stands_in_the_uplink_before_the_question() {
+    let mut swarm = Swarm::new(2);
+    swarm.assign(1, vec![(0b1111, 0, 0)], vec![(0b1111, 2)], vec![]);
+    swarm.assign(2, vec![(0b1111, 1, 0)], vec![], vec![]);
+    let before = swarm.peers[&PeerId(1)].rescue_time();
+    swarm.push(1, 0, &[0]);
+    swarm.give(PeerId(1), Input::Unsent(PeerId(2), 62_500));
+    let after = swarm.peers[&PeerId(1)].rescue_time();
+    assert_eq!(after - before, Duration::from_millis(100), "62,500 bytes at 5 Mbit/s");
+}
+
+#[test]
 fn who_lost_its_edge_and_misses_something_looks_for_a_sibling_at_once_and_is_pushed_to_by_it_from_its_welcome_on() {
     let mut swarm = Swarm::new(2);
     swarm.assign(1, vec![(0b1111, 0, 0)], vec![(0b1111, 2)], vec![]);

@@ -114,7 +114,8 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
         self.edges[edge as usize].links[link as usize] = Some(Link { viewer, flow, wants: LookUp::default() });
         let locality = self.locality(viewer + self.edges_count());
         let max_rate_bps = 1_000_000_000;
-        self.tell_cluster(edge, Input::Opened { link: LinkId(link), session, max_rate_bps, locality });
+        let rejoins = self.viewers[viewer as usize].admitted.is_some();
+        self.tell_cluster(edge, Input::Opened { link: LinkId(link), session, max_rate_bps, locality, rejoins });
     }
 
     pub(super) fn edge_receives(&mut self, edge: u32, link: LinkId, frame: Frame<C::Payload>) {

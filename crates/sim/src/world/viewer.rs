@@ -70,7 +70,7 @@ pub(super) struct Viewer<M> {
     told: Option<Duration>,
     first_asked: u64,
     asked: u64,
-    admitted: Option<u64>,
+    pub(super) admitted: Option<u64>,
     ended: Option<u64>,
     wake: u64,
     recent: [Recent; RECENT],
@@ -166,6 +166,11 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
                 let attempt = it.attempt;
                 let way = self.net.round_trip(edge as u32, viewer + self.edges_count()) * JOIN_ROUND_TRIPS;
                 self.queue.push(self.now + way, Event::Opened(viewer, attempt));
+            }
+            Err(_) if self.viewers[viewer as usize].admitted.is_some() && !refused_by.is_empty() => {
+                // Nobody but the one it lost: back there.
+                self.viewers[viewer as usize].refused_by.clear();
+                self.redirect(viewer);
             }
             Err(refusal) => {
                 let told = self.viewers[viewer as usize].told.take();
@@ -334,6 +339,8 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
                 return;
             }
             it.edge_flow = None;
+            // It tells the manager, who may not know yet.
+            it.refused_by = vec![it.edge];
             // Who was in asks for another when it is its turn; who was not yet asks again soon.
             if it.stage == Stage::Joining {
                 let after = self.chance.below(ASK_AGAIN_US);
@@ -454,7 +461,16 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
         let depth = usize::from(recent.hops).min(31);
         let arrivals = (!self.scenario.stream.on_demand).then_some(&self.arrivals[..]);
         let had_started = it.player.has_started();
-        it.player.on_playable(self.now.0, number, part.descriptor.independent, arrivals);
+        let stood = it.player.on_playable(self.now.0, number, part.descriptor.independent, arrivals);
+        if stood > 0 && self.trace.wants_stall(viewer) {
+            let since = |then: u64| (self.now.0 - then) as f64 / 1e6;
+            let (known, here) = (since(self.arrivals[number as usize]), since(it.admitted.unwrap_or(0)));
+            let stood = stood as f64 / 1e6;
+            let line = format!(
+                "viewer {viewer}: stood still for {stood:.3} s; part {number} came {known:.3} s after its descriptor, over {depth} peers, {here:.1} s after it came in"
+            );
+            self.trace.tell(self.now, &line);
+        }
         if !had_started && it.player.has_started() {
             let started = it.player.played(self.now.0, 0, arrivals).started.unwrap_or(self.now.0);
             self.figures.start_up.add(started - it.asked);
