@@ -27,6 +27,8 @@ pub struct Stats {
     pub edge_bps: u64,
     /// What it has promised, bit/s.
     pub edge_held_bps: u64,
+    /// What one more viewer is expected to give, bit/s: what those here do, or what the first is given credit for.
+    pub brings_bps: u64,
     /// By how much what peers may promise has grown lately, bit/s per second.
     pub growth_bps2: u64,
     /// Credit that is out, bit/s.
@@ -55,6 +57,9 @@ impl<P: Payload> Cluster<P> {
             peers_held_bps,
             edge_bps: edge.capacity_bps,
             edge_held_bps: edge.held_bps,
+            brings_bps: peers_bps
+                .checked_div(overlay.roster.len() as u64)
+                .unwrap_or_else(|| overlay.ledger.credit_room_bps()),
             growth_bps2: self.growth_bps2,
             credit_bps: overlay.ledger.credit_bps(),
             depth: overlay.trees.iter().map(|tree| tree.depth()).max().unwrap_or(0),

@@ -264,7 +264,6 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
             host.departures.pop_front();
         }
         let stats = host.machine.stats();
-        let brings_bps = stats.peers_bps.checked_div(u64::from(stats.viewers)).unwrap_or(self.scenario.edge.prior_bps);
         let beat = Beat {
             capacity_bps: stats.edge_bps + stats.peers_bps,
             committed_bps: stats.edge_held_bps + stats.peers_held_bps,
@@ -272,7 +271,7 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
             sessions: host.sessions,
             departures_per_minute: host.departures.len() as u32,
             draining: false,
-            brings_bps,
+            brings_bps: stats.brings_bps,
             growth_bps2: stats.growth_bps2,
             at,
         };
