@@ -75,6 +75,10 @@ pub struct Outbox<K, T> {
 #[derive(Debug, Clone)]
 struct Tray<T> {
     unsent: u64,
+    /// So many rounds have passed since the last acknowledgement of what is under way.
+    silent: u32,
+    /// Nothing is acknowledged any more: what is under way is not in the uplink.
+    aside: bool,
     /// By rank, then by number.
     waiting: VecDeque<Waiting<T>>,
 }
@@ -109,7 +113,7 @@ impl<K: Copy + Ord, T> Outbox<K, T> {
         self.waiting_bytes
     }
 
-    /// Bytes handed over and not acknowledged.
+    /// Bytes handed over and not acknowledged by those who still acknowledge.
     pub fn unsent_bytes(&self) -> u64 {
         self.unsent
     }
@@ -126,7 +130,12 @@ impl<K: Copy + Ord, T> Outbox<K, T> {
 
     /// Takes something of so many bytes. False: too much waits for this link already.
     pub fn push(&mut self, link: K, rank: Rank, thing: T, bytes: u32) -> bool {
-        let tray = self.links.get_or_insert_with(link, || Tray { unsent: 0, waiting: VecDeque::new() });
+        let tray = self.links.get_or_insert_with(link, || Tray {
+            unsent: 0,
+            silent: 0,
+            aside: false,
+            waiting: VecDeque::new(),
+        });
         if tray.waiting.len() >= self.room.waiting {
             return false;
         }
@@ -151,6 +160,7 @@ impl<K: Copy + Ord, T> Outbox<K, T> {
         if tray.waiting.is_empty() && tray.waiting.capacity() > WAITING_FEW {
             tray.waiting = VecDeque::new();
         }
+        tray.silent = if tray.unsent == 0 { 0 } else { tray.silent };
         tray.unsent += u64::from(bytes);
         self.unsent += u64::from(bytes);
         self.waiting_bytes -= u64::from(bytes);
@@ -167,9 +177,30 @@ impl<K: Copy + Ord, T> Outbox<K, T> {
     pub fn set_unsent(&mut self, link: K, bytes: u64) {
         let Some(tray) = self.links.get_mut(link) else { return };
         let before = tray.head();
-        self.unsent = self.unsent - tray.unsent + bytes;
+        if bytes < tray.unsent {
+            tray.silent = 0;
+            self.unsent += if core::mem::take(&mut tray.aside) { tray.unsent } else { 0 };
+        }
+        if !tray.aside {
+            self.unsent = self.unsent - tray.unsent + bytes;
+        }
         tray.unsent = bytes;
         self.refresh(link, before);
+    }
+
+    /// A round has passed. Who acknowledged nothing for so many of them is gone, as far as one can tell: what is under way
+    /// to it fills no uplink, and nothing more is handed over for it until it answers.
+    pub fn pass_round(&mut self, patience: u32) {
+        let mut set_aside = Vec::new();
+        for (link, tray) in self.links.iter_mut().filter(|(_, tray)| tray.unsent > 0 && !tray.aside) {
+            tray.silent += 1;
+            if tray.silent > patience {
+                tray.aside = true;
+                self.unsent -= tray.unsent;
+                set_aside.push((link, tray.head()));
+            }
+        }
+        set_aside.into_iter().for_each(|(link, before)| self.refresh(link, before));
     }
 
     /// Takes back what nobody wants any more. How many things that were.
@@ -194,7 +225,7 @@ impl<K: Copy + Ord, T> Outbox<K, T> {
         if let Some((rank, number)) = tray.head() {
             self.unready((rank, number, link));
         }
-        self.unsent -= tray.unsent;
+        self.unsent -= if tray.aside { 0 } else { tray.unsent };
         self.waiting_bytes -= tray.waiting.iter().map(|waiting| u64::from(waiting.bytes)).sum::<u64>();
     }
 
@@ -222,7 +253,9 @@ impl<K: Copy + Ord, T> Outbox<K, T> {
         if let Some((rank, number)) = before {
             self.unready((rank, number, link));
         }
-        let Some(tray) = self.links.get(link).filter(|tray| tray.unsent < self.room.link) else { return };
+        let Some(tray) = self.links.get(link).filter(|tray| tray.unsent < self.room.link && !tray.aside) else {
+            return;
+        };
         if let Some((rank, number)) = tray.head() {
             let at = self.ready.partition_point(|other| *other > (rank, number, link));
             self.ready.insert(at, (rank, number, link));
@@ -281,5 +314,33 @@ mod tests {
         assert_eq!(drain(&mut outbox), [(2, "w")]);
         outbox.remove(2);
         assert_eq!((outbox.waiting_bytes(), outbox.unsent_bytes(), outbox.pop()), (0, 0, None));
+    }
+
+    #[test]
+    fn what_is_under_way_to_those_who_are_gone_fills_no_uplink_and_they_get_nothing_until_they_answer() {
+        let mut outbox = outbox(200, 1_000);
+        let push = |outbox: &mut Outbox<u32, _>, link, what| assert!(outbox.push(link, rank(1, 1), what, 100));
+        for (link, what) in [(1, "gone"), (2, "slow"), (1, "more"), (2, "next")] {
+            push(&mut outbox, link, what);
+        }
+        assert_eq!(drain(&mut outbox), [(1, "gone"), (2, "slow")], "full");
+        outbox.pass_round(1);
+        outbox.set_unsent(2, 50);
+        outbox.pass_round(1);
+        assert_eq!(
+            (outbox.unsent_bytes(), drain(&mut outbox)),
+            (50, alloc::vec![(2, "next")]),
+            "one is silent for two rounds"
+        );
+        push(&mut outbox, 2, "last");
+        outbox.set_unsent(2, 0);
+        assert_eq!(drain(&mut outbox), [(2, "last")]);
+        outbox.set_unsent(1, 60);
+        assert_eq!((outbox.unsent_bytes(), drain(&mut outbox)), (160, alloc::vec![(1, "more")]), "it was not gone");
+        (0..2).for_each(|_| outbox.pass_round(0));
+        assert_eq!(outbox.unsent_bytes(), 0);
+        outbox.remove(1);
+        outbox.set_unsent(2, 0);
+        assert_eq!((outbox.waiting_bytes(), outbox.unsent_bytes()), (0, 0));
     }
 }

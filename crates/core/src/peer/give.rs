@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use trellis_proto::frame::{Bits, Chunk, ChunkId, Frame, PartId, PeerId, Row, Substreams};
 
 use super::event::Output;
-use super::{Give, Peer, substreams};
+use super::{Give, HAVE_EVERY, Peer, substreams};
 use crate::outbox::{Rank, due_ms, tie};
 use crate::time::Instant;
 use crate::trust::{Payload, Verifier};
@@ -66,6 +66,16 @@ impl<V: Verifier> Peer<V> {
         let acknowledged = self.outbox.unsent_of(peer).saturating_sub(bytes);
         self.outbox.set_unsent(peer, bytes);
         self.uplink.on_acknowledged(now, acknowledged, self.outbox.unsent_bytes());
+    }
+
+    /// What is under way to those who are gone stands in nobody's way, and is no measure of the uplink.
+    pub(super) fn set_the_silent_aside(&mut self, now: Instant) {
+        let before = self.outbox.unsent_bytes();
+        let in_line = self.uplink.drain_time(self.uplink.window_bytes());
+        self.outbox.pass_round(SILENT_ROUNDS + in_line.as_micros().div_ceil(HAVE_EVERY.as_micros()) as u32);
+        if self.outbox.unsent_bytes() < before {
+            self.uplink.on_acknowledged(now, 0, self.outbox.unsent_bytes());
+        }
     }
 
     pub(super) fn on_subscribe(&mut self, child: PeerId, sets: &[Substreams], first: PartId) {
@@ -151,6 +161,8 @@ impl<V: Verifier> Peer<V> {
     }
 }
 
+/// Rounds without an acknowledgement, beside the time in line, after which a taker counts as gone.
+const SILENT_ROUNDS: u32 = 1;
 const PUSHED: u8 = 1;
 const ASKED: u8 = 2;
 /// This long before a part is due its viewer has turned to the edge: pushing it then is of no use.

@@ -278,6 +278,7 @@ impl<V: Verifier> Peer<V> {
         if now >= self.timers.have {
             self.timers.have = now + HAVE_EVERY;
             self.tell_neighbors();
+            self.set_the_silent_aside(now);
         }
         self.ask_for_tables(now);
         self.look_for_tables(now);
