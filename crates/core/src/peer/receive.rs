@@ -44,6 +44,7 @@ impl<V: Verifier> Peer<V> {
     fn on_welcome(&mut self, now: Instant, welcome: &Welcome) {
         self.me = welcome.you;
         self.timers.rejoin = None;
+        self.uplink.set_credit(welcome.credit_bps);
         if self.stage == Stage::Joining {
             self.stage = Stage::In;
             self.playback.set_start_goal(Duration::from_micros(welcome.start_us.into()));

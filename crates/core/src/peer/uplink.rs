@@ -25,6 +25,8 @@ pub struct Uplink {
     /// Bytes acknowledged since then.
     acknowledged: u64,
     queue_worst: Duration,
+    /// What the cluster counts on while nothing was measured, bit/s.
+    credit_bps: u64,
     /// What follows from the samples and the policy: it is asked for much more often than they change.
     alpha_bps: u64,
 }
@@ -42,6 +44,7 @@ impl Uplink {
             first_acknowledged: None,
             acknowledged: 0,
             queue_worst: Duration::ZERO,
+            credit_bps: 0,
             alpha_bps: 0,
         };
         uplink.alpha_bps = uplink.estimate();
@@ -52,6 +55,11 @@ impl Uplink {
     pub fn set_policy(&mut self, policy: UploadPolicy) {
         self.policy = policy;
         self.alpha_bps = self.estimate();
+    }
+
+    /// The cluster counts on so much until it is seen what comes.
+    pub fn set_credit(&mut self, bps: u64) {
+        self.credit_bps = bps;
     }
 
     /// May anything be given?
@@ -78,7 +86,7 @@ impl Uplink {
 
     /// Bytes that may be under way: what the line carries in a round trip and a little.
     pub fn window_bytes(&self) -> u64 {
-        let carried = self.alpha_bps() / 8 * UNDER_WAY.as_millis() as u64 / 1_000;
+        let carried = self.line_bps() / 8 * UNDER_WAY.as_millis() as u64 / 1_000;
         if self.gives() { carried.clamp(WINDOW_MIN, WINDOW_MAX) } else { 0 }
     }
 
@@ -98,7 +106,9 @@ impl Uplink {
         };
         self.acknowledged += bytes;
         let time = now.since(first);
-        if still > 0 && time < SAMPLE_LONG {
+        // At first others wait to know.
+        let long = if self.next < SAMPLES { SAMPLE_SHORT } else { SAMPLE_LONG };
+        if still > 0 && time < long {
             return;
         }
         if time >= SAMPLE_SHORT {
@@ -116,7 +126,13 @@ impl Uplink {
 
     /// How long so many bytes take.
     pub fn drain_time(&self, bytes: u64) -> Duration {
-        Duration::from_micros(bytes * 8_000_000 / self.alpha_bps().max(ALPHA_GUESS_MIN))
+        Duration::from_micros(bytes * 8_000_000 / self.line_bps())
+    }
+
+    /// What the line is thought to carry: as measured, else what others count on, bit/s.
+    fn line_bps(&self) -> u64 {
+        let bps = if self.next > 0 { self.alpha_bps } else { self.credit_bps };
+        bps.min(self.policy.cap_bps.unwrap_or(u64::MAX)).max(LINE_MIN)
     }
 
     /// The worst queue since this was last asked.
@@ -135,8 +151,8 @@ const UNDER_WAY: Duration = Duration::from_millis(150);
 const WINDOW_MIN: u64 = 20 * 1024;
 /// One link's most (SCTP send buffers beyond that cost more than they bring) times a few links.
 const WINDOW_MAX: u64 = 512 * 1024;
-/// For estimates of time while nothing was measured, bit/s.
-const ALPHA_GUESS_MIN: u64 = 250_000;
+/// For estimates of time, bit/s.
+const LINE_MIN: u64 = 250_000;
 
 #[cfg(test)]
 mod tests {
@@ -154,11 +170,15 @@ mod tests {
         uplink.on_acknowledged(at(50), 10_000, 5_000);
         uplink.on_acknowledged(at(90), 5_000, 0);
         assert_eq!(uplink.alpha_bps(), 0, "40 ms say nothing");
+        uplink.set_credit(2_000_000);
+        assert_eq!((uplink.alpha_bps(), uplink.window_bytes()), (0, 37_500), "is used like a line of that much");
+        assert_eq!(uplink.drain_time(25_000), Duration::from_millis(100));
         uplink.on_sent();
         uplink.on_acknowledged(at(1_100), 20_000, 25_000);
         uplink.on_acknowledged(at(1_200), 20_000, 5_000);
         uplink.on_acknowledged(at(1_300), 5_000, 0);
         assert_eq!(uplink.alpha_bps(), 1_000_000, "25 kB in the 200 ms after the first answer");
+        assert_eq!(uplink.drain_time(25_000), Duration::from_millis(200));
         uplink.set_policy(UploadPolicy { cap_bps: Some(400_000), receive_only: false });
         assert_eq!(uplink.alpha_bps(), 400_000);
         uplink.set_policy(UploadPolicy { cap_bps: None, receive_only: true });
