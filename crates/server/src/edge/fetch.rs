@@ -1,5 +1,5 @@
 //! How does an object reach the edge? Once, streamed, and chunk by chunk checked against the signed descriptor before
-//! anyone is sent a byte of it. So many at a time, and none that nobody waits for any more.
+//! anyone is sent a byte of it. So many at a time (`turns`), and none that nobody waits for any more.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -71,8 +71,6 @@ async fn abandoned(shelf: &Shelf, key: Key, object: &Arc<Object>) {
 }
 
 async fn fill(inner: &Inner, shelf: &Shelf, path: &str, promise: &Promise, object: &Object) {
-    // Never closed; and who waits here is let go by its readers.
-    let Ok(_turn) = inner.fetches().acquire().await else { return };
     let mut had = Had::default();
     for attempt in 0..ATTEMPTS {
         if attempt > 0 {
@@ -111,7 +109,10 @@ async fn attempt_once(
     object: &Object,
     had: &mut Had,
 ) -> Result<(), FetchError> {
-    let mut request = inner.request(shelf.stream(), path).ok_or(FetchError::NoUpstream)?.timeout(PATIENCE);
+    let upstream = inner.upstream(shelf.stream()).ok_or(FetchError::NoUpstream)?;
+    // For this attempt alone: between attempts others have it. Who waits here is let go by its readers.
+    let _turn = inner.turns().at(&upstream).await;
+    let mut request = inner.get(&upstream, shelf.stream(), path).timeout(PATIENCE);
     if had.bytes > 0 {
         request = request.header(http::header::RANGE, format!("bytes={}-", had.bytes));
     }
@@ -180,8 +181,6 @@ fn path(shelf: &Shelf, key: Key) -> Option<String> {
     Some(format!("{}/{name}/{file}", key.run))
 }
 
-/// Most fetches of an edge at a time: enough for a line of 1 Gbit/s over 100 ms in parts of 200 kB.
-pub const FETCHES_MAX: usize = 64;
 /// A viewer that comes back by then finds its fetch still going.
 const ABANDONED_AFTER: Duration = Duration::from_secs(1);
 const ATTEMPTS: u32 = 4;
@@ -192,9 +191,11 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[cfg(test)]
 mod tests {
     use futures_util::StreamExt;
-    use trellis_proto::RunId;
+    use trellis_proto::{RunId, StreamId};
 
+    use super::super::follow::Streams;
     use super::super::testing::{PART, World};
+    use super::super::turns::EACH_MAX;
     use super::*;
     use crate::cluster_api::StreamState;
 
@@ -202,29 +203,56 @@ mod tests {
         Key { run: RunId(1), rendition: 0, item: Item::Part(part) }
     }
 
+    /// An edge that follows the stream of this origin, which has published so many parts.
+    async fn followed(world: &World, streams: &Streams, stream: &StreamId, seed: u8, parts: usize) -> Arc<Shelf> {
+        let mut origin = world.origin_of(stream, stream.as_str(), seed);
+        origin.publish(1);
+        (0..parts).for_each(|_| origin.part());
+        world.name_for(stream, stream.as_str());
+        let shelf = streams.shelf(stream);
+        shelf.until(|shelf| shelf.state() == StreamState::Live && shelf.is_complete()).await;
+        shelf
+    }
+
+    fn asked(shelf: &Arc<Shelf>, parts: usize) -> Vec<Arc<Object>> {
+        (0..parts as u64).map(|n| shelf.object(part(n), PART.len()).unwrap()).collect()
+    }
+
+    async fn read(object: Arc<Object>) -> Vec<u8> {
+        let pieces: Vec<_> = object.read(0..PART.len()).map(Result::unwrap).collect().await;
+        pieces.concat()
+    }
+
     #[tokio::test]
     async fn so_many_are_fetched_at_a_time_and_none_that_nobody_waits_for() {
         let world = World::start().await;
-        let mut origin = world.origin("a", 1);
-        origin.publish(1);
-        (0..FETCHES_MAX + 10).for_each(|_| origin.part());
-        world.name("a");
         let streams = world.streams();
-        let shelf = streams.shelf(&World::stream());
-        shelf.until(|shelf| shelf.state() == StreamState::Live && shelf.is_complete()).await;
-        world.mute();
-        let readers: Vec<_> =
-            (0..(FETCHES_MAX + 10) as u64).map(|n| shelf.object(part(n), PART.len()).unwrap()).collect();
+        let shelf = followed(&world, &streams, &World::stream(), 1, EACH_MAX + 10).await;
+        world.mute("demo");
+        let readers = asked(&shelf, EACH_MAX + 10);
         let mut silent = world.silent();
-        silent.wait_for(|count| *count == FETCHES_MAX).await.unwrap();
+        silent.wait_for(|count| *count == EACH_MAX).await.unwrap();
         // One reader stays; the upstream sees the others' requests end, those that waited for their turn included.
         let kept = readers[3].clone();
         drop(readers);
         silent.wait_for(|count| *count == 1).await.unwrap();
         assert!(!kept.has_failed());
         world.speak();
-        let anew = shelf.object(part(4), PART.len()).unwrap();
-        let bytes: Vec<_> = anew.read(0..PART.len()).map(Result::unwrap).collect().await;
-        assert_eq!(bytes.concat(), PART);
+        assert_eq!(read(shelf.object(part(4), PART.len()).unwrap()).await, PART);
+    }
+
+    #[tokio::test]
+    async fn an_upstream_that_answers_nothing_holds_up_no_other() {
+        let world = World::start().await;
+        let streams = world.streams();
+        let stuck = followed(&world, &streams, &World::stream(), 1, EACH_MAX + 20).await;
+        let healthy = followed(&world, &streams, &"other".parse().unwrap(), 2, 1).await;
+        world.mute("demo");
+        let _readers = asked(&stuck, EACH_MAX + 20);
+        let mut silent = world.silent();
+        silent.wait_for(|count| *count == EACH_MAX).await.unwrap();
+        let bytes = tokio::time::timeout(PATIENCE / 4, read(healthy.object(part(0), PART.len()).unwrap())).await;
+        assert_eq!(bytes.expect("at once"), PART);
+        assert_eq!(*silent.borrow(), EACH_MAX, "and the silent one is still waited for");
     }
 }

@@ -8,13 +8,13 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use tokio::sync::Semaphore;
 use trellis_core::trust::table::{Authority, Distrust};
 use trellis_media::timeline::{Timeline, TimelineError};
 use trellis_proto::{RunId, StreamId, Table};
 
 use super::cache::Cache;
-use super::fetch::{FETCHES_MAX, Upstream};
+use super::fetch::Upstream;
+use super::turns::Turns;
 use crate::client::{ClientError, ManagerClient};
 use crate::clock::unix_ms;
 use crate::cluster_api::{StreamSource, StreamState};
@@ -30,8 +30,8 @@ pub struct Inner {
     http: reqwest::Client,
     parent: Option<String>,
     cache: Cache,
-    /// Turns at the upstream.
-    fetches: Semaphore,
+    /// Turns at the upstreams.
+    turns: Turns,
     stop: Stop,
     followed: RwLock<HashMap<StreamId, Followed>>,
     this: Weak<Inner>,
@@ -84,7 +84,7 @@ impl Streams {
             http,
             parent,
             cache,
-            fetches: Semaphore::new(FETCHES_MAX),
+            turns: Turns::new(),
             stop,
             followed: RwLock::default(),
             this: this.clone(),
@@ -136,9 +136,9 @@ impl Followed {
 }
 
 impl Inner {
-    /// Turns at the upstream.
-    pub fn fetches(&self) -> &Semaphore {
-        &self.fetches
+    /// Turns at the upstreams.
+    pub fn turns(&self) -> &Turns {
+        &self.turns
     }
 
     /// The bound on memory.
@@ -152,15 +152,14 @@ impl Inner {
         metrics::gauge!("trellis_edge_cache_bytes").set(bytes as f64);
     }
 
-    /// A request to the stream's upstream.
-    pub fn request(&self, stream: &StreamId, path: &str) -> Option<reqwest::RequestBuilder> {
+    /// The stream's upstream.
+    pub fn upstream(&self, stream: &StreamId) -> Option<String> {
         let map = self.followed.read().unwrap_or_else(PoisonError::into_inner);
-        let base = map.get(stream)?.upstream.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
-        drop(map);
-        Some(self.get(&base, stream, path))
+        map.get(stream)?.upstream.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn get(&self, base: &str, stream: &StreamId, path: &str) -> reqwest::RequestBuilder {
+    /// A request to it.
+    pub fn get(&self, base: &str, stream: &StreamId, path: &str) -> reqwest::RequestBuilder {
         self.http.get(format!("{base}/s/{stream}/{path}")).bearer_auth(self.manager.key().expose())
     }
 

@@ -12,6 +12,7 @@ mod meter;
 mod session;
 #[cfg(test)]
 pub mod testing;
+mod turns;
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;

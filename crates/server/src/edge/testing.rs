@@ -46,13 +46,13 @@ struct Inner {
 
 #[derive(Default)]
 struct State {
-    /// What the manager answers about the stream; none: 503, as to everything else.
-    source: Option<StreamSource>,
+    /// What the manager answers about a stream; none: 503, as to everything else.
+    sources: HashMap<String, StreamSource>,
     origins: HashMap<String, Arc<Shelf>>,
     keys: HashMap<String, String>,
     feeds: Option<(watch::Sender<bool>, Stop)>,
-    /// Media requests get no byte.
-    mute: bool,
+    /// At this origin media requests get no byte.
+    mute: Option<String>,
     /// So many beats are refused before one is taken.
     refuse: usize,
 }
@@ -102,7 +102,12 @@ impl World {
 
     /// An origin with a key of its own.
     pub fn origin(&self, name: &str, seed: u8) -> Publisher {
-        let shelf = Shelf::alone(Self::stream().as_str());
+        self.origin_of(&Self::stream(), name, seed)
+    }
+
+    /// The same, of another stream.
+    pub fn origin_of(&self, stream: &StreamId, name: &str, seed: u8) -> Publisher {
+        let shelf = Shelf::alone(stream.as_str());
         shelf.set_complete();
         let pair = key(seed);
         let mut state = self.lock();
@@ -113,14 +118,20 @@ impl World {
 
     /// The manager names this origin from now on.
     pub fn name(&self, origin: &str) {
+        self.name_for(&Self::stream(), origin);
+    }
+
+    /// For another stream.
+    pub fn name_for(&self, stream: &StreamId, origin: &str) {
         let mut state = self.lock();
         let public_key = state.keys[origin].clone();
-        state.source = Some(StreamSource { media_url: format!("{}/{origin}", self.0.base), public_key });
+        let source = StreamSource { media_url: format!("{}/{origin}", self.0.base), public_key };
+        state.sources.insert(stream.to_string(), source);
     }
 
     /// The manager answers no more.
     pub fn lose_manager(&self) {
-        self.lock().source = None;
+        self.lock().sources.clear();
     }
 
     /// Ends all feeds under way.
@@ -128,14 +139,14 @@ impl World {
         self.lock().feeds = None;
     }
 
-    /// From now on media requests get no byte.
-    pub fn mute(&self) {
-        self.lock().mute = true;
+    /// From now on media requests to this origin get no byte.
+    pub fn mute(&self, origin: &str) {
+        self.lock().mute = Some(origin.to_owned());
     }
 
     /// And now they do again.
     pub fn speak(&self) {
-        self.lock().mute = false;
+        self.lock().mute = None;
     }
 
     /// How many of them wait.
@@ -198,11 +209,12 @@ impl Inner {
     }
 
     async fn origin(&self, path: &str, request: &Request<Incoming>) -> Reply {
-        let (origin, name) = path.split_once("/s/demo/").unwrap();
+        let (origin, name) = path.split_once("/s/").unwrap();
+        let (_, name) = name.split_once('/').unwrap();
         let (shelf, stop, mute) = {
             let mut state = self.lock();
             let stop = state.feeds.get_or_insert_with(Stop::new).1.clone();
-            (state.origins[origin].clone(), stop, state.mute && name.contains('/'))
+            (state.origins[origin].clone(), stop, state.mute.as_deref() == Some(origin) && name.contains('/'))
         };
         if mute {
             self.silent.send_modify(|count| *count += 1);
@@ -230,7 +242,7 @@ impl Handle for Asked {
                 let body = axum::body::to_bytes(axum::body::Body::new(request.into_body()), 1 << 24).await.unwrap();
                 world.beat(&body)
             }
-            Some(_) => match world.lock().source.clone() {
+            Some(asked) => match asked.split('/').find_map(|step| world.lock().sources.get(step).cloned()) {
                 Some(source) => json(StatusCode::OK, &source),
                 None => away(),
             },
@@ -265,7 +277,7 @@ impl Publisher {
         (self.run, self.parts) = (RunId(run), 0);
         let init = Bytes::from_static(b"init");
         let catalogue = Catalogue {
-            stream: World::stream(),
+            stream: self.shelf.stream().clone(),
             run: self.run,
             key: self.pair.public_key().as_ref().try_into().unwrap(),
             mode: Mode::Live,
