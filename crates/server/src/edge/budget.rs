@@ -4,6 +4,10 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+/// Where on a budget's time bytes stand.
+#[derive(Debug, Clone, Copy)]
+pub struct Booked(u64);
+
 /// A mean rate with a burst.
 #[derive(Debug)]
 pub struct Budget {
@@ -28,7 +32,43 @@ impl Budget {
 
     /// Grants `len` bytes and says how long to wait before they may leave.
     pub fn take(&self, now: Instant, len: usize) -> Duration {
-        self.take_at(now.saturating_duration_since(self.epoch).as_nanos() as u64, len)
+        self.book(now, len).0
+    }
+
+    /// The same, and where they stand.
+    pub fn book(&self, now: Instant, len: usize) -> (Duration, Booked) {
+        self.book_at(self.ns(now), len)
+    }
+
+    /// Gives back what was booked, if nothing was after it: what stands behind it keeps its time, and what came into the
+    /// gap at the end would leave at once with it.
+    pub fn unbook(&self, Booked(end): Booked, len: usize) {
+        let begin = end.saturating_sub(self.cost_ns(len));
+        let _ = self.paid_until.compare_exchange(end, begin, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    /// Grants `len` bytes if they may leave now; else says how long that will take, and grants nothing. More than the burst
+    /// may leave when there is no debt, or it never could.
+    pub fn try_take(&self, now: Instant, len: usize) -> Result<(), Duration> {
+        let (now_ns, cost) = (self.ns(now), self.cost_ns(len));
+        let took = self.paid_until.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |paid| {
+            let debt = paid.saturating_sub(now_ns);
+            (debt <= self.burst_ns.saturating_sub(cost)).then(|| paid.max(now_ns).saturating_add(cost))
+        });
+        let delay = |debt: u64| Duration::from_nanos(debt.saturating_sub(self.burst_ns.saturating_sub(cost)));
+        took.map(drop).map_err(|paid| delay(paid.saturating_sub(now_ns)))
+    }
+
+    /// Could these bytes leave now?
+    pub fn has_room(&self, now: Instant, len: usize) -> bool {
+        let debt = self.paid_until.load(Ordering::Relaxed).saturating_sub(self.ns(now));
+        debt <= self.burst_ns.saturating_sub(self.cost_ns(len))
+    }
+
+    /// As many bytes as the burst has.
+    pub fn burst_len(&self) -> usize {
+        let len = u128::from(self.burst_ns) * u128::from(self.bytes_per_second) / 1_000_000_000;
+        usize::try_from(len).unwrap_or(usize::MAX)
     }
 
     /// Gives back what was granted and did not leave.
@@ -38,22 +78,32 @@ impl Budget {
             self.paid_until.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |paid| Some(paid.saturating_sub(cost)));
     }
 
+    fn ns(&self, now: Instant) -> u64 {
+        now.saturating_duration_since(self.epoch).as_nanos() as u64
+    }
+
     fn cost_ns(&self, len: usize) -> u64 {
         // Exact up to 18 GB at once, and pieces are far smaller.
         (len as u64).saturating_mul(1_000_000_000) / self.bytes_per_second
     }
 
-    fn take_at(&self, now_ns: u64, len: usize) -> Duration {
+    fn book_at(&self, now_ns: u64, len: usize) -> (Duration, Booked) {
         let cost = self.cost_ns(len);
         let start = |paid: u64| paid.max(now_ns);
         let paid = self
             .paid_until
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |paid| Some(start(paid).saturating_add(cost)))
             .unwrap_or_else(|paid| paid);
-        // The bytes may go once the debt, theirs included, is within the burst; a single large piece is not held for
-        // its own length, or it could never start.
-        let debt = start(paid) - now_ns;
-        Duration::from_nanos(debt.saturating_sub(self.burst_ns.saturating_sub(cost)))
+        // The bytes may go once the debt, theirs included, is within the burst.
+        let end = start(paid).saturating_add(cost);
+        (Duration::from_nanos((end - now_ns).saturating_sub(self.burst_ns)), Booked(end))
+    }
+}
+
+#[cfg(test)]
+impl Budget {
+    fn take_at(&self, now_ns: u64, len: usize) -> Duration {
+        self.book_at(now_ns, len).0
     }
 }
 
@@ -90,5 +140,19 @@ mod tests {
             assert_eq!(budget.take_at(0, 400_000), Duration::ZERO);
             budget.refund(400_000);
         }
+    }
+
+    #[test]
+    fn what_is_given_back_in_any_order_never_lets_more_leave_at_once() {
+        let budget = Budget::new(1_000_000, Duration::from_millis(500));
+        let due = |booked: &[(Duration, Booked)]| booked.iter().map(|(due, _)| due.as_millis()).collect::<Vec<_>>();
+        let booked: Vec<_> = (0..4).map(|_| budget.book_at(0, 500_000)).collect();
+        assert_eq!(due(&booked), [0, 500, 1_000, 1_500]);
+        budget.unbook(booked[1].1, 500_000);
+        assert_eq!(budget.take_at(0, 500_000), Duration::from_millis(2_000), "the gap is no room at the end");
+        assert_eq!(budget.take_at(5_000_000_000, 500_000), Duration::ZERO);
+        let last = budget.book_at(5_000_000_000, 500_000).1;
+        budget.unbook(last, 500_000);
+        assert_eq!(budget.take_at(5_000_000_000, 500_000), Duration::from_millis(500));
     }
 }

@@ -1,13 +1,15 @@
 //! The edge role: admits tickets, follows streams, serves viewers.
 //!
 //! It honours what the manager signed and never decides who may watch. Invariant: what it promises to sessions
-//! never exceeds its upload budget, and no faster do bytes leave.
+//! never exceeds its upload budget, no faster do bytes leave but for a moment's burst, and what was promised to one
+//! session waits for no other (`gate`).
 
 mod beat;
 mod budget;
 mod cache;
 mod fetch;
 mod follow;
+mod gate;
 mod meter;
 mod session;
 #[cfg(test)]
@@ -30,9 +32,9 @@ use crate::http::{Reply, Stop, error};
 use crate::instance::Lease;
 use crate::shelf::{Ask, MediaName, Shelf, at_hand, serve};
 
-use budget::Budget;
 use cache::Cache;
 use follow::Streams;
+use gate::Gate;
 use meter::Sent;
 use session::{Refusal, Sessions};
 
@@ -47,7 +49,7 @@ pub struct Edge {
     tickets: RwLock<Option<Authority>>,
     sessions: Sessions,
     streams: Streams,
-    budget: Arc<Budget>,
+    gate: Arc<Gate>,
     sent: Sent,
     /// Nothing new begins.
     stop: Stop,
@@ -67,7 +69,7 @@ impl Edge {
         stop: Stop,
     ) -> Arc<Self> {
         let cache = Cache::new(config.cache_bytes);
-        let budget = Arc::new(Budget::new(config.upload_budget.0 / 8, BURST));
+        let gate = Gate::new(config.upload_budget.0 / 8);
         let (close, closed) = Stop::new();
         let edge = Arc::new(Self {
             streams: Streams::new(manager.clone(), http, config.parent.clone(), cache, stop.clone()),
@@ -80,7 +82,7 @@ impl Edge {
             lease,
             manager,
             tickets: RwLock::default(),
-            budget,
+            gate,
             sent: Sent::new(),
             stop,
             close,
@@ -125,7 +127,7 @@ impl Edge {
         if ask.method == http::Method::HEAD {
             return served.reply;
         }
-        let meter = meter::Out::new(visit, self.budget.clone(), self.sent.of(served.media), served.media);
+        let meter = meter::Out::new(visit, self.gate.clone(), self.sent.of(served.media), served.media);
         served.reply.map(|body| body.metered(Box::new(meter)))
     }
 
@@ -146,7 +148,7 @@ impl Edge {
         };
         let at_hand = |shelf: &Arc<Shelf>| at_hand(shelf, &name, now_ms, head);
         let media = self.streams.known(visit.session().stream(), now_ms, at_hand)??;
-        meter::pass(&visit, &self.budget, &self.sent, media.len()).then_some((media, visit))
+        meter::pass(&visit, &self.gate, &self.sent, media.len()).then_some((media, visit))
     }
 
     /// Answers `/s/{stream}/…` for a child edge that shows the server key.
@@ -208,6 +210,3 @@ fn refuse(refusal: Refusal) -> Reply {
         ),
     }
 }
-
-/// How far ahead of its mean rate the upload may run: half a second, so that a segment leaves in one go.
-const BURST: Duration = Duration::from_millis(500);

@@ -17,6 +17,7 @@ use trellis_core::trust::table::Authority;
 use trellis_proto::{StreamId, Ticket, limits};
 
 use super::budget::Budget;
+use super::gate::{Gate, STEP_MAX};
 use crate::clock::unix_ms;
 use crate::cluster_api::{BEAT_INTERVAL_MS, Usage, UsageEnd};
 use crate::shelf::BLOCKED_MAX;
@@ -55,6 +56,8 @@ pub struct Tally {
 pub struct Session {
     ticket: Ticket,
     pace: Budget,
+    words: Budget,
+    share: Budget,
     started_ms: u64,
     updated_ms: AtomicU64,
     media_bytes: AtomicU64,
@@ -128,9 +131,19 @@ impl Session {
         &self.ticket.stream
     }
 
-    /// How fast bytes may leave for it.
-    pub fn pace(&self) -> &Budget {
-        &self.pace
+    /// How fast media may leave for it at best, or what is not media.
+    pub fn pace(&self, media: bool) -> &Budget {
+        if media { &self.pace } else { &self.words }
+    }
+
+    /// What it was promised: at this rate its bytes wait for nobody.
+    pub fn share(&self) -> &Budget {
+        &self.share
+    }
+
+    /// The most bytes to let out at once while others want to: what its share lets out at once.
+    pub fn step(&self) -> usize {
+        self.share.burst_len().clamp(STEP_MIN, STEP_MAX)
     }
 
     /// Counted first and looked at afterwards, so that no sweep comes between.
@@ -384,6 +397,10 @@ fn new_session(ticket: Ticket) -> Session {
         // Twice the promised rate, after a burst that fills a player's buffer: enough to catch up and for a player's
         // estimate of its line to allow the best rendition, not enough to take the line from others.
         pace: Budget::new(ticket.max_rate / 8 * 2, Duration::from_secs(10)),
+        // However slow its media, a player begins with the playlists of a long recording; and who asks for nothing but
+        // playlists takes no more than a slow viewer.
+        words: Budget::new(WORDS_RATE, Duration::from_secs(WORDS_BURST / WORDS_RATE)),
+        share: Gate::share(ticket.max_rate / 8),
         ticket,
         started_ms: now,
         updated_ms: AtomicU64::new(now),
@@ -394,6 +411,12 @@ fn new_session(ticket: Ticket) -> Session {
     }
 }
 
+/// Pieces are no smaller, as at rates below half a megabit.
+const STEP_MIN: usize = 16 * 1024;
+/// Playlists of one session, bytes per second; a live player's are a tenth of it.
+const WORDS_RATE: u64 = 128 * 1024;
+/// Those of a day's recording, not compressed.
+const WORDS_BURST: u64 = 4 * 1024 * 1024;
 /// Version, kind and session id, in base64.
 const TICKET_FRONT: usize = 24;
 /// Marks a session that has not had its place yet; no edge says this of itself.
