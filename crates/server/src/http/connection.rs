@@ -7,17 +7,20 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use bytes::BytesMut;
+use http::{Request, Response};
+use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulConnection;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
-use super::Handle;
 use super::lane::Lane;
-use super::roster::{Order, Place, Pulse};
+use super::roster::{Answering, Order, Place, Pulse};
+use super::{Body, Handle};
 
 /// How connections of a listener are spoken to.
 pub struct Protocols {
@@ -47,22 +50,31 @@ impl Protocols {
     }
 
     /// Serves a connection to its end.
-    pub async fn serve(&self, stream: TcpStream, tls: Option<TlsAcceptor>, handler: Arc<impl Handle>, place: Place) {
+    pub async fn serve(
+        &self,
+        mut stream: TcpStream,
+        tls: Option<TlsAcceptor>,
+        handler: Arc<impl Handle>,
+        place: Place,
+    ) {
         let pulse = place.pulse();
         match tls {
-            None => match pulse.unless_sent_away(plain_version(&stream)).await {
-                Some(Ok(version)) => self.speak(version, stream, handler, pulse).await,
+            None => match pulse.unless_sent_away(plain_version(&mut stream)).await {
+                Some(Ok((Version::Http1, front))) => self.speak_http1(front, stream, handler, pulse).await,
+                Some(Ok((Version::Http2, _))) => {
+                    let (read, write) = stream.into_split();
+                    self.speak_http2(tokio::io::join(PREFACE.chain(read), write), handler, pulse).await;
+                }
                 Some(Err(error)) => tracing::debug!(%error, "a connection ended before it began"),
                 None => tracing::debug!("a connection was silent for too long"),
             },
             Some(tls) => {
                 let accept = tls.accept_with(stream, |session| session.set_buffer_limit(Some(TLS_BUFFER_BYTES)));
                 match pulse.unless_sent_away(accept).await {
-                    Some(Ok(stream)) => {
-                        let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-                        let version = if http2 { Version::Http2 } else { Version::Http1 };
-                        self.speak(version, stream, handler, pulse).await;
-                    }
+                    Some(Ok(stream)) => match stream.get_ref().1.alpn_protocol() {
+                        Some(b"h2") => self.speak_http2(stream, handler, pulse).await,
+                        _ => self.speak_http1(BytesMut::new(), stream, handler, pulse).await,
+                    },
                     Some(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
                     None => tracing::debug!("TLS handshake timed out"),
                 }
@@ -70,26 +82,36 @@ impl Protocols {
         }
     }
 
-    async fn speak(
+    /// `front` was read from the stream before.
+    async fn speak_http1(
         &self,
-        version: Version,
+        front: BytesMut,
         stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
         handler: Arc<impl Handle>,
         pulse: &Arc<Pulse>,
     ) {
-        let (asked, listening) = (pulse.clone(), handler.clone());
-        let service = service_fn(move |request| {
-            let (handler, answering) = (handler.clone(), asked.answering());
-            async move { Ok::<_, Infallible>(handler.handle(request).await.map(|body| body.during(answering))) }
-        });
-        match version {
-            Version::Http1 => {
-                let lane = Lane::new(stream, listening, pulse.clone());
-                drive(self.http1.serve_connection(lane, service), pulse).await;
-            }
-            Version::Http2 => drive(self.http2.serve_connection(TokioIo::new(stream), service), pulse).await,
-        }
+        let lane = Lane::new(front, stream, handler.clone(), pulse.clone());
+        let service = service_fn(|request| answer(handler.clone(), request, pulse.answering()));
+        drive(self.http1.serve_connection(lane, service), pulse).await;
     }
+
+    async fn speak_http2(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        handler: Arc<impl Handle>,
+        pulse: &Arc<Pulse>,
+    ) {
+        let service = service_fn(|request| answer(handler.clone(), request, pulse.answering()));
+        drive(self.http2.serve_connection(TokioIo::new(stream), service), pulse).await;
+    }
+}
+
+async fn answer(
+    handler: Arc<impl Handle>,
+    request: Request<Incoming>,
+    answering: Answering,
+) -> Result<Response<Body>, Infallible> {
+    Ok(handler.handle(request).await.map(|body| body.during(answering)))
 }
 
 /// To the connection's end, or as its pulse says.
@@ -113,26 +135,60 @@ async fn drive<C: GracefulConnection<Error = hyper::Error>>(connection: C, pulse
     }
 }
 
-/// What a client without TLS speaks. HTTP/2 begins with a word that is no method of HTTP/1.1; it stays in the socket.
-async fn plain_version(stream: &TcpStream) -> io::Result<Version> {
-    let mut front = [0; PREFACE.len()];
+/// What a client without TLS speaks, and what of it was read to know that: HTTP/2 begins with a word that is no method
+/// of HTTP/1.1. Who begins and does not go on is waited for at no cost.
+async fn plain_version(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<(Version, BytesMut)> {
+    let mut front = BytesMut::with_capacity(PREFACE.len());
     loop {
-        match stream.peek(&mut front).await? {
-            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-            len if front[..len] != PREFACE[..len] => return Ok(Version::Http1),
-            len if len == PREFACE.len() => return Ok(Version::Http2),
-            // A byte or two that could begin either, and looking again does not wait for more.
-            _ => tokio::time::sleep(PEEK_AGAIN).await,
+        let begun = stream.take((PREFACE.len() - front.len()) as u64).read_buf(&mut front).await? > 0;
+        match &front[..] {
+            [] => return Err(io::ErrorKind::UnexpectedEof.into()),
+            PREFACE => return Ok((Version::Http2, front)),
+            // What ends here is no request of either.
+            front if begun && PREFACE.starts_with(front) => {}
+            _ => return Ok((Version::Http1, front)),
         }
     }
 }
 
 /// Of `PRI * HTTP/2.0`.
 const PREFACE: &[u8] = b"PRI";
-const PEEK_AGAIN: Duration = Duration::from_millis(10);
 /// Plain bytes that are encrypted at once: a part of ordinary length, so that it leaves in one write. With rustls's own
 /// 64 KiB a full write is a little longer than the 64 KiB the kernel sends in one piece, and under BBR, which paces
 /// every piece, a segment then cost a third more CPU.
 const TLS_BUFFER_BYTES: usize = 128 * 1024;
 /// Largest request head.
 const HEADER_BYTES_MAX: usize = 32 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+    use tokio::io::AsyncWriteExt;
+
+    use super::*;
+
+    /// Outside of a runtime: whatever set a timer would panic.
+    #[test]
+    fn who_begins_as_both_do_is_waited_for_without_a_timer() {
+        for (rest, version) in [("RI * HTTP/2.0", Version::Http2), ("UT / HTTP/1.1", Version::Http1)] {
+            let (mut client, mut server) = tokio::io::duplex(64);
+            let mut seen = Box::pin(plain_version(&mut server));
+            client.write_all(b"P").now_or_never().unwrap().unwrap();
+            assert!(seen.as_mut().now_or_never().is_none());
+            client.write_all(rest.as_bytes()).now_or_never().unwrap().unwrap();
+            let (is, front) = seen.now_or_never().unwrap().unwrap();
+            assert_eq!((is, &front[..]), (version, &format!("P{rest}").as_bytes()[..3]));
+        }
+    }
+
+    #[test]
+    fn what_ends_too_soon_is_judged_by_http_1() {
+        for (sends, expected) in [(&b""[..], None), (b"P", Some(Version::Http1)), (b"G", Some(Version::Http1))] {
+            let (mut client, mut server) = tokio::io::duplex(64);
+            client.write_all(sends).now_or_never().unwrap().unwrap();
+            drop(client);
+            let seen = plain_version(&mut server).now_or_never().unwrap().ok();
+            assert_eq!(seen.map(|(version, _)| version), expected, "{sends:?}");
+        }
+    }
+}

@@ -51,10 +51,9 @@ enum Turn {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin, H: Handle> Lane<S, H> {
-    /// Ahead of hyper on this connection.
-    pub fn new(stream: S, handler: Arc<H>, pulse: Arc<Pulse>) -> Self {
-        let (io, turn, held) = (TokioIo::new(stream), Turn::Ours, BytesMut::new());
-        Self { io, handler, pulse, turn, held, answer: None }
+    /// Ahead of hyper on this connection, of which this much was read before.
+    pub fn new(held: BytesMut, stream: S, handler: Arc<H>, pulse: Arc<Pulse>) -> Self {
+        Self { io: TokioIo::new(stream), handler, pulse, turn: Turn::Ours, held, answer: None }
     }
 
     /// Answers what it can. Ready when it is hyper's turn.
