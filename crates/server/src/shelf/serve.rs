@@ -314,9 +314,10 @@ fn media_reply(size: usize, file: File, ask: Ask<'_>, body: impl FnOnce(Range<us
     if header(IF_NONE_MATCH).is_some_and(|seen| has_seen(seen, &etag)) {
         return dressed(Body::empty(), StatusCode::NOT_MODIFIED, file, etag);
     }
-    // A range of another object than the one that is here would be no use: RFC 9110 §13.1.5. There are no dates.
-    let same = |_: &_| ask.headers.get(IF_RANGE).is_none_or(|of| of == etag);
-    let (status, range) = match wanted(header(RANGE).filter(same), size) {
+    // A range of another object than the one that is here would be no use: RFC 9110 §13.1.5. There are no dates. And only
+    // a GET has ranges: §14.2.
+    let apt = |_: &_| *ask.method == Method::GET && ask.headers.get(IF_RANGE).is_none_or(|of| of == etag);
+    let (status, range) = match wanted(header(RANGE).filter(apt), size) {
         Wanted::All => (StatusCode::OK, 0..size),
         Wanted::Some(range) => (StatusCode::PARTIAL_CONTENT, range),
         Wanted::Unsatisfiable => {
@@ -492,9 +493,12 @@ mod tests {
     }
 
     #[test]
-    fn a_head_says_the_length() {
-        assert_eq!(reply(Method::HEAD, &[]).headers()[CONTENT_LENGTH], "100");
-        assert_eq!(reply(Method::HEAD, &[(RANGE, "bytes=10-19")]).headers()[CONTENT_LENGTH], "10");
+    fn a_head_says_the_whole_length_whatever_the_range() {
+        for headers in [&[][..], &[(RANGE, "bytes=10-19")], &[(RANGE, "bytes=100-")]] {
+            let reply = reply(Method::HEAD, headers);
+            assert_eq!((reply.status(), &reply.headers()[CONTENT_LENGTH]), (StatusCode::OK, &"100".parse().unwrap()));
+            assert!(!reply.headers().contains_key(CONTENT_RANGE), "{headers:?}");
+        }
     }
 
     #[test]
