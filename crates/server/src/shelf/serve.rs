@@ -36,11 +36,11 @@ pub struct Ask<'a> {
     pub headers: &'a HeaderMap,
 }
 
-/// An answer, and whether its bytes are media (they count against budgets) or not.
+/// An answer, and whether its bytes are media or not.
 pub struct Served {
     /// The answer.
     pub reply: Reply,
-    /// Init segment, segment or part.
+    /// Of an init segment, a segment or a part. That there is none is said in words.
     pub media: bool,
 }
 
@@ -68,7 +68,10 @@ pub async fn serve(shelf: &Arc<Shelf>, ask: Ask<'_>, stop: &Stop) -> Served {
             _ => not_found(),
         },
         _ => match MediaName::parse(ask.name) {
-            Some(name) => return Served { reply: object(shelf, &name, ask, stop).await, media: true },
+            Some(name) => {
+                let reply = object(shelf, &name, ask, stop).await;
+                return Served { media: reply.status().is_success(), reply };
+            }
             None => not_found(),
         },
     };
