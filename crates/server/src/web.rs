@@ -1,22 +1,18 @@
 //! The watch page: the built bundle of `web/`, embedded in the binary, compressed once.
 
 use std::collections::HashMap;
-use std::io::Write;
 use std::sync::LazyLock;
 
 use axum::extract::Path;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
-use bytes::Bytes;
 use flate2::Compression;
-use flate2::write::GzEncoder;
-use http::header::{
-    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, VARY,
-    X_CONTENT_TYPE_OPTIONS,
-};
+use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use rust_embed::RustEmbed;
+
+use crate::http::Coded;
 
 #[derive(RustEmbed)]
 #[folder = "../../web/dist"]
@@ -25,9 +21,7 @@ struct Bundle;
 /// A file of the bundle, both ways it is sent.
 struct File {
     kind: HeaderValue,
-    plain: Bytes,
-    /// None where it would not be smaller.
-    gzip: Option<Bytes>,
+    text: Coded,
 }
 
 static FILES: LazyLock<HashMap<String, File>> =
@@ -75,44 +69,20 @@ fn file(name: &str, cache: &'static str, asked: &HeaderMap) -> Response {
     let headers = [
         (CONTENT_TYPE, file.kind.clone()),
         (CACHE_CONTROL, HeaderValue::from_static(cache)),
-        (VARY, HeaderValue::from_static("accept-encoding")),
         (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     ];
-    match file.gzip.as_ref().filter(|_| takes_gzip(asked)) {
-        Some(gzip) => (headers, [(CONTENT_ENCODING, HeaderValue::from_static("gzip"))], gzip.clone()).into_response(),
-        None => (headers, file.plain.clone()).into_response(),
-    }
+    let mut coding = HeaderMap::new();
+    let body = file.text.body(asked, &mut coding);
+    (headers, coding, body).into_response()
 }
 
 impl File {
     fn read(name: &str) -> Option<Self> {
         let file = Bundle::get(name)?;
         let kind = HeaderValue::from_str(file.metadata.mimetype());
-        let plain = Bytes::from(file.data.into_owned());
-        let gzip = Some(gzip(&plain)).filter(|gzip| gzip.len() < plain.len());
-        Some(Self { kind: kind.unwrap_or(HeaderValue::from_static("application/octet-stream")), plain, gzip })
+        let text = Coded::new(file.data.into_owned(), Compression::best());
+        Some(Self { kind: kind.unwrap_or(HeaderValue::from_static("application/octet-stream")), text })
     }
-}
-
-fn gzip(plain: &[u8]) -> Bytes {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-    encoder.write_all(plain).and_then(|()| encoder.finish()).expect("memory takes all that is written").into()
-}
-
-/// Does the client take gzip? `gzip` or `*`, unless with `q=0`.
-fn takes_gzip(headers: &HeaderMap) -> bool {
-    let codings = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
-    let mut any = false;
-    for coding in codings.flat_map(|line| line.split(',')) {
-        let (name, weight) = coding.split_once(';').unwrap_or((coding, ""));
-        let weight = weight.trim().strip_prefix("q=").map_or(1.0, |q| q.trim().parse().unwrap_or(0.0f32));
-        match name.trim() {
-            name if name.eq_ignore_ascii_case("gzip") => return weight > 0.0,
-            "*" => any = weight > 0.0,
-            _ => {}
-        }
-    }
-    any
 }
 
 /// Edges may be any host; hls.js plays through blob URLs and may use a blob worker. The page may be framed: embedding is
@@ -127,28 +97,13 @@ mod tests {
     use axum::body::Body;
     use flate2::read::GzDecoder;
     use http::Request;
+    use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, VARY};
     use tower::ServiceExt;
 
     use super::*;
 
     fn asked(accept: &'static str) -> HeaderMap {
         HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static(accept))])
-    }
-
-    #[test]
-    fn gzip_is_sent_to_whoever_takes_it() {
-        for (accept, takes) in [
-            ("gzip, deflate, br, zstd", true),
-            ("br;q=1.0, GZIP;q=0.5", true),
-            ("*", true),
-            ("", false),
-            ("br", false),
-            ("gzip;q=0, *", false),
-            ("*;q=0", false),
-        ] {
-            assert_eq!(takes_gzip(&asked(accept)), takes, "{accept}");
-        }
-        assert!(!takes_gzip(&HeaderMap::new()));
     }
 
     #[tokio::test]

@@ -145,8 +145,12 @@ impl<'a> Playlist<'a> {
             if at == skipped || run_before != Some(run) {
                 let _ = writeln!(out, "#EXT-X-MAP:URI=\"{run}/{}/init.mp4\"", self.name);
             }
+            // Live players compare dates to stay in step; of a recording's segments those of a run's first follow, and
+            // a long one's are half of its playlist.
+            if !self.vod || run_before != Some(run) {
+                let _ = writeln!(out, "#EXT-X-PROGRAM-DATE-TIME:{}", date_time(entry.started_ms()));
+            }
             run_before = Some(run);
-            let _ = writeln!(out, "#EXT-X-PROGRAM-DATE-TIME:{}", date_time(entry.started_ms()));
             if with_parts.contains(&at) {
                 entry.write_parts(out, self.name);
             }

@@ -4,6 +4,7 @@
 //! sees them (`lane`); everything else goes through the router.
 
 pub mod body;
+mod coding;
 mod connection;
 pub mod cors;
 mod lane;
@@ -15,6 +16,7 @@ mod tests;
 pub mod tls;
 
 pub use body::Body;
+pub use coding::Coded;
 pub use lane::{Plain, head};
 pub use listen::{Handle, Listener, Stop};
 pub use reply::{Reply, empty, error, json};

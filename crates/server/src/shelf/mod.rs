@@ -13,11 +13,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use bytes::Bytes;
+use flate2::Compression;
 use tokio::sync::watch;
 use trellis_media::timeline::{Applied, Evicted, State, Timeline, TimelineError};
 use trellis_proto::{RenditionName, RunId, StreamId, Table};
 
 use crate::cluster_api::StreamState;
+use crate::http::Coded;
 
 pub use feed::{FRAME_BYTES_MAX, KEEP_ALIVE};
 pub use object::Object;
@@ -63,7 +65,7 @@ pub struct Shelf {
     timeline: RwLock<Timeline>,
     version: watch::Sender<u64>,
     objects: RwLock<HashMap<Key, Arc<Object>>>,
-    texts: Mutex<HashMap<Playlist, (u64, Bytes)>>,
+    texts: Mutex<HashMap<Playlist, (u64, Arc<Coded>)>>,
     source: Box<dyn Source>,
     /// The tables no longer come in: what is known may be out of date.
     stale: AtomicBool,
@@ -266,7 +268,7 @@ impl Shelf {
     }
 
     /// A playlist's text, written anew only when something changed.
-    fn text(&self, name: Option<RenditionName>, skip: bool) -> Option<Bytes> {
+    fn text(&self, name: Option<RenditionName>, skip: bool) -> Option<Arc<Coded>> {
         use trellis_media::playlist;
         let timeline = self.timeline.read().unwrap_or_else(PoisonError::into_inner);
         let version = timeline.version();
@@ -274,10 +276,12 @@ impl Shelf {
         if let Some((_, text)) = texts.get(&(name, skip)).filter(|(of, _)| *of == version) {
             return Some(text.clone());
         }
-        let text = Bytes::from(match name {
+        let text = match name {
             None => playlist::multivariant(&timeline)?,
             Some(name) => playlist::media(&timeline, name, skip)?,
-        });
+        };
+        // A live one is written anew with every part, and what repeats itself so much is a sixteenth at any level.
+        let text = Arc::new(Coded::new(text, Compression::fast()));
         // Names come from viewers: only those that exist are remembered, so the map stays small.
         texts.insert((name, skip), (version, text.clone()));
         Some(text)

@@ -21,7 +21,7 @@ use super::range::{Wanted, wanted};
 use super::{Item, Key, Object, Shelf};
 use crate::clock::unix_ms;
 use crate::cluster_api::StreamState;
-use crate::http::{Body, Reply, Stop, error, head, json};
+use crate::http::{Body, Coded, Reply, Stop, error, head, json};
 
 /// A request below `…/s/{stream}/`.
 #[derive(Debug, Clone, Copy)]
@@ -60,11 +60,11 @@ pub async fn serve(shelf: &Arc<Shelf>, ask: Ask<'_>, stop: &Stop) -> Served {
     }
     let mut steps = ask.name.split('/');
     let reply = match (steps.next(), steps.next()) {
-        (Some("index.m3u8"), None) => Box::pin(multivariant(shelf, stop)).await,
+        (Some("index.m3u8"), None) => Box::pin(multivariant(shelf, ask.headers, stop)).await,
         (Some("state.json"), None) => json(StatusCode::OK, &state(shelf)),
         (Some("feed"), None) => follow(shelf, ask.query, stop),
         (Some(name), None) => match name.strip_suffix(".m3u8").map(str::parse) {
-            Some(Ok(name)) => Box::pin(media_playlist(shelf, name, ask.query, stop)).await,
+            Some(Ok(name)) => Box::pin(media_playlist(shelf, name, ask, stop)).await,
             _ => not_found(),
         },
         _ => match MediaName::parse(ask.name) {
@@ -97,7 +97,7 @@ fn follow(shelf: &Arc<Shelf>, query: Option<&str>, stop: &Stop) -> Reply {
     reply
 }
 
-async fn multivariant(shelf: &Shelf, stop: &Stop) -> Reply {
+async fn multivariant(shelf: &Shelf, asked: &HeaderMap, stop: &Stop) -> Reply {
     let mut changes = shelf.changes();
     let ready = async {
         loop {
@@ -109,13 +109,14 @@ async fn multivariant(shelf: &Shelf, stop: &Stop) -> Reply {
         }
     };
     match patiently(ready, FIRST_TABLES, stop).await.flatten() {
-        Some(text) => playlist_reply(text),
+        Some(text) => playlist_reply(&text, asked),
         None => not_live(),
     }
 }
 
-async fn media_playlist(shelf: &Shelf, name: RenditionName, query: Option<&str>, stop: &Stop) -> Reply {
-    let field = |key: &str| query.and_then(|q| q.split('&').find_map(|pair| pair.strip_prefix(key)?.strip_prefix('=')));
+async fn media_playlist(shelf: &Shelf, name: RenditionName, ask: Ask<'_>, stop: &Stop) -> Reply {
+    let field =
+        |key: &str| ask.query.and_then(|q| q.split('&').find_map(|pair| pair.strip_prefix(key)?.strip_prefix('=')));
     let number = |key| field(key).map(str::parse::<u64>).transpose();
     let (Ok(msn), Ok(part)) = (number("_HLS_msn"), number("_HLS_part")) else {
         return error(StatusCode::BAD_REQUEST, "bad_request", "_HLS_msn and _HLS_part must be numbers", None);
@@ -146,7 +147,7 @@ async fn media_playlist(shelf: &Shelf, name: RenditionName, query: Option<&str>,
         }
     };
     match patiently(ready, three_targets(shelf), stop).await {
-        Some(Ok(Some(text))) => playlist_reply(text),
+        Some(Ok(Some(text))) => playlist_reply(&text, ask.headers),
         Some(Ok(None)) => not_found(),
         Some(Err(())) => error(StatusCode::BAD_REQUEST, "bad_request", "_HLS_msn lies too far ahead", None),
         None => {
@@ -407,12 +408,13 @@ fn ascii(text: String) -> HeaderValue {
     HeaderValue::from_maybe_shared(Bytes::from(text)).expect("digits, letters, slashes and quotes are a header value")
 }
 
-fn playlist_reply(text: Bytes) -> Reply {
-    let mut reply = Response::new(Body::full(text));
+fn playlist_reply(text: &Coded, asked: &HeaderMap) -> Reply {
+    let mut reply = Response::new(Body::empty());
     let headers = reply.headers_mut();
+    let body = text.body(asked, headers);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/vnd.apple.mpegurl"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    reply
+    reply.map(|_| Body::full(body))
 }
 
 /// Not for ever, so nothing below 500: players take that for the end.
@@ -493,6 +495,23 @@ mod tests {
             assert_eq!(reply.status(), StatusCode::SERVICE_UNAVAILABLE, "{name}");
             assert!(reply.headers().contains_key(http::header::RETRY_AFTER), "{name}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_playlist_is_sent_compressed_to_whoever_takes_that_and_made_once() {
+        use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, VARY};
+        let text = Coded::new("#EXTINF:2.0,\n".repeat(10_000), flate2::Compression::fast());
+        let body = async |accept: &str| {
+            let asked = HeaderMap::from_iter([(ACCEPT_ENCODING, accept.parse().unwrap())]);
+            let reply = playlist_reply(&text, &asked);
+            assert_eq!(reply.headers()[VARY], "accept-encoding");
+            let coding = reply.headers().get(CONTENT_ENCODING).map(|coding| coding.to_str().unwrap().to_owned());
+            (coding, axum::body::to_bytes(axum::body::Body::new(reply.into_body()), 1 << 20).await.unwrap())
+        };
+        let ((plain, whole), (gzip, small)) = (body("identity").await, body("gzip, deflate").await);
+        assert_eq!((plain, whole.len(), gzip.as_deref()), (None, 130_000, Some("gzip")));
+        assert!(small.len() < whole.len() / 16, "{}", small.len());
+        assert_eq!(body("gzip").await.1.as_ptr(), small.as_ptr());
     }
 
     #[test]
