@@ -90,6 +90,11 @@ impl Run {
         self.parts
     }
 
+    /// Samples of the tracks that are served, so far.
+    pub fn samples(&self) -> u64 {
+        self.packager.samples()
+    }
+
     /// Bytes so far.
     pub fn bytes(&self) -> u64 {
         self.bytes

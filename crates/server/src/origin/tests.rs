@@ -1,6 +1,7 @@
 //! Does what a publisher leaves behind deserve to be watched, whatever became of the publisher?
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tempfile::TempDir;
@@ -11,7 +12,7 @@ use trellis_media::timeline::Timeline;
 use trellis_proto::{Mode, RunId, StreamId};
 
 use super::Origin;
-use super::ingest::{Gone, Upload};
+use super::ingest::{Gone, Stopped, Upload, pump};
 use super::run::{Finish, Run};
 use crate::client::ManagerClient;
 use crate::cluster_api::StreamState;
@@ -120,6 +121,23 @@ async fn the_end_of_a_body_counts_only_while_its_request_lives() {
     let (mut upload, asked) = Upload::new(axum::body::Body::empty());
     drop(asked);
     assert_eq!(upload.next().await, Err(Gone));
+}
+
+#[tokio::test]
+async fn bytes_without_media_keep_no_place() {
+    let house = House::new().await;
+    let mut run = house.begin(Mode::Live).await;
+    run.push(half()).await.unwrap();
+    // A box to be skipped, whose bytes come one by one and for ever.
+    let begun = Bytes::from_static(b"\0\x10\0\0free");
+    let drip = futures_util::stream::unfold(begun, |piece| async {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        Some((Ok::<_, std::io::Error>(piece), Bytes::from_static(b"\0")))
+    });
+    let (mut upload, _asked) = Upload::new(axum::body::Body::from_stream(drip));
+    let pumped = pump(&mut run, &mut upload, &house.origin, Duration::from_millis(100));
+    let ended = tokio::time::timeout(Duration::from_secs(10), pumped).await;
+    assert!(matches!(ended, Ok(Err(Stopped::Silent))), "it holds the stream's place");
 }
 
 #[tokio::test]
