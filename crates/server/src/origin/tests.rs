@@ -12,9 +12,11 @@ use trellis_media::timeline::Timeline;
 use trellis_proto::{Mode, RunId, StreamId};
 
 use super::Origin;
+use super::channels::Channel;
 use super::ingest::{Gone, Stopped, Upload, pump};
 use super::run::{Finish, Run};
 use crate::client::ManagerClient;
+use crate::clock::unix_ms;
 use crate::cluster_api::StreamState;
 use crate::config::OriginConfig;
 use crate::http::Stop;
@@ -59,6 +61,10 @@ impl House {
         run.push(bytes).await.unwrap();
         let _ = run.finish(how).await;
         self.newest()
+    }
+
+    fn channel(&self) -> Arc<Channel> {
+        self.origin.channels.get(&stream()).unwrap()
     }
 
     fn shelf(&self) -> Option<Arc<Shelf>> {
@@ -221,7 +227,8 @@ async fn a_restarted_origin_reads_a_recording_when_it_is_asked_for() {
     let shelf = channel.shelf();
     assert_eq!((shelf.state(), shelf.is_complete(), house.recordings()), (StreamState::Vod, false, 1));
     assert!(shelf.look(Timeline::rate_bps) > 0);
-    assert!(house.origin.read(&channel).await);
+    house.origin.read(&channel);
+    shelf.until(|shelf| shelf.is_complete()).await;
     assert_eq!(shelf.look(Timeline::newest_part), parts);
     assert_eq!(house.part(run).await.unwrap(), bytes);
     let mut objects = 0;
@@ -240,11 +247,32 @@ async fn a_damaged_recording_is_left_out() {
     std::fs::write(path, tables).unwrap();
     let house = house.restarted().await;
     let channel = house.origin.channel(&stream()).await.unwrap();
-    let mut changes = channel.shelf().changes();
-    let reading = house.origin.read(&channel);
-    tokio::select! {
-        _ = reading => panic!("a damaged recording is complete"),
-        closed = changes.wait_for(|_| channel.shelf().is_closed()) => drop(closed.unwrap()),
-    }
-    assert!(house.shelf().is_none());
+    house.origin.read(&channel);
+    channel.shelf().until(|shelf| shelf.is_closed()).await;
+    assert!(!channel.shelf().is_complete() && house.shelf().is_none());
+}
+
+#[tokio::test]
+async fn a_recording_that_nobody_asks_for_is_no_more_than_its_catalogue() {
+    let house = House::new().await;
+    let run = house.vod(clip(), Finish::Done).await.unwrap();
+    let (bytes, rate) = (house.part(run).await.unwrap(), house.channel().rate_bps());
+    let held = || house.shelf().unwrap().look(Timeline::newest_part).is_some();
+    let follower = house.shelf();
+    house.origin.let_go(Duration::ZERO);
+    assert!(held(), "somebody follows it");
+    drop(follower);
+    house.channel().touch(unix_ms());
+    house.origin.let_go(Duration::from_secs(60));
+    assert!(held(), "somebody has just asked");
+    let place = house.origin.claim(&stream()).await.ok().unwrap();
+    house.origin.let_go(Duration::ZERO);
+    assert!(held(), "somebody publishes");
+    drop(place);
+    house.origin.let_go(Duration::ZERO);
+    assert!(!held());
+    assert_eq!((house.shelf().unwrap().state(), house.channel().rate_bps()), (StreamState::Vod, rate));
+    house.origin.read(&house.channel());
+    house.shelf().unwrap().until(|shelf| shelf.is_complete()).await;
+    assert_eq!(house.part(run).await.unwrap(), bytes, "and read again as often as it is wanted");
 }

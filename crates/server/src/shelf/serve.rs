@@ -53,7 +53,7 @@ pub async fn serve(shelf: &Arc<Shelf>, ask: Ask<'_>, stop: &Stop) -> Served {
     // A feed tells what is known; everything else is answered from the whole. What a player of before asks of an edge
     // that just restarted is there in a moment.
     if !shelf.is_complete() && ask.name != "feed" {
-        let complete = patiently(shelf.completed(), FIRST_TABLES, stop).await.is_some();
+        let complete = Box::pin(patiently(whole(shelf, FIRST_TABLES), BLOCKED_MAX, stop)).await == Some(true);
         if !complete && ask.name != "state.json" {
             return other(not_live());
         }
@@ -73,6 +73,21 @@ pub async fn serve(shelf: &Arc<Shelf>, ask: Ask<'_>, stop: &Stop) -> Served {
         },
     };
     other(reply)
+}
+
+/// Waits until everything has come in, for as long as something does: a film's tables take seconds to check. False:
+/// nothing has come for as long as `patience`.
+async fn whole(shelf: &Shelf, patience: Duration) -> bool {
+    let mut changes = shelf.changes();
+    loop {
+        changes.borrow_and_update();
+        if shelf.is_complete() || shelf.is_closed() {
+            return shelf.is_complete();
+        }
+        if !matches!(tokio::time::timeout(patience, changes.changed()).await, Ok(Ok(()))) {
+            return false;
+        }
+    }
 }
 
 #[derive(serde::Serialize)]
@@ -439,7 +454,7 @@ async fn patiently<T>(ready: impl Future<Output = T>, limit: Duration, stop: &St
 const HEADERS_USUAL: usize = 10;
 /// Before a run has said how long its own are.
 const SEGMENT_USUAL_S: u64 = 2;
-/// A stream that is being fetched for its first viewer has its tables by then.
+/// A stream that is being fetched for its first viewer has its first tables by then, and more by as long again.
 const FIRST_TABLES: Duration = Duration::from_secs(4);
 /// No answer is blocked for longer, however long a stream's segments are: who asks again is seen to be there.
 pub const BLOCKED_MAX: Duration = Duration::from_secs(20);
@@ -489,6 +504,23 @@ mod tests {
             assert_eq!(reply.status(), StatusCode::SERVICE_UNAVAILABLE, "{name}");
             assert!(reply.headers().contains_key(http::header::RETRY_AFTER), "{name}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_recording_is_awaited_as_long_as_its_tables_come_in() {
+        let (shelf, patience) = (Shelf::alone("film"), Duration::from_millis(150));
+        assert!(!whole(&shelf, patience).await);
+        let tables = async {
+            for _ in 0..4 {
+                tokio::time::sleep(patience / 2).await;
+                shelf.version.send_modify(|version| *version += 1);
+            }
+            shelf.set_complete();
+        };
+        assert!(tokio::join!(tables, whole(&shelf, patience)).1);
+        let gone = Shelf::alone("film");
+        gone.close();
+        assert!(!whole(&gone, BLOCKED_MAX).await, "and no longer once it turned out to be damaged");
     }
 
     #[test]
