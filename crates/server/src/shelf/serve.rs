@@ -53,8 +53,11 @@ pub async fn serve(shelf: &Arc<Shelf>, ask: Ask<'_>, stop: &Stop) -> Served {
     // A feed tells what is known; everything else is answered from the whole. What a player of before asks of an edge
     // that just restarted is there in a moment.
     if !shelf.is_complete() && ask.name != "feed" {
-        let complete = Box::pin(patiently(whole(shelf, FIRST_TABLES), BLOCKED_MAX, stop)).await == Some(true);
-        if !complete && ask.name != "state.json" {
+        // What a recording is stands in its first table, and a page that is not told in time takes the edge for dead.
+        let state_only = ask.name == "state.json";
+        let enough = |shelf: &Shelf| shelf.is_complete() || state_only && shelf.state() == StreamState::Vod;
+        let come = Box::pin(patiently(come(shelf, enough, FIRST_TABLES), BLOCKED_MAX, stop)).await == Some(true);
+        if !come && !state_only {
             return other(not_live());
         }
     }
@@ -75,14 +78,14 @@ pub async fn serve(shelf: &Arc<Shelf>, ask: Ask<'_>, stop: &Stop) -> Served {
     other(reply)
 }
 
-/// Waits until everything has come in, for as long as something does: a film's tables take seconds to check. False:
-/// nothing has come for as long as `patience`.
-async fn whole(shelf: &Shelf, patience: Duration) -> bool {
+/// Waits until enough has come in, for as long as something does: a film's tables take seconds to check. False: nothing
+/// has come for as long as `patience`, or nothing will.
+async fn come(shelf: &Shelf, enough: impl Fn(&Shelf) -> bool, patience: Duration) -> bool {
     let mut changes = shelf.changes();
     loop {
         changes.borrow_and_update();
-        if shelf.is_complete() || shelf.is_closed() {
-            return shelf.is_complete();
+        if enough(shelf) || shelf.is_closed() {
+            return enough(shelf);
         }
         if !matches!(tokio::time::timeout(patience, changes.changed()).await, Ok(Ok(()))) {
             return false;
@@ -509,7 +512,7 @@ mod tests {
     #[tokio::test]
     async fn a_recording_is_awaited_as_long_as_its_tables_come_in() {
         let (shelf, patience) = (Shelf::alone("film"), Duration::from_millis(150));
-        assert!(!whole(&shelf, patience).await);
+        assert!(!come(&shelf, Shelf::is_complete, patience).await);
         let tables = async {
             for _ in 0..4 {
                 tokio::time::sleep(patience / 2).await;
@@ -517,10 +520,10 @@ mod tests {
             }
             shelf.set_complete();
         };
-        assert!(tokio::join!(tables, whole(&shelf, patience)).1);
+        assert!(tokio::join!(tables, come(&shelf, Shelf::is_complete, patience)).1);
         let gone = Shelf::alone("film");
         gone.close();
-        assert!(!whole(&gone, BLOCKED_MAX).await, "and no longer once it turned out to be damaged");
+        assert!(!come(&gone, Shelf::is_complete, BLOCKED_MAX).await, "and no longer once it turned out to be damaged");
     }
 
     #[test]
