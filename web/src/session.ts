@@ -10,8 +10,9 @@ import { Screen } from "./player/screen";
 import { LIVE_SLACK_S, shouldJump, timeline, type Timeline } from "./timeline";
 import { readStats, type Stats } from "./stats";
 
-/** A player that waits this long without a byte and without an error is stuck. Twice the longest blocking reload. */
-const STUCK_MS = 8_000;
+/** A player that waits this long without a byte and without an error is stuck: no edge holds an answer back for more
+ * than 20 s. An edge that is dead, the pulse notices sooner. */
+const STUCK_MS = 22_000;
 /** An impatient viewer asks no more often than this. */
 const PRESS_MS = 3_000;
 

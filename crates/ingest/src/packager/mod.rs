@@ -54,6 +54,7 @@ pub struct Packager {
     stage: Stage,
     events: VecDeque<Event>,
     said: Vec<Warning>,
+    samples: u64,
 }
 
 #[derive(Debug)]
@@ -93,6 +94,7 @@ impl Packager {
             stage: Stage::Header,
             events: VecDeque::new(),
             said: Vec::new(),
+            samples: 0,
         }
     }
 
@@ -108,6 +110,11 @@ impl Packager {
     /// The next event, if one is ready.
     pub fn poll(&mut self) -> Option<Event> {
         self.events.pop_front()
+    }
+
+    /// Samples taken so far, those of ignored tracks apart.
+    pub fn samples(&self) -> u64 {
+        self.samples
     }
 
     /// The body ended: closes the last part. A fragment that was cut off is dropped, what came before it is kept.
@@ -166,6 +173,7 @@ impl Packager {
 
     fn on_sample(&mut self, sample: Sample) -> Result<(), Error> {
         let Some(at) = self.lanes.iter().position(|lane| lane.index == sample.track) else { return Ok(()) };
+        self.samples += 1;
         let sync = sample.sync || !self.lanes[at].is_video();
         self.lanes[at].push(sample)?;
         let running = match &mut self.stage {

@@ -206,6 +206,12 @@ impl Timeline {
         self.run(run)?.part(part)
     }
 
+    /// Bytes of a rendition (its index in the catalogue) before this part; `None` when the part is not known, or the run
+    /// not from its first part on.
+    pub fn offset(&self, run: RunId, rendition: usize, part: u64) -> Option<u64> {
+        self.run(run)?.offset(rendition, part)
+    }
+
     /// The parts of a segment that is complete.
     pub fn segment(&self, run: RunId, msn: u64) -> Option<RangeInclusive<u64>> {
         let segment = self.run(run)?.segment(msn)?;

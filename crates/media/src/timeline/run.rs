@@ -44,6 +44,8 @@ pub(crate) struct Segment {
 pub(crate) struct Share {
     pub(crate) duration_us: u64,
     pub(crate) bytes: u64,
+    /// Bytes of the rendition in the segments before it, as far back as the run is held.
+    before: u64,
 }
 
 /// What a descriptor is to a run.
@@ -110,6 +112,16 @@ impl Run {
         self.segments.get(usize::try_from(at).ok()?)
     }
 
+    /// Bytes of a rendition before this part; `None` unless the run is held from its first part on.
+    pub(super) fn offset(&self, rendition: usize, part: u64) -> Option<u64> {
+        self.segments.front().filter(|first| first.parts.start == 0)?;
+        let at = self.segments.partition_point(|segment| segment.parts.end <= part);
+        let segment = self.segments.get(at)?;
+        let size = |part| Some(self.part(part)?.tracks.get(rendition)?.size());
+        let within: Option<u64> = (segment.parts.start..part).map(size).sum();
+        Some(segment.tracks.get(rendition)?.before + within?)
+    }
+
     /// May this descriptor come now?
     pub(super) fn check(&self, new: &Descriptor) -> Result<Step, TimelineError> {
         if new.part < self.next_part() {
@@ -151,7 +163,8 @@ impl Run {
             self.first_part = descriptor.part;
         }
         if descriptor.index == 0 {
-            self.segments.push_back(Segment::new(&descriptor));
+            let segment = Segment::new(&descriptor, self.segments.back());
+            self.segments.push_back(segment);
         }
         self.segments.back_mut().expect("the first part held has index 0").add(&descriptor);
         self.parts.push_back((descriptor, signed));
@@ -179,14 +192,16 @@ impl Run {
 }
 
 impl Segment {
-    fn new(first: &Descriptor) -> Self {
+    fn new(first: &Descriptor, previous: Option<&Self>) -> Self {
+        let before =
+            |index: usize| previous.map_or(0, |segment| segment.tracks[index].before + segment.tracks[index].bytes);
         Self {
             msn: first.msn,
             parts: first.part..first.part,
             complete: false,
             start_us: first.start_us,
             independent: first.independent,
-            tracks: vec![Share::default(); first.tracks.len()],
+            tracks: (0..first.tracks.len()).map(|index| Share { before: before(index), ..Share::default() }).collect(),
         }
     }
 

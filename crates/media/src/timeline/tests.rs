@@ -60,6 +60,27 @@ fn look_ups_know_complete_segments_and_the_next_part() {
 }
 
 #[test]
+fn where_a_part_lies_in_a_recording_is_the_sum_of_those_before_it() {
+    let (mut timeline, mut source) = (demo(), Source::live(1, 10, 0));
+    say_all(&mut timeline, [source.announce()]);
+    say_all(&mut timeline, source.segments(3));
+    say_all(&mut timeline, [source.part(PART_US, false), source.part(PART_US, false)]);
+    for rendition in 0..3 {
+        let mut sum = 0;
+        for part in 0..20 {
+            assert_eq!(timeline.offset(RunId(1), rendition, part), Some(sum), "rendition {rendition}, part {part}");
+            sum += timeline.part(RunId(1), part).unwrap().tracks[rendition].size();
+        }
+    }
+    assert_eq!(
+        [(1, 0, 20), (1, 3, 0), (2, 0, 0)].map(|(run, r, part)| timeline.offset(RunId(run), r, part)),
+        [None; 3]
+    );
+    say_all(&mut timeline, source.segments(40));
+    assert_eq!(timeline.offset(RunId(1), 0, 200), None, "its beginning has left the window");
+}
+
+#[test]
 fn wrong_tables_are_refused_and_change_nothing() {
     let (mut timeline, mut source) = (demo(), Source::live(1, 0, 0));
     say_all(&mut timeline, [source.announce()]);

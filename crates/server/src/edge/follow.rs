@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
+use tokio::sync::Semaphore;
 use trellis_core::trust::table::{Authority, Distrust};
 use trellis_media::timeline::{Timeline, TimelineError};
 use trellis_proto::{RunId, StreamId, Table};
@@ -32,6 +33,8 @@ pub struct Inner {
     cache: Cache,
     /// Turns at the upstreams.
     turns: Turns,
+    /// Turns at checking many tables at once.
+    checks: Semaphore,
     stop: Stop,
     followed: RwLock<HashMap<StreamId, Followed>>,
     this: Weak<Inner>,
@@ -67,6 +70,8 @@ enum Lost {
     Misfit(#[from] TimelineError),
     #[error("the manager named a key that is none")]
     Key,
+    #[error("checking tables broke off")]
+    Unchecked,
 }
 
 impl Streams {
@@ -85,6 +90,7 @@ impl Streams {
             parent,
             cache,
             turns: Turns::new(),
+            checks: Semaphore::new(checks_max()),
             stop,
             followed: RwLock::default(),
             this: this.clone(),
@@ -273,18 +279,48 @@ impl Follower {
         loop {
             let piece = tokio::time::timeout(KEEP_ALIVE * 3, response.chunk()).await.map_err(|_| Lost::Silent)?;
             buffer.extend_from_slice(&piece.map_err(reqwest::Error::without_url)?.ok_or(Lost::Over)?);
+            let mut messages = Vec::new();
+            while let Some(message) = message(&mut buffer)? {
+                messages.push(message);
+            }
+            let tables = self.check(messages, authority).await?;
             let Some(shelf) = self.shelf.upgrade() else { return Ok(()) };
             shelf.set_stale(false);
-            while let Some(message) = message(&mut buffer)? {
-                if message.is_empty() {
-                    shelf.set_complete();
-                    continue;
+            for (table, message) in tables {
+                match table {
+                    Some(table) => believe(&shelf, table, message)?,
+                    None => shelf.set_complete(),
                 }
-                let table = authority.table(&message)?;
-                believe(&shelf, table, message)?;
             }
         }
     }
+
+    /// Believes messages; none is made of one that is empty. A signature takes as long to check as many requests to
+    /// answer, and a film has tens of thousands: what comes in bulk is checked where it keeps nobody waiting, what comes
+    /// as it is made at once.
+    async fn check(&self, messages: Vec<Bytes>, authority: &Authority) -> Result<Vec<Checked>, Lost> {
+        if messages.len() <= CHECKED_AT_ONCE {
+            return Ok(checked(messages, authority)?);
+        }
+        // Never closed.
+        let _turn = self.inner.checks.acquire().await.map_err(|_| Lost::Unchecked)?;
+        let authority = authority.clone();
+        let checking = tokio::task::spawn_blocking(move || checked(messages, &authority));
+        Ok(checking.await.map_err(|_| Lost::Unchecked)??)
+    }
+}
+
+/// A message, and the table it is.
+type Checked = (Option<Table>, Bytes);
+
+fn checked(messages: Vec<Bytes>, authority: &Authority) -> Result<Vec<Checked>, Distrust> {
+    let table = |message: &Bytes| (!message.is_empty()).then(|| authority.table(message)).transpose();
+    messages.into_iter().map(|message| Ok((table(&message)?, message))).collect()
+}
+
+/// Half of the processors: the other half answers viewers.
+fn checks_max() -> usize {
+    std::thread::available_parallelism().map_or(1, |count| count.get().div_ceil(2))
 }
 
 fn believe(shelf: &Shelf, table: Table, message: Bytes) -> Result<(), Lost> {
@@ -314,6 +350,8 @@ fn position(shelf: &Shelf) -> Option<(RunId, u64)> {
     shelf.look(Timeline::newest_part)
 }
 
+/// Messages that are checked between two requests: a live stream's next ones, a fifth of a millisecond.
+const CHECKED_AT_ONCE: usize = 4;
 const RETRY_MIN: Duration = Duration::from_millis(100);
 const RETRY_MAX: Duration = Duration::from_secs(2);
 /// A stream that is not live may start again elsewhere: then it is found there about as fast as its page looks.
@@ -367,6 +405,23 @@ mod tests {
         shelf.until(|shelf| shelf.state() == StreamState::Paused).await;
         origin.part();
         shelf.until(|shelf| position(shelf) == Some((RunId(1), 1))).await;
+    }
+
+    #[tokio::test]
+    async fn tables_in_bulk_are_checked_in_turn_and_a_live_stream_s_next_one_at_once() {
+        let world = World::start().await;
+        let streams = world.streams();
+        let inner = streams.0.clone();
+        let (stream, upstream) = (World::stream(), Arc::default());
+        let follower = Follower { inner: inner.clone(), stream, shelf: Weak::new(), upstream, known: None };
+        let authority = World::ticket_authority();
+        let check = |count| Box::pin(follower.check(vec![Bytes::from_static(b"bad"); count], &authority));
+        let turns = inner.checks.acquire_many(checks_max() as u32).await.unwrap();
+        let mut bulk = check(CHECKED_AT_ONCE + 1);
+        assert!(futures_util::poll!(&mut bulk).is_pending(), "it would keep viewers waiting");
+        assert!(matches!(futures_util::poll!(check(1)), std::task::Poll::Ready(Err(Lost::Distrusted(_)))));
+        drop(turns);
+        assert!(matches!(bulk.await, Err(Lost::Distrusted(_))));
     }
 
     #[test]

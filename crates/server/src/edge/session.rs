@@ -7,14 +7,14 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, DefaultHasher, Hasher, RandomState};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use trellis_core::manager::redirect::PENDING_LIFE;
 use trellis_core::trust::table::Authority;
-use trellis_proto::{StreamId, Ticket, limits};
+use trellis_proto::{SessionId, StreamId, Ticket, limits};
 
 use super::budget::Budget;
 use super::gate::{Gate, STEP_MAX};
@@ -206,8 +206,7 @@ impl Sessions {
 
     /// The visit begins while the map is locked: the sweep, which wants it for itself, sees the session busy.
     fn known(&self, text: &str, keeps: bool) -> Option<Visit> {
-        let map = self.by_ticket.read().unwrap_or_else(PoisonError::into_inner);
-        map.get(text).map(|session| session.clone().visit(keeps))
+        self.map().get(text).map(|session| session.clone().visit(keeps))
     }
 
     /// A ticket seen for the first time.
@@ -263,16 +262,16 @@ impl Sessions {
     /// Ends sessions that are over and forgets those whose ticket is void and whose account is settled.
     pub fn sweep(&self, ended_streams: impl Fn(&StreamId) -> bool) {
         let now = unix_ms();
-        for session in self.all() {
+        for session in self.map().values() {
             let quiet = Duration::from_millis(now.saturating_sub(session.updated_ms.load(Ordering::Relaxed)));
             // A request that waits for the publisher or for its pace is answered within this time, or nobody reads it.
             let held = session.busy.load(Ordering::Acquire) > 0 && quiet < STUCK;
             if now / 1000 >= session.ticket.expires_s {
-                self.end(&session, UsageEnd::Expired);
+                self.end(session, UsageEnd::Expired);
             } else if !held && quiet > ENDED_IDLE && ended_streams(session.stream()) {
-                self.end(&session, UsageEnd::StreamEnded);
+                self.end(session, UsageEnd::StreamEnded);
             } else if !held && quiet > self.idle {
-                self.end(&session, UsageEnd::Idle);
+                self.end(session, UsageEnd::Idle);
             }
         }
         let mut map = self.by_ticket.write().unwrap_or_else(PoisonError::into_inner);
@@ -285,7 +284,7 @@ impl Sessions {
 
     /// The server stops.
     pub fn end_all(&self) {
-        self.all().iter().for_each(|session| self.end(session, UsageEnd::Shutdown));
+        self.map().values().for_each(|session| self.end(session, UsageEnd::Shutdown));
     }
 
     /// Totals.
@@ -296,34 +295,36 @@ impl Sessions {
     /// Sessions that ended within the last minute.
     pub fn departures_per_minute(&self) -> u32 {
         let since = unix_ms().saturating_sub(60_000);
-        self.all()
-            .iter()
-            .filter(|s| matches!(*s.life(), Life { ended: Some(_), ended_ms, .. } if ended_ms >= since))
-            .count() as u32
+        let departed =
+            |s: &&Arc<Session>| matches!(*s.life(), Life { ended: Some(_), ended_ms, .. } if ended_ms >= since);
+        self.map().values().filter(departed).count() as u32
     }
 
     /// What has changed since the manager last acknowledged, at most `max` records: of sessions that ended or came back at
     /// once, of others after `every`; ends first in line.
     pub fn changes(&self, every: Duration, max: usize) -> Vec<Usage> {
         let now = unix_ms();
-        let due = |session: &Arc<Session>| {
+        let due = |session: &&Arc<Session>| {
             let life = *session.life();
             let opened = life.ended != Some(NEVER_OPENED);
             let changed = life.told != (session.bytes(), life.ended);
             let turned = life.ended.is_some() || life.told.1.is_some();
             opened && changed && (turned || now.saturating_sub(life.told_ms) >= every.as_millis() as u64)
         };
-        let mut sessions = self.all();
-        sessions.retain(due);
+        let mut sessions: Vec<_> = self.map().values().filter(due).cloned().collect();
         sessions.sort_by_cached_key(|session| session.life().ended.is_none());
         sessions.iter().take(max).map(|session| session.usage()).collect()
     }
 
     /// The manager has these.
     pub fn acknowledge(&self, usage: &[Usage]) {
-        let by_id: HashMap<&str, &Usage> = usage.iter().map(|u| (u.session.as_str(), u)).collect();
-        for session in self.all() {
-            if let Some(usage) = by_id.get(session.ticket.session.to_string().as_str()) {
+        let by_id: HashMap<SessionId, &Usage> =
+            usage.iter().filter_map(|usage| Some((usage.session.parse().ok()?, usage))).collect();
+        if by_id.is_empty() {
+            return;
+        }
+        for session in self.map().values() {
+            if let Some(usage) = by_id.get(&session.ticket.session) {
                 let mut life = session.life();
                 life.told = (usage.media_bytes + usage.other_bytes, usage.ended);
                 life.told_ms = unix_ms();
@@ -331,8 +332,8 @@ impl Sessions {
         }
     }
 
-    fn all(&self) -> Vec<Arc<Session>> {
-        self.by_ticket.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    fn map(&self) -> RwLockReadGuard<'_, HashMap<Box<str>, Arc<Session>, ByFront>> {
+        self.by_ticket.read().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -438,7 +439,7 @@ const REMEMBERED_MAX: usize = 100_000;
 pub(super) mod tests {
     use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
     use trellis_core::trust::table::sealed;
-    use trellis_proto::{Class, SessionId};
+    use trellis_proto::Class;
 
     use super::*;
 
@@ -475,7 +476,7 @@ pub(super) mod tests {
     /// Nothing has moved for this long.
     fn age(sessions: &Sessions, by: Duration) {
         let then = unix_ms() - by.as_millis() as u64;
-        sessions.all().iter().for_each(|session| session.updated_ms.store(then, Ordering::Relaxed));
+        sessions.map().values().for_each(|session| session.updated_ms.store(then, Ordering::Relaxed));
     }
 
     #[test]
@@ -594,7 +595,7 @@ pub(super) mod tests {
         assert_eq!(sessions.changes(Duration::ZERO, 10)[0].media_bytes, 70);
         sessions.acknowledge(&sessions.changes(Duration::ZERO, 10));
         sessions.sweep(|_| false);
-        assert_eq!(sessions.all().len(), 0);
+        assert_eq!(sessions.map().len(), 0);
     }
 
     #[test]

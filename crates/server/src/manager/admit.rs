@@ -243,7 +243,7 @@ impl Refused {
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::NotLive => Some(NOT_LIVE_RETRY),
-            Self::NoCapacity(after) => Some(spread(*after)),
+            Self::NoCapacity(after) => Some(spread(*after, keyfile::random::<1>()[0])),
             _ => None,
         }
     }
@@ -274,8 +274,32 @@ impl From<NotBearer> for Refused {
     }
 }
 
-/// Up to half as much again: a crowd refused at once must not come back at once.
-fn spread(after: Duration) -> Duration {
-    let [random] = keyfile::random::<1>();
-    (after + after / 2 * u32::from(random) / 256).min(RETRY_AFTER_MAX)
+/// Up to half as much again, and no less than two seconds: a crowd refused at once must not come back at once, and what
+/// it is told is whole seconds.
+fn spread(after: Duration, random: u8) -> Duration {
+    let least_s = after.as_secs();
+    let extent_s = (least_s / 2).max(SPREAD_MIN_S);
+    Duration::from_secs(least_s + (extent_s + 1) * u64::from(random) / 256).min(RETRY_AFTER_MAX)
+}
+
+const SPREAD_MIN_S: u64 = 2;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use trellis_core::manager::redirect::{RETRY_AFTER_MIN, RETRY_AFTER_SAID_MAX};
+
+    use super::*;
+
+    #[test]
+    fn a_crowd_refused_at_once_comes_back_spread_over_seconds() {
+        for (after, told) in [(RETRY_AFTER_MIN, 2..=4), (RETRY_AFTER_SAID_MAX, 20..=30)] {
+            let mut crowd = BTreeMap::<u64, usize>::new();
+            (0..=u8::MAX).for_each(|roll| *crowd.entry(spread(after, roll).as_secs()).or_default() += 1);
+            let even = 256 / told.clone().count();
+            assert!(crowd.keys().copied().eq(told), "{crowd:?}");
+            assert!(crowd.values().all(|count| count.abs_diff(even) <= 1), "{crowd:?}");
+        }
+    }
 }

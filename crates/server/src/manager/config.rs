@@ -22,8 +22,8 @@ pub struct ManagerConfig {
     pub unknown_rate_bps: u64,
     /// Room above the stream's reported rate that a place gets, in percent: encoders overshoot their mean.
     pub rate_headroom_percent: u32,
-    /// Days that accounting records are kept after their session ended. None: for ever.
-    pub keep_accounts_days: Option<u32>,
+    /// Days that accounting records are kept after their session ended. 0: for ever.
+    pub keep_accounts_days: u32,
 }
 
 impl Default for ManagerConfig {
@@ -35,7 +35,8 @@ impl Default for ManagerConfig {
             open_session_s: 12 * 3600,
             unknown_rate_bps: 8_000_000,
             rate_headroom_percent: 15,
-            keep_accounts_days: None,
+            // A year and the time to close its books.
+            keep_accounts_days: 400,
         }
     }
 }

@@ -221,8 +221,8 @@ impl Manager {
 
     async fn sweep(&self) {
         let now_ms = self.now().unix_ms;
-        let keep = self.config.keep_accounts_days.map(|days| u64::from(days) * 86_400_000);
-        self.accounts.sweep(now_ms, keep.map(|keep| now_ms.saturating_sub(keep))).await;
+        let keep_ms = u64::from(self.config.keep_accounts_days) * 86_400_000;
+        self.accounts.sweep(now_ms, (keep_ms > 0).then(|| now_ms.saturating_sub(keep_ms))).await;
     }
 }
 

@@ -4,8 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use trellis_media::timeline::Timeline;
-
 use super::Origin;
 use crate::client::Contact;
 use crate::cluster_api::{BEAT_INTERVAL_MS, OriginBeat, OriginStream};
@@ -30,7 +28,7 @@ pub async fn report(origin: Arc<Origin>) {
 fn beat(origin: &Origin) -> OriginBeat {
     let streams = origin.channels.all().into_iter().map(|channel| {
         let (shelf, publishing) = (channel.shelf(), channel.is_taken());
-        let (state, rate_bps) = (shelf.state(), shelf.look(Timeline::rate_bps));
+        let (state, rate_bps) = (shelf.state(), channel.rate_bps());
         OriginStream { stream: shelf.stream().to_string(), state, rate_bps, publishing }
     });
     OriginBeat {

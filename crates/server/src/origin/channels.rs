@@ -7,9 +7,10 @@ use std::collections::HashMap;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use trellis_media::timeline::{State, Timeline};
-use trellis_proto::StreamId;
+use trellis_proto::{RunId, StreamId};
 
 use crate::cluster_api::ORIGIN_STREAMS_MAX;
 use crate::shelf::Shelf;
@@ -27,6 +28,10 @@ pub struct Channel {
     reading: AtomicBool,
     /// Counts runs, so that a grace time knows whether its run is still the last.
     runs: AtomicU64,
+    /// When somebody last asked, ms since the epoch.
+    asked_ms: AtomicU64,
+    /// What its tables had said of a run's rate before they were let go.
+    measured: Option<(RunId, u64)>,
 }
 
 /// Why a stream cannot be published now.
@@ -85,6 +90,19 @@ impl Channels {
         free
     }
 
+    /// Puts another shelf of the same recording in a stream's place. False: somebody publishes it, or has.
+    pub fn renew(&self, channel: &Arc<Channel>, shelf: Arc<Shelf>) -> bool {
+        let mut map = self.lock();
+        let same = |kept: &&mut Arc<Channel>| Arc::ptr_eq(kept, channel) && run(&shelf) == run(&channel.shelf);
+        let Some(kept) = map.get_mut(shelf.stream()).filter(same).filter(|kept| !kept.is_taken()) else {
+            return false;
+        };
+        channel.shelf.close();
+        let measured = run(&shelf).map(|run| (run, channel.rate_bps()));
+        *kept = Arc::new(Channel { measured, ..Channel::new(shelf) });
+        true
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<StreamId, Arc<Channel>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -92,7 +110,8 @@ impl Channels {
 
 impl Channel {
     fn new(shelf: Arc<Shelf>) -> Self {
-        Self { shelf, taken: AtomicBool::default(), reading: AtomicBool::default(), runs: AtomicU64::default() }
+        let (taken, reading, runs, asked_ms, measured) = Default::default();
+        Self { shelf, taken, reading, runs, asked_ms, measured }
     }
 
     /// What is held of it.
@@ -110,6 +129,25 @@ impl Channel {
         !self.reading.swap(true, Ordering::SeqCst)
     }
 
+    /// Somebody asks for it.
+    pub fn touch(&self, now_ms: u64) {
+        self.asked_ms.store(now_ms, Ordering::Relaxed);
+    }
+
+    /// Is it a recording whose tables nobody has needed for this long? Whoever follows holds the shelf.
+    pub fn is_idle(&self, now_ms: u64, linger: Duration) -> bool {
+        let quiet_ms = now_ms.saturating_sub(self.asked_ms.load(Ordering::Relaxed));
+        let read = self.shelf.is_complete() && self.shelf.look(Timeline::newest_part).is_some();
+        let wanted = self.is_taken() || Arc::strong_count(&self.shelf) > 1 || u128::from(quiet_ms) < linger.as_millis();
+        self.shelf.look(Timeline::state) == State::Vod && read && !wanted
+    }
+
+    /// Peak bit/s, as far as is known.
+    pub fn rate_bps(&self) -> u64 {
+        let measured = self.measured.filter(|(of, _)| run(&self.shelf) == Some(*of));
+        self.shelf.look(Timeline::rate_bps).max(measured.map_or(0, |(_, rate)| rate))
+    }
+
     /// How many runs there have been.
     pub fn runs(&self) -> u64 {
         self.runs.load(Ordering::SeqCst)
@@ -119,6 +157,10 @@ impl Channel {
     pub fn count_run(&self) {
         self.runs.fetch_add(1, Ordering::SeqCst);
     }
+}
+
+fn run(shelf: &Shelf) -> Option<RunId> {
+    shelf.look(|timeline| timeline.newest().map(|catalogue| catalogue.run))
 }
 
 /// A publisher's place.

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::{Body, BodyDataStream};
 use axum::extract::{Path, State};
@@ -153,7 +153,7 @@ async fn publish(
     tracing::info!(%stream, ?mode, "a publisher begins");
     let options = Options { target_hint_s: header(headers, "trellis-target-duration").and_then(|v| v.parse().ok()) };
     let mut run = Run::new(origin.clone(), place, mode, options);
-    let outcome = pump(&mut run, upload, origin).await;
+    let outcome = pump(&mut run, upload, origin, SILENCE).await;
     let result = run.finish(if outcome.is_ok() { Finish::Done } else { Finish::Lost }).await;
     let summary =
         Summary { stream: stream.to_string(), parts: run.parts(), bytes: run.bytes(), warnings: run.take_warnings() };
@@ -185,7 +185,7 @@ fn unavailable(stream: &StreamId, why: Refused) -> Refusal {
 }
 
 /// Why a body was not read to its end.
-enum Stopped {
+pub(super) enum Stopped {
     Media(RunError),
     Silent,
     Gone,
@@ -198,7 +198,7 @@ impl Stopped {
             Self::Media(error) => refused(stream, &error),
             Self::Silent => {
                 tracing::warn!(%stream, "the publisher fell silent");
-                let text = format!("nothing came for {} s; check the source and publish again", SILENCE.as_secs());
+                let text = format!("no media came for {} s; check the source and publish again", SILENCE.as_secs());
                 Refusal::new(StatusCode::REQUEST_TIMEOUT, "silent", text, Some(1))
             }
             Self::Gone => {
@@ -226,22 +226,52 @@ fn refused(stream: &StreamId, why: &RunError) -> Refusal {
     }
 }
 
-async fn pump(run: &mut Run, upload: &mut Upload, origin: &Origin) -> Result<(), Stopped> {
+/// Passes the body on until it ends, or brings nothing for as long as `silence`.
+pub(super) async fn pump(
+    run: &mut Run,
+    upload: &mut Upload,
+    origin: &Origin,
+    silence: Duration,
+) -> Result<(), Stopped> {
+    let mut pulse = Pulse::new(Instant::now());
     loop {
-        match next(upload, origin).await? {
+        match next(upload, origin, pulse.since + silence).await? {
             Some(bytes) => run.push(bytes).await.map_err(Stopped::Media)?,
             None => return Ok(()),
         }
+        pulse.feel(Instant::now(), run.samples(), run.bytes());
     }
 }
 
-async fn next(upload: &mut Upload, origin: &Origin) -> Result<Option<Bytes>, Stopped> {
+async fn next(upload: &mut Upload, origin: &Origin, until: Instant) -> Result<Option<Bytes>, Stopped> {
     tokio::select! {
         () = origin.stop.wait() => Err(Stopped::Shutdown),
-        piece = tokio::time::timeout(SILENCE, upload.next()) => match piece {
+        piece = tokio::time::timeout_at(until.into(), upload.next()) => match piece {
             Err(_) => Err(Stopped::Silent),
             Ok(piece) => piece.map_err(|Gone| Stopped::Gone),
         },
+    }
+}
+
+/// When did the publisher last bring something? Bytes alone keep no place: there are boxes that say nothing, and they
+/// can be sent a byte at a time. What counts is a sample, however seldom one comes and however small it is; or, since a
+/// key frame of a film may be long on its way, as many bytes as any line worth the name brings.
+struct Pulse {
+    since: Instant,
+    samples: u64,
+    bytes: u64,
+}
+
+impl Pulse {
+    fn new(now: Instant) -> Self {
+        Self { since: now, samples: 0, bytes: 0 }
+    }
+
+    /// These are all that have come so far.
+    fn feel(&mut self, now: Instant, samples: u64, bytes: u64) {
+        if samples > self.samples || bytes - self.bytes >= PULSE_BYTES {
+            *self = Self { since: now, samples, bytes };
+        }
     }
 }
 
@@ -305,8 +335,31 @@ fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
 
-/// A live source that sends nothing for this long has lost its publisher.
+/// A source that brings nothing for this long has lost its publisher.
 const SILENCE: Duration = Duration::from_secs(10);
+/// 13 kbit/s over that time.
+const PULSE_BYTES: u64 = 16 << 10;
 /// After a refusal.
 const HEARD_OUT: Duration = Duration::from_secs(3);
 const HEARD_OUT_BYTES: usize = 16 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slow_is_not_silent() {
+        let start = Instant::now();
+        let after = |seconds| start + Duration::from_secs(seconds);
+        let mut pulse = Pulse::new(start);
+        let mut since = |seconds, samples, bytes| {
+            pulse.feel(after(seconds), samples, bytes);
+            (pulse.since - start).as_secs()
+        };
+        assert_eq!(since(1, 0, 900), 0, "a header is no media yet");
+        assert_eq!(since(9, 1, 950), 9, "a slide of fifty bytes is");
+        assert_eq!(since(18, 2, 990), 18);
+        assert_eq!(since(27, 2, 990 + PULSE_BYTES), 27, "a frame of which so much has come");
+        assert_eq!(since(36, 2, 990 + 2 * PULSE_BYTES - 1), 27, "a drip");
+    }
+}

@@ -20,11 +20,11 @@ use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};
 use tokio::sync::Notify;
-use trellis_core::trust::table::Distrust;
 use trellis_media::timeline::Timeline;
 use trellis_proto::{EndReason, RunEnd, RunId, StreamId, Table};
 
 use crate::client::ManagerClient;
+use crate::clock::unix_ms;
 use crate::config::OriginConfig;
 use crate::http::{Reply, Stop, error};
 use crate::instance::Lease;
@@ -64,8 +64,10 @@ pub struct OriginError {
 
 /// How long a live stream that has ended can still be watched.
 const KEPT_AFTER_END: Duration = Duration::from_secs(3600);
-/// How long an edge waits for a recording's tables to be read.
-const TABLES_WITHIN: Duration = Duration::from_secs(8);
+/// A recording's tables are kept this long after the last request and the last follower.
+const LINGER: Duration = Duration::from_secs(60);
+/// It is looked this often whose time is over.
+const LOOK: Duration = Duration::from_secs(10);
 
 impl OriginError {
     fn new(what: impl Into<String>, source: std::io::Error) -> Self {
@@ -103,6 +105,7 @@ impl Origin {
             finding.news.notify_one();
         });
         tokio::spawn(beat::report(origin.clone()));
+        tokio::spawn(origin.clone().keep_slim());
         Ok(origin)
     }
 
@@ -138,10 +141,8 @@ impl Origin {
         let Some(channel) = channel else {
             return error(StatusCode::NOT_FOUND, "no_such_stream", "this origin has no such stream", None);
         };
-        if !self.read(&channel).await {
-            let text = "this recording's tables are being read; ask again in a moment";
-            return error(StatusCode::SERVICE_UNAVAILABLE, "starting", text, Some(2));
-        }
+        channel.touch(unix_ms());
+        self.read(&channel);
         serve(channel.shelf(), ask, &self.stop).await.reply
     }
 
@@ -167,41 +168,50 @@ impl Origin {
         Ok(place)
     }
 
-    /// Keeps a stream's recording, if it has one: its catalogue says what the manager needs to know, the rest is read
-    /// when somebody asks. There may be thousands, and a film has tens of thousands of tables to check.
+    /// Keeps a stream's recording, if it has one.
     fn find(&self, stream: &StreamId) {
-        let found = match self.vault.find(stream, self.run_ids.first()) {
-            Ok(Some(found)) => found,
-            Ok(None) => return,
-            Err(error) => return tracing::error!(%stream, %error, "a recording cannot be read; it is left out"),
-        };
-        self.run_ids.pass(found.run);
-        let shelf = self.shelf(stream);
-        let catalogue = self.signer.authority().table(&found.catalogue).ok();
-        if catalogue.and_then(|table| shelf.apply(table, found.catalogue).ok()).is_none() {
-            tracing::error!(%stream, "a recording was not signed by this origin's key; it is left out");
-        } else if !self.channels.keep(shelf) {
+        if self.recorded(stream).is_some_and(|shelf| !self.channels.keep(shelf)) {
             tracing::debug!(%stream, "a recording is not taken up: the stream is there, or there is no room");
         }
     }
 
-    /// Has the tables of a recording read, once; false when they are not there in time.
-    async fn read(self: &Arc<Self>, channel: &Arc<Channel>) -> bool {
+    /// A stream's recording at first sight: its catalogue says what the manager needs to know, the rest is read when
+    /// somebody asks. There may be thousands, and a film has tens of thousands of tables to check.
+    fn recorded(&self, stream: &StreamId) -> Option<Arc<Shelf>> {
+        let found = match self.vault.find(stream, self.run_ids.first()) {
+            Ok(found) => found?,
+            Err(error) => {
+                tracing::error!(%stream, %error, "a recording cannot be read; it is left out");
+                return None;
+            }
+        };
+        self.run_ids.pass(found.run);
+        let shelf = self.shelf(stream);
+        let catalogue = self.signer.authority().table(&found.catalogue).ok();
+        let known = catalogue.and_then(|table| shelf.apply(table, found.catalogue).ok());
+        if known.is_none() {
+            tracing::error!(%stream, "a recording was not signed by this origin's key; it is left out");
+        }
+        known.map(|()| shelf)
+    }
+
+    /// Has the tables of a recording read, unless they were or are being. Who follows gets them as they are checked.
+    fn read(self: &Arc<Self>, channel: &Arc<Channel>) {
         let shelf = channel.shelf();
         let run = shelf.look(|timeline| timeline.newest().map(|catalogue| catalogue.run));
         if let Some(run) = run.filter(|_| !shelf.is_complete() && channel.begin_reading()) {
             let (origin, channel) = (self.clone(), channel.clone());
             tokio::task::spawn_blocking(move || origin.read_tables(&channel, run));
         }
-        tokio::time::timeout(TABLES_WITHIN, shelf.completed()).await.is_ok()
     }
 
     fn read_tables(&self, channel: &Channel, run: RunId) {
         let shelf = channel.shelf();
         let apply = || -> Result<(), Box<dyn std::error::Error>> {
-            let signed = self.vault.tables(shelf.stream(), run)?.into_iter();
-            let tables = signed.map(|signed| Ok((self.signer.authority().table(&signed)?, signed)));
-            Ok(shelf.apply_all(tables.collect::<Result<_, Distrust>>()?)?)
+            for signed in self.vault.tables(shelf.stream(), run)? {
+                shelf.apply(self.signer.authority().table(&signed)?, signed)?;
+            }
+            Ok(())
         };
         match apply() {
             Ok(()) => shelf.set_complete(),
@@ -211,6 +221,24 @@ impl Origin {
             }
         }
         self.news.notify_one();
+    }
+
+    async fn keep_slim(self: Arc<Self>) {
+        while self.pause(LOOK).await {
+            let origin = self.clone();
+            let _ = tokio::task::spawn_blocking(move || origin.let_go(LINGER)).await;
+        }
+    }
+
+    /// Forgets the tables of recordings that nobody has asked for in this time, but for the catalogue: they can be read
+    /// again.
+    fn let_go(&self, linger: Duration) {
+        let now = unix_ms();
+        for channel in self.channels.all().iter().filter(|channel| channel.is_idle(now, linger)) {
+            if let Some(shelf) = self.recorded(channel.shelf().stream()) {
+                self.channels.renew(channel, shelf);
+            }
+        }
     }
 
     fn shelf(&self, stream: &StreamId) -> Arc<Shelf> {

@@ -90,6 +90,11 @@ impl Run {
         self.parts
     }
 
+    /// Samples of the tracks that are served, so far.
+    pub fn samples(&self) -> u64 {
+        self.packager.samples()
+    }
+
     /// Bytes so far.
     pub fn bytes(&self) -> u64 {
         self.bytes
@@ -245,8 +250,8 @@ impl Run {
         if part.segment_start && self.mode == Mode::Live {
             self.numbers.cover(started.msn).await;
         }
-        let descriptor = descriptor(started, &part)?;
-        let signed = self.origin.signer.seal(descriptor.encode());
+        let (descriptor, body) = descriptor(started, &part)?;
+        let signed = self.origin.signer.seal(body);
         started.index += 1;
         let run = started.catalogue.run;
         for (index, track) in part.tracks.into_iter().enumerate() {
@@ -277,7 +282,8 @@ impl Run {
     }
 }
 
-fn descriptor(started: &Started, part: &Part) -> Result<Descriptor, RunError> {
+/// A part's descriptor, and the bytes to sign: never more than those who follow take.
+fn descriptor(started: &Started, part: &Part) -> Result<(Descriptor, Vec<u8>), RunError> {
     let catalogue = &started.catalogue;
     let track = |(track, rendition): (&packager::TrackPart, &Rendition)| {
         if track.data.len() > limits::PART_BYTES_MAX {
@@ -290,7 +296,7 @@ fn descriptor(started: &Started, part: &Part) -> Result<Descriptor, RunError> {
         Ok(TrackPart { duration_us: track.duration_us, layers: vec![layer] })
     };
     let tracks = part.tracks.iter().zip(&catalogue.renditions).map(track).collect::<Result<_, _>>()?;
-    Ok(Descriptor {
+    let descriptor = Descriptor {
         run: catalogue.run,
         part: part.number,
         msn: started.msn,
@@ -300,7 +306,17 @@ fn descriptor(started: &Started, part: &Part) -> Result<Descriptor, RunError> {
         discontinuity: part.number == 0 && catalogue.discontinuity > 0,
         start_us: part.start_us,
         tracks,
-    })
+    };
+    let body = descriptor.encode();
+    if body.len() + SIGNATURE_BYTES > limits::TABLE_BYTES_MAX {
+        let bytes: usize = part.tracks.iter().map(|track| track.data.len()).sum();
+        return Err(RunError::Table(format!(
+            "a part of {bytes} bytes in {} renditions is more than a table can list; send fewer renditions or lower the \
+             bit rate",
+            part.tracks.len()
+        )));
+    }
+    Ok((descriptor, body))
 }
 
 fn rendition(from: &packager::Rendition, part_target_us: u32) -> Result<Rendition, RunError> {
@@ -333,4 +349,62 @@ fn rendition(from: &packager::Rendition, part_target_us: u32) -> Result<Renditio
 /// What the publisher stated, unless that says nothing or is no tag.
 fn language(stated: &str) -> String {
     if stated == "und" || !is_language(stated) { String::new() } else { stated.to_owned() }
+}
+
+const SIGNATURE_BYTES: usize = size_of::<trellis_proto::Signature>();
+
+#[cfg(test)]
+mod tests {
+    use trellis_proto::RunId;
+
+    use super::*;
+
+    /// A run of so many renditions, and a part of it with so many bytes of each.
+    fn run_of(renditions: usize, bytes: usize) -> (Started, Part) {
+        let picture = Rendition {
+            media: Media::Video { width: 1920, height: 1080, frame_rate_millihertz: 30_000 },
+            codecs: "avc1.640028".into(),
+            language: String::new(),
+            bandwidth: 160_000_000,
+            init_size: 600,
+            init_hash: [0; 32],
+            layers: vec![Layer { substreams: limits::SUBSTREAMS_MAX }],
+        };
+        let catalogue = Catalogue {
+            stream: "demo".parse().unwrap(),
+            run: RunId(1),
+            key: [0; 32],
+            mode: Mode::Live,
+            started_ms: 0,
+            first_msn: 0,
+            discontinuity: 0,
+            part_target_us: 333_334,
+            segment_target_s: 2,
+            window_s: 120,
+            renditions: vec![picture; renditions],
+        };
+        let track = packager::TrackPart { duration_us: 333_333, data: vec![0; bytes].into() };
+        let part = Part {
+            number: 0,
+            segment_start: true,
+            last_of_segment: false,
+            independent: true,
+            start_us: 0,
+            duration_us: 333_333,
+            tracks: vec![track; renditions],
+        };
+        (Started { catalogue, recording: None, msn: 0, index: 0 }, part)
+    }
+
+    #[test]
+    fn a_part_that_no_table_can_list_is_refused_and_not_signed() {
+        let (started, part) = run_of(9, 7_000_000);
+        let (descriptor, body) = super::descriptor(&started, &part).unwrap();
+        assert!(Descriptor::decode(&body).unwrap() == descriptor && body.len() + 64 <= limits::TABLE_BYTES_MAX);
+        let (started, part) = run_of(10, 7_000_000);
+        match super::descriptor(&started, &part) {
+            Err(RunError::Table(text)) => assert!(text.contains("fewer renditions"), "{text}"),
+            other => panic!("every follower refuses it: {}", other.is_ok()),
+        }
+    }
 }

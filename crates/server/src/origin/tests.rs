@@ -1,6 +1,7 @@
 //! Does what a publisher leaves behind deserve to be watched, whatever became of the publisher?
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tempfile::TempDir;
@@ -11,9 +12,11 @@ use trellis_media::timeline::Timeline;
 use trellis_proto::{Mode, RunId, StreamId};
 
 use super::Origin;
-use super::ingest::{Gone, Upload};
+use super::channels::Channel;
+use super::ingest::{Gone, Stopped, Upload, pump};
 use super::run::{Finish, Run};
 use crate::client::ManagerClient;
+use crate::clock::unix_ms;
 use crate::cluster_api::StreamState;
 use crate::config::OriginConfig;
 use crate::http::Stop;
@@ -58,6 +61,10 @@ impl House {
         run.push(bytes).await.unwrap();
         let _ = run.finish(how).await;
         self.newest()
+    }
+
+    fn channel(&self) -> Arc<Channel> {
+        self.origin.channels.get(&stream()).unwrap()
     }
 
     fn shelf(&self) -> Option<Arc<Shelf>> {
@@ -120,6 +127,23 @@ async fn the_end_of_a_body_counts_only_while_its_request_lives() {
     let (mut upload, asked) = Upload::new(axum::body::Body::empty());
     drop(asked);
     assert_eq!(upload.next().await, Err(Gone));
+}
+
+#[tokio::test]
+async fn bytes_without_media_keep_no_place() {
+    let house = House::new().await;
+    let mut run = house.begin(Mode::Live).await;
+    run.push(half()).await.unwrap();
+    // A box to be skipped, whose bytes come one by one and for ever.
+    let begun = Bytes::from_static(b"\0\x10\0\0free");
+    let drip = futures_util::stream::unfold(begun, |piece| async {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        Some((Ok::<_, std::io::Error>(piece), Bytes::from_static(b"\0")))
+    });
+    let (mut upload, _asked) = Upload::new(axum::body::Body::from_stream(drip));
+    let pumped = pump(&mut run, &mut upload, &house.origin, Duration::from_millis(100));
+    let ended = tokio::time::timeout(Duration::from_secs(10), pumped).await;
+    assert!(matches!(ended, Ok(Err(Stopped::Silent))), "it holds the stream's place");
 }
 
 #[tokio::test]
@@ -203,7 +227,8 @@ async fn a_restarted_origin_reads_a_recording_when_it_is_asked_for() {
     let shelf = channel.shelf();
     assert_eq!((shelf.state(), shelf.is_complete(), house.recordings()), (StreamState::Vod, false, 1));
     assert!(shelf.look(Timeline::rate_bps) > 0);
-    assert!(house.origin.read(&channel).await);
+    house.origin.read(&channel);
+    shelf.until(|shelf| shelf.is_complete()).await;
     assert_eq!(shelf.look(Timeline::newest_part), parts);
     assert_eq!(house.part(run).await.unwrap(), bytes);
     let mut objects = 0;
@@ -222,11 +247,32 @@ async fn a_damaged_recording_is_left_out() {
     std::fs::write(path, tables).unwrap();
     let house = house.restarted().await;
     let channel = house.origin.channel(&stream()).await.unwrap();
-    let mut changes = channel.shelf().changes();
-    let reading = house.origin.read(&channel);
-    tokio::select! {
-        _ = reading => panic!("a damaged recording is complete"),
-        closed = changes.wait_for(|_| channel.shelf().is_closed()) => drop(closed.unwrap()),
-    }
-    assert!(house.shelf().is_none());
+    house.origin.read(&channel);
+    channel.shelf().until(|shelf| shelf.is_closed()).await;
+    assert!(!channel.shelf().is_complete() && house.shelf().is_none());
+}
+
+#[tokio::test]
+async fn a_recording_that_nobody_asks_for_is_no_more_than_its_catalogue() {
+    let house = House::new().await;
+    let run = house.vod(clip(), Finish::Done).await.unwrap();
+    let (bytes, rate) = (house.part(run).await.unwrap(), house.channel().rate_bps());
+    let held = || house.shelf().unwrap().look(Timeline::newest_part).is_some();
+    let follower = house.shelf();
+    house.origin.let_go(Duration::ZERO);
+    assert!(held(), "somebody follows it");
+    drop(follower);
+    house.channel().touch(unix_ms());
+    house.origin.let_go(Duration::from_secs(60));
+    assert!(held(), "somebody has just asked");
+    let place = house.origin.claim(&stream()).await.ok().unwrap();
+    house.origin.let_go(Duration::ZERO);
+    assert!(held(), "somebody publishes");
+    drop(place);
+    house.origin.let_go(Duration::ZERO);
+    assert!(!held());
+    assert_eq!((house.shelf().unwrap().state(), house.channel().rate_bps()), (StreamState::Vod, rate));
+    house.origin.read(&house.channel());
+    house.shelf().unwrap().until(|shelf| shelf.is_complete()).await;
+    assert_eq!(house.part(run).await.unwrap(), bytes, "and read again as often as it is wanted");
 }

@@ -1,6 +1,6 @@
 //! How do signed tables travel between servers? As one answer that lasts as long as the stream is kept: each message
-//! after its length as u32 big-endian, a length of zero when all has been said, and again when there has been nothing to
-//! say for a while (`spec/wire.md`).
+//! after its length as u32 big-endian, a length of zero when all has been said, and then again when there has been nothing
+//! to say for a while (`spec/wire.md`).
 //!
 //! Invariant: the feed of a shelf that was closed ends, so that no follower takes what is gone for what is there.
 
@@ -35,11 +35,8 @@ pub fn feed(
     after: Option<(RunId, u64)>,
     stop: Stop,
 ) -> impl Stream<Item = io::Result<Bytes>> + Send {
-    let follower = Follower { changes: shelf.changes(), cursor: Cursor::new(after), told_all: false, shelf, stop };
-    futures_util::stream::unfold(follower, |mut follower| async move {
-        let messages = follower.next().await?;
-        Some((Ok(messages), follower))
-    })
+    let (changes, cursor) = (shelf.changes(), Cursor::new(after));
+    Follower { changes, cursor, told_all: false, keep_alive: KEEP_ALIVE, shelf, stop }.stream()
 }
 
 struct Follower {
@@ -48,10 +45,18 @@ struct Follower {
     cursor: Cursor,
     /// The follower has been told that it has all there is.
     told_all: bool,
+    keep_alive: Duration,
     stop: Stop,
 }
 
 impl Follower {
+    fn stream(self) -> impl Stream<Item = io::Result<Bytes>> + Send {
+        futures_util::stream::unfold(self, |mut follower| async move {
+            let messages = follower.next().await?;
+            Some((Ok(messages), follower))
+        })
+    }
+
     async fn next(&mut self) -> Option<Bytes> {
         loop {
             self.changes.borrow_and_update();
@@ -68,10 +73,12 @@ impl Follower {
             }
             tokio::select! {
                 () = self.stop.wait() => return None,
-                changed = tokio::time::timeout(KEEP_ALIVE, self.changes.changed()) => match changed {
+                changed = tokio::time::timeout(self.keep_alive, self.changes.changed()) => match changed {
                     Ok(Ok(())) => {}
                     Ok(Err(_)) => return None,
-                    Err(_) => return Some(NOTHING),
+                    Err(_) if self.told_all => return Some(NOTHING),
+                    // It would take a beginning for the whole.
+                    Err(_) => {}
                 },
             }
         }
@@ -102,6 +109,20 @@ mod tests {
     use futures_util::StreamExt;
 
     use super::*;
+
+    #[tokio::test]
+    async fn silence_is_not_said_before_all_has_been_said() {
+        let (shelf, (_switch, stop)) = (Shelf::alone("demo"), Stop::new());
+        let (changes, keep_alive) = (shelf.changes(), Duration::from_millis(2));
+        let follower =
+            Follower { changes, cursor: Cursor::new(None), told_all: false, keep_alive, shelf: shelf.clone(), stop };
+        let mut follower = std::pin::pin!(follower.stream());
+        assert!(tokio::time::timeout(keep_alive * 10, follower.next()).await.is_err(), "it is still being read");
+        shelf.set_complete();
+        for _ in 0..2 {
+            assert_eq!(follower.next().await.unwrap().unwrap(), NOTHING);
+        }
+    }
 
     #[tokio::test]
     async fn the_feed_of_a_closed_shelf_says_what_there_is_and_ends() {

@@ -70,7 +70,7 @@ pub struct Shelf {
     /// The tables no longer come in: what is known may be out of date.
     stale: AtomicBool,
     /// Everything that is known upstream has come in once.
-    complete: watch::Sender<bool>,
+    complete: AtomicBool,
     /// Nothing more will ever come in here.
     closed: AtomicBool,
 }
@@ -86,7 +86,7 @@ impl Shelf {
             texts: Mutex::default(),
             source,
             stale: AtomicBool::new(false),
-            complete: watch::Sender::new(false),
+            complete: AtomicBool::new(false),
             closed: AtomicBool::new(false),
         })
     }
@@ -171,21 +171,15 @@ impl Shelf {
     /// All there is has come in. Until then nothing is answered from it: the first reader of a playlist would take a
     /// beginning for the whole, and start where live was minutes ago.
     pub fn set_complete(&self) {
-        if !self.complete.send_replace(true) {
-            // Feeds that wait for more have this to say.
+        if !self.complete.swap(true, Ordering::AcqRel) {
+            // Feeds that wait for more have this to say, and whoever waits for the whole has it.
             self.version.send_modify(|_| ());
         }
     }
 
     /// Has it?
     pub fn is_complete(&self) -> bool {
-        *self.complete.borrow()
-    }
-
-    /// Resolves when it has.
-    pub async fn completed(&self) {
-        // The sender lives as long as `self`.
-        let _ = self.complete.subscribe().wait_for(|complete| *complete).await;
+        self.complete.load(Ordering::Acquire)
     }
 
     /// Nothing more will come in here, whatever is published under the name later: its feeds end.
@@ -246,9 +240,7 @@ impl Shelf {
     /// Bytes of a rendition before this part of its run.
     pub fn offset(&self, key: Key) -> Option<u64> {
         let Item::Part(part) = key.item else { return Some(0) };
-        self.look(|timeline| {
-            (0..part).map(|n| Some(timeline.part(key.run, n)?.tracks.get(usize::from(key.rendition))?.size())).sum()
-        })
+        self.look(|timeline| timeline.offset(key.run, key.rendition.into(), part))
     }
 
     /// Forgets an object. Whoever is being sent it still gets it whole.

@@ -53,8 +53,11 @@ pub async fn serve(shelf: &Arc<Shelf>, ask: Ask<'_>, stop: &Stop) -> Served {
     // A feed tells what is known; everything else is answered from the whole. What a player of before asks of an edge
     // that just restarted is there in a moment.
     if !shelf.is_complete() && ask.name != "feed" {
-        let complete = patiently(shelf.completed(), FIRST_TABLES, stop).await.is_some();
-        if !complete && ask.name != "state.json" {
+        // What a recording is stands in its first table, and a page that is not told in time takes the edge for dead.
+        let state_only = ask.name == "state.json";
+        let enough = |shelf: &Shelf| shelf.is_complete() || state_only && shelf.state() == StreamState::Vod;
+        let come = Box::pin(patiently(come(shelf, enough, FIRST_TABLES), BLOCKED_MAX, stop)).await == Some(true);
+        if !come && !state_only {
             return other(not_live());
         }
     }
@@ -76,6 +79,21 @@ pub async fn serve(shelf: &Arc<Shelf>, ask: Ask<'_>, stop: &Stop) -> Served {
         },
     };
     other(reply)
+}
+
+/// Waits until enough has come in, for as long as something does: a film's tables take seconds to check. False: nothing
+/// has come for as long as `patience`, or nothing will.
+async fn come(shelf: &Shelf, enough: impl Fn(&Shelf) -> bool, patience: Duration) -> bool {
+    let mut changes = shelf.changes();
+    loop {
+        changes.borrow_and_update();
+        if enough(shelf) || shelf.is_closed() {
+            return enough(shelf);
+        }
+        if !matches!(tokio::time::timeout(patience, changes.changed()).await, Ok(Ok(()))) {
+            return false;
+        }
+    }
 }
 
 #[derive(serde::Serialize)]
@@ -445,7 +463,7 @@ async fn patiently<T>(ready: impl Future<Output = T>, limit: Duration, stop: &St
 const HEADERS_USUAL: usize = 10;
 /// Before a run has said how long its own are.
 const SEGMENT_USUAL_S: u64 = 2;
-/// A stream that is being fetched for its first viewer has its tables by then.
+/// A stream that is being fetched for its first viewer has its first tables by then, and more by as long again.
 const FIRST_TABLES: Duration = Duration::from_secs(4);
 /// No answer is blocked for longer, however long a stream's segments are: who asks again is seen to be there.
 pub const BLOCKED_MAX: Duration = Duration::from_secs(20);
@@ -512,6 +530,23 @@ mod tests {
         assert_eq!((plain, whole.len(), gzip.as_deref()), (None, 130_000, Some("gzip")));
         assert!(small.len() < whole.len() / 16, "{}", small.len());
         assert_eq!(body("gzip").await.1.as_ptr(), small.as_ptr());
+    }
+
+    #[tokio::test]
+    async fn a_recording_is_awaited_as_long_as_its_tables_come_in() {
+        let (shelf, patience) = (Shelf::alone("film"), Duration::from_millis(150));
+        assert!(!come(&shelf, Shelf::is_complete, patience).await);
+        let tables = async {
+            for _ in 0..4 {
+                tokio::time::sleep(patience / 2).await;
+                shelf.version.send_modify(|version| *version += 1);
+            }
+            shelf.set_complete();
+        };
+        assert!(tokio::join!(tables, come(&shelf, Shelf::is_complete, patience)).1);
+        let gone = Shelf::alone("film");
+        gone.close();
+        assert!(!come(&gone, Shelf::is_complete, BLOCKED_MAX).await, "and no longer once it turned out to be damaged");
     }
 
     #[test]
