@@ -11,17 +11,14 @@ pub(super) fn args(options: &Options, probe: &Probe, from_s: f64) -> Vec<String>
     let audio_input = input(&mut args, options, probe, from_s);
     if options.copy {
         args.extend(words("-map 0:v:0? -map 0:a:0? -c copy"));
-        if probe.aac {
-            args.extend(words("-bsf:a aac_adtstoasc"));
-        }
+        copy_sound(&mut args, options, probe);
     } else {
         if let Some(video) = probe.video {
             encode_video(&mut args, options, &rungs(video.lines, fps(video.fps), options.lines_max), video.fps);
         }
         if probe.audio != Some(false) {
-            args.extend(words(&format!("-map {audio_input}:a:0? -c:a aac -b:a 128k -ac 2 -ar 48000")));
-            // Fills gaps and follows a drifting sound card, so that sound stays with the pictures.
-            args.extend(words("-af aresample=async=1000"));
+            args.extend(words(&format!("-map {audio_input}:a:0?")));
+            encode_sound(&mut args);
         }
     }
     // A fragment for each frame. Not by `frag_every_frame`: ffmpeg 5.1 then writes wrong decode times for tracks whose
@@ -58,6 +55,22 @@ fn input(args: &mut Vec<String>, options: &Options, probe: &Probe, from_s: f64) 
     args.extend(words("-fflags +genpts"));
     args.extend(["-i".into(), if source == "-" { "pipe:0".into() } else { source.clone() }]);
     0
+}
+
+/// MP4 wants the configuration of AAC beside the frames. What takes it out of ADTS frames is over, for ever, when a
+/// loop's first pass is: there the sound is encoded anew. Of standard input nobody knows how its sound is framed.
+fn copy_sound(args: &mut Vec<String>, options: &Options, probe: &Probe) {
+    if probe.audio.is_none() || (probe.adts && options.looped) {
+        encode_sound(args);
+    } else if probe.adts {
+        args.extend(words("-bsf:a aac_adtstoasc"));
+    }
+}
+
+fn encode_sound(args: &mut Vec<String>) {
+    args.extend(words("-c:a aac -b:a 128k -ac 2 -ar 48000"));
+    // Fills gaps and follows a drifting sound card, so that sound stays with the pictures.
+    args.extend(words("-af aresample=async=1000"));
 }
 
 fn encode_video(args: &mut Vec<String>, options: &Options, rungs: &[Rung], (num, den): (u32, u32)) {
@@ -126,7 +139,7 @@ mod tests {
     }
 
     fn file(lines: u32, fps: (u32, u32), audio: bool) -> Probe {
-        Probe { video: Some(Video { lines, fps }), audio: Some(audio), aac: audio, seconds: Some(60.0) }
+        Probe { video: Some(Video { lines, fps }), audio: Some(audio), adts: false, seconds: Some(60.0) }
     }
 
     #[test]
@@ -152,14 +165,21 @@ mod tests {
     fn copies_loops_and_resumes() {
         let copy = Options { copy: true, looped: true, ..options("in.mkv") };
         let copied = line(copy, &file(720, (25, 1), true), 7.0);
-        assert!(copied.contains(
-            "-re -stream_loop -1 -fflags +genpts -i in.mkv -map 0:v:0? -map 0:a:0? -c copy -bsf:a aac_adtstoasc "
-        ));
+        assert!(
+            copied.contains(
+                "-re -stream_loop -1 -fflags +genpts -i in.mkv -map 0:v:0? -map 0:a:0? -c copy -map_metadata "
+            )
+        );
         assert!(
             copied.contains("+delay_moov+default_base_moof+neg")
                 && copied.contains("-frag_duration 100000 ")
                 && !copied.contains("-ss")
         );
+        let transport = Probe { adts: true, ..file(720, (25, 1), true) };
+        let copy = Options { copy: true, ..options("in.ts") };
+        assert!(line(copy.clone(), &transport, 0.0).contains("-c copy -bsf:a aac_adtstoasc -map_metadata"));
+        // A filter does not live through a second pass.
+        assert!(line(Options { looped: true, ..copy }, &transport, 0.0).contains("-c copy -c:a aac -b:a 128k"));
         let resumed = line(options("in.mkv"), &file(720, (25, 1), false), 7.0);
         assert!(resumed.contains("-re -ss 7.000 -fflags") && !resumed.contains("aac"));
         let vod = line(Options { mode: Mode::Vod, ..options("in.mkv") }, &file(720, (25, 1), true), 0.0);

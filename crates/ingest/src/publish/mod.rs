@@ -348,7 +348,7 @@ fn check(options: &Options) -> Result<(), Error> {
 async fn look(options: &Options) -> Result<(Probe, Option<u32>), Error> {
     let Input::Media(source) = &options.input else {
         let video = Some(probe::Video { lines: clock::SIZE.1, fps: (clock::FPS, 1) });
-        return Ok((Probe { video, audio: Some(true), aac: false, seconds: None }, None));
+        return Ok((Probe { video, audio: Some(true), adts: false, seconds: None }, None));
     };
     if source == "-" {
         return Ok((Probe::UNKNOWN, None));

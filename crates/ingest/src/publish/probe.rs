@@ -15,8 +15,8 @@ pub struct Probe {
     pub video: Option<Video>,
     /// Whether there is sound; `None` when unknown.
     pub audio: Option<bool>,
-    /// Whether the sound is AAC.
-    pub aac: bool,
+    /// Whether the sound is AAC in ADTS frames (MPEG-TS, bare `.aac`), whose configuration stands in each frame.
+    pub adts: bool,
     /// Length (s); `None` for live sources.
     pub seconds: Option<f64>,
 }
@@ -33,7 +33,7 @@ pub struct Video {
 impl Probe {
     /// What is assumed of a source that can be read only once (standard input).
     pub const UNKNOWN: Self =
-        Self { video: Some(Video { lines: 720, fps: (30, 1) }), audio: None, aac: false, seconds: None };
+        Self { video: Some(Video { lines: 720, fps: (30, 1) }), audio: None, adts: false, seconds: None };
 }
 
 /// Asks ffprobe about a file or URL.
@@ -110,7 +110,8 @@ fn summarize(found: &Found) -> Probe {
     });
     let seconds = found.format.duration.as_deref().and_then(|text| text.parse().ok()).filter(|&s: &f64| s > 0.0);
     let audio = of("audio");
-    Probe { video, audio: Some(audio.is_some()), aac: audio.is_some_and(|stream| stream.codec_name == "aac"), seconds }
+    let adts = audio.is_some_and(|stream| stream.codec_name == "aac" && stream.extradata_size == 0);
+    Probe { video, audio: Some(audio.is_some()), adts, seconds }
 }
 
 /// `num/den` between 1 and 60 frames per second; faster sources are thinned to 60.
@@ -135,6 +136,9 @@ struct Stream {
     codec_type: String,
     #[serde(default)]
     codec_name: String,
+    /// Bytes of configuration beside the frames.
+    #[serde(default)]
+    extradata_size: u32,
     #[serde(default)]
     width: u32,
     #[serde(default)]
@@ -166,14 +170,16 @@ mod tests {
     fn ffprobe_is_understood() {
         let json = br#"{"streams":[
             {"codec_type":"video","width":600,"height":600,"avg_frame_rate":"0/0","disposition":{"attached_pic":1}},
-            {"codec_type":"audio","codec_name":"aac","sample_rate":"48000"},
+            {"codec_type":"audio","codec_name":"aac","extradata_size":5},
             {"codec_type":"video","width":1080,"height":1920,"avg_frame_rate":"0/0","r_frame_rate":"30000/1001"}],
             "format":{"duration":"12.5"}}"#;
         let found: Found = serde_json::from_slice(json).expect("as ffprobe writes it");
         let video = Some(Video { lines: 1080, fps: (30_000, 1001) });
-        assert_eq!(summarize(&found), Probe { video, audio: Some(true), aac: true, seconds: Some(12.5) });
+        assert_eq!(summarize(&found), Probe { video, audio: Some(true), adts: false, seconds: Some(12.5) });
         let live: Found = serde_json::from_slice(br#"{"streams":[],"format":{}}"#).expect("as ffprobe writes it");
-        assert_eq!(summarize(&live), Probe { video: None, audio: Some(false), aac: false, seconds: None });
+        assert_eq!(summarize(&live), Probe { video: None, audio: Some(false), adts: false, seconds: None });
+        let transport = br#"{"streams":[{"codec_type":"audio","codec_name":"aac"}]}"#;
+        assert!(summarize(&serde_json::from_slice(transport).expect("as ffprobe writes it")).adts);
     }
 
     #[test]
