@@ -1,7 +1,7 @@
 //! With which arguments does ffmpeg turn the source into what the origin takes? A pure function.
 
 use super::ladder::{Rung, rungs};
-use super::probe::Probe;
+use super::probe::{Probe, Video};
 use super::{Input, Mode, Options, clock};
 
 /// ffmpeg's arguments: from the input to one fragmented MP4 on standard output, progress on standard error.
@@ -14,7 +14,7 @@ pub(super) fn args(options: &Options, probe: &Probe, from_s: f64) -> Vec<String>
         copy_sound(&mut args, options, probe);
     } else {
         if let Some(video) = probe.video {
-            encode_video(&mut args, options, &rungs(video.lines, fps(video.fps), options.lines_max), video.fps);
+            encode_video(&mut args, options, probe, video);
         }
         if probe.audio != Some(false) {
             args.extend(words(&format!("-map {audio_input}:a:0?")));
@@ -52,6 +52,9 @@ fn input(args: &mut Vec<String>, options: &Options, probe: &Probe, from_s: f64) 
     } else if from_s > 0.0 && is_file {
         args.extend(["-ss".into(), format!("{from_s:.3}")]);
     }
+    if let (Some(end_s), true, false) = (probe.pictures_end_s, options.copy, options.looped) {
+        args.extend(["-t".into(), format!("{:.3}", (end_s - from_s).max(0.1))]);
+    }
     args.extend(words("-fflags +genpts"));
     args.extend(["-i".into(), if source == "-" { "pipe:0".into() } else { source.clone() }]);
     0
@@ -73,12 +76,19 @@ fn encode_sound(args: &mut Vec<String>) {
     args.extend(words("-af aresample=async=1000"));
 }
 
-fn encode_video(args: &mut Vec<String>, options: &Options, rungs: &[Rung], (num, den): (u32, u32)) {
+fn encode_video(args: &mut Vec<String>, options: &Options, probe: &Probe, video: Video) {
+    let (num, den) = video.fps;
+    let rungs = &rungs(video.lines, fps(video.fps), options.lines_max);
     // Scales the shorter side, so that portrait video gets rungs like landscape.
     let outputs: String = (0..rungs.len()).map(|i| format!("[s{i}]")).collect();
     // A constant frame rate costs a frame of delay; the clock has one already.
     let constant = if options.input == Input::Clock { String::new() } else { format!("fps={num}/{den},") };
-    let mut graph = format!("[0:v:0]{constant}split={}{outputs}", rungs.len());
+    // The last picture stays while the sound goes on.
+    let stays = match (probe.pictures_end_s, probe.seconds) {
+        (Some(end_s), Some(all_s)) => format!("tpad=stop_mode=clone:stop_duration={:.3},", all_s - end_s),
+        _ => String::new(),
+    };
+    let mut graph = format!("[0:v:0]{constant}{stays}split={}{outputs}", rungs.len());
     for (i, Rung { lines, .. }) in rungs.iter().enumerate() {
         graph += &format!(
             ";[s{i}]scale=w='if(gte(iw\\,ih)\\,-2\\,{lines})':h='if(gte(iw\\,ih)\\,{lines}\\,-2)',format=yuv420p[v{i}]"
@@ -126,7 +136,6 @@ fn words(text: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::super::Target;
-    use super::super::probe::Video;
     use super::*;
 
     fn line(options: Options, probe: &Probe, from_s: f64) -> String {
@@ -139,7 +148,7 @@ mod tests {
     }
 
     fn file(lines: u32, fps: (u32, u32), audio: bool) -> Probe {
-        Probe { video: Some(Video { lines, fps }), audio: Some(audio), adts: false, seconds: Some(60.0) }
+        Probe { audio: Some(audio), seconds: Some(60.0), ..Probe::of(Video { lines, fps }) }
     }
 
     #[test]
@@ -159,6 +168,15 @@ mod tests {
              -map_metadata -1 -sn -dn -max_muxing_queue_size 4096 -max_interleave_delta 2000000 -flush_packets 1 \
              -movflags +empty_moov+default_base_moof+negative_cts_offsets+skip_trailer -frag_duration 1 -f mp4 pipe:1"
         );
+    }
+
+    #[test]
+    fn pictures_that_end_before_the_sound() {
+        let short = Probe { pictures_end_s: Some(8.0), ..file(240, (25, 1), true) };
+        let encoded = line(options("in.mp4"), &short, 0.0);
+        assert!(encoded.contains("[0:v:0]fps=25/1,tpad=stop_mode=clone:stop_duration=52.000,split="), "{encoded}");
+        let copied = line(Options { copy: true, ..options("in.mp4") }, &short, 3.0);
+        assert!(copied.contains("-ss 3.000 -t 5.000 "), "{copied}");
     }
 
     #[test]
