@@ -40,7 +40,8 @@ const commands = {
   click: async ({ selector }) => void (await page.click(selector)),
   press: async ({ key }) => void (await page.keyboard.press(key)),
   hover: async ({ selector }) => void (await page.hover(selector)),
-  screenshot: async ({ path }) => void (await page.screenshot({ path })),
+  // What fades in has faded in.
+  screenshot: async ({ path }) => void (await page.screenshot({ path, animations: "disabled" })),
   complaints: () => complaints,
   plain: servePlain,
 };

@@ -21,9 +21,15 @@ pub fn film() -> &'static Path {
 
 /// Makes a film of this many seconds.
 pub fn make_film(path: &Path, seconds: u32) {
+    make_uneven_film(path, seconds, seconds);
+}
+
+/// Makes a film whose pictures last as long as this, and whose sound as long as that (s).
+pub fn make_uneven_film(path: &Path, pictures_s: u32, sound_s: u32) {
     let mut command = Command::new("ffmpeg");
-    command.args(["-v", "error", "-y", "-f", "lavfi", "-i", "testsrc=size=320x180:rate=25"]);
-    command.args(["-f", "lavfi", "-i", "sine=frequency=330:sample_rate=48000", "-t", &seconds.to_string()]);
+    command.args(["-v", "error", "-y", "-f", "lavfi", "-i"]);
+    command.arg(format!("testsrc=size=320x180:rate=25:duration={pictures_s}"));
+    command.args(["-f", "lavfi", "-i", &format!("sine=frequency=330:sample_rate=48000:duration={sound_s}")]);
     command.args([
         "-c:v",
         "libx264",

@@ -6,8 +6,11 @@ use tokio_util::sync::CancellationToken;
 use trellis_ingest::publish::{Error, Input, Options, Progress, Target, publish};
 use trellis_server::Server;
 
+/// A channel on the air; ends when its source does.
+pub type Publishing = JoinHandle<Result<Progress, Error>>;
+
 /// Begins to publish to the server in this process.
-pub fn start(server: &Server, stream: &str, clock: bool) -> Result<JoinHandle<Result<Progress, Error>>> {
+pub fn start(server: &Server, stream: &str, clock: bool) -> Result<Publishing> {
     let manager = server.manager().context("a demo has a manager")?;
     let target =
         Target { url: server.inner_url().into(), stream: stream.into(), key: manager.publish_key().to_owned() };

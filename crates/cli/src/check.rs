@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use trellis_server::config::{Config, Role};
 
 /// Options.
@@ -16,6 +16,9 @@ pub struct Args {
 /// Reads it, lays the environment over it, and says what comes out.
 pub fn run(args: &Args) -> Result<()> {
     let config = Config::load(Some(&args.config), std::env::vars())?;
+    if let Some(tls) = &config.tls {
+        trellis_server::http::tls::Certificate::load(tls).context("[tls]")?;
+    }
     println!("{} is good", args.config.display());
     println!("  role     {}", format!("{:?}", config.role).to_lowercase());
     println!("  listen   {}{}", config.listen, if config.tls.is_some() { " (TLS)" } else { "" });
@@ -24,8 +27,7 @@ pub fn run(args: &Args) -> Result<()> {
         Some(address) => println!("  metrics  http://{address}/metrics"),
         None => println!("  metrics  off"),
     }
-    if let Some(tls) = &config.tls {
-        trellis_server::http::tls::Certificate::load(tls)?;
+    if config.tls.is_some() {
         println!("  TLS      certificate and key can be used");
     }
     if let Some(url) = &config.manager_url {

@@ -1,7 +1,7 @@
 //! `trellis demo`: everything on one machine, a live channel, one URL.
 
 use std::io::IsTerminal;
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -10,13 +10,13 @@ use qrcode::render::unicode::Dense1x2;
 use trellis_server::Server;
 use trellis_server::config::Config;
 
-use crate::{channel, log, serve};
+use crate::{address, channel, log, serve};
 
 /// Options.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Address to listen on; 0.0.0.0:8080 lets phones in the same network watch
-    #[arg(long, default_value = "127.0.0.1:8080", value_parser = crate::address)]
+    #[arg(long, default_value = "127.0.0.1:8080", value_parser = crate::address::parse)]
     listen: SocketAddr,
     /// Show a wall clock instead of the sample clip (needs ffmpeg)
     #[arg(long)]
@@ -45,19 +45,24 @@ pub async fn run(args: Args) -> Result<()> {
     config.manager.default_open = true;
     let server = Server::start(&config).await?;
     let mut publisher = channel::start(&server, STREAM, args.clock)?;
-    tokio::select! {
-        ready = ready(&server) => ready?,
-        ended = &mut publisher => bail!("the channel could not be published: {}", channel::why(ended)),
-        () = &mut stop => return Ok(()),
-    }
-    tell(&args, server.address());
+    // However it ends, the roles are told: one that was left to itself would miss the others in the log.
     let outcome = tokio::select! {
+        outcome = show(&args, &server, &mut publisher) => outcome,
         () = &mut stop => Ok(()),
-        ended = &mut publisher => Err(anyhow::anyhow!("the channel stopped: {}", channel::why(ended))),
     };
     publisher.abort();
     server.stop().await;
     outcome
+}
+
+/// Brings the channel up, says where it is, and stays until it ends.
+async fn show(args: &Args, server: &Server, publisher: &mut channel::Publishing) -> Result<()> {
+    tokio::select! {
+        ready = ready(server) => ready?,
+        ended = &mut *publisher => bail!("the channel could not be published: {}", channel::why(ended)),
+    }
+    tell(args, server.address());
+    bail!("the channel stopped: {}", channel::why(publisher.await))
 }
 
 async fn ready(server: &Server) -> Result<()> {
@@ -70,7 +75,7 @@ async fn ready(server: &Server) -> Result<()> {
 }
 
 fn tell(args: &Args, address: SocketAddr) {
-    let base = format!("http://{}", reachable(address));
+    let base = format!("http://{}", address::reachable(address));
     let ready = Ready { watch: format!("{base}/watch/{STREAM}"), hls: format!("{base}/v1/streams/{STREAM}/play.m3u8") };
     if args.json {
         println!("{}", serde_json::to_string(&ready).expect("two strings serialise"));
@@ -90,21 +95,6 @@ fn tell(args: &Args, address: SocketAddr) {
         println!("  Phones in your network can watch, too: trellis demo --listen 0.0.0.0:{}", address.port());
     }
     println!("  Stop with Ctrl-C.");
-}
-
-/// An address others can type: the LAN one when listening on all.
-fn reachable(address: SocketAddr) -> SocketAddr {
-    if !address.ip().is_unspecified() {
-        return address;
-    }
-    SocketAddr::new(lan_address().unwrap_or(IpAddr::from([127, 0, 0, 1])), address.port())
-}
-
-/// The address of the interface that leads outside. Nothing is sent: connecting a UDP socket only picks a route.
-fn lan_address() -> Option<IpAddr> {
-    let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
-    socket.connect("192.0.2.1:9").ok()?;
-    Some(socket.local_addr().ok()?.ip()).filter(|ip| !ip.is_unspecified())
 }
 
 const STREAM: &str = "demo";

@@ -1,5 +1,6 @@
 //! The `trellis` command.
 
+mod address;
 mod channel;
 mod check;
 mod demo;
@@ -8,8 +9,6 @@ mod publish;
 mod serve;
 mod sim;
 mod token;
-
-use std::net::SocketAddr;
 
 use clap::{Parser, Subcommand};
 
@@ -47,11 +46,6 @@ enum Command {
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// An address to listen on.
-fn address(text: &str) -> Result<SocketAddr, String> {
-    text.parse().map_err(|_| "write an address and a port: 127.0.0.1:8080, or 0.0.0.0:8080 for all networks".into())
-}
-
 #[tokio::main]
 async fn main() -> std::process::ExitCode {
     let result = match Cli::parse().command {
@@ -65,8 +59,30 @@ async fn main() -> std::process::ExitCode {
     match result {
         Ok(()) => std::process::ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("trellis: {error:#}");
+            eprintln!("trellis: {}", told(&error));
             std::process::ExitCode::FAILURE
         }
+    }
+}
+
+/// An error and its causes, but for those it has quoted already.
+fn told(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |told, cause| match told.as_str() {
+        "" => cause,
+        _ if told.contains(&cause) => told,
+        _ => format!("{told}: {cause}"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_cause_is_told_twice() {
+        let io = || std::io::Error::other("no such file");
+        let quoting = anyhow::Error::new(io()).context("key.pem: no such file; it must hold PEM").context("[tls]");
+        assert_eq!(told(&quoting), "[tls]: key.pem: no such file; it must hold PEM");
+        assert_eq!(told(&anyhow::Error::new(io()).context("cannot read it")), "cannot read it: no such file");
     }
 }

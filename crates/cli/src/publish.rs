@@ -44,13 +44,21 @@ pub struct Args {
     #[arg(long, value_delimiter = ',', value_parser = ["standard", "premium"], conflicts_with = "open")]
     classes: Vec<String>,
     /// Highest rung of the ladder, in lines; rungs above the source are left out anyway
-    #[arg(long, default_value_t = 1080)]
+    #[arg(long, default_value_t = 1080, value_parser = lines)]
     max_height: u32,
     /// x264 preset, from ultrafast to veryslow: slower ones make smaller files and need more CPU [default: veryfast,
     /// or fast with --vod]
     #[arg(long)]
     preset: Option<String>,
 }
+
+fn lines(text: &str) -> Result<u32, String> {
+    let lines = text.parse().ok().filter(|lines| *lines >= LINES_MIN);
+    lines.ok_or_else(|| format!("write a number of lines, {LINES_MIN} at least: 720"))
+}
+
+/// The smallest picture a ladder has.
+const LINES_MIN: u32 = trellis_ingest::publish::ladder::LINES_MIN;
 
 /// Publishes until the source ends or a signal comes.
 pub async fn run(args: Args) -> Result<()> {

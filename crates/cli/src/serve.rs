@@ -20,7 +20,7 @@ pub struct Args {
     #[arg(long, value_parser = role)]
     role: Option<Role>,
     /// Address to listen on [default: 127.0.0.1:8080]
-    #[arg(long, value_parser = crate::address)]
+    #[arg(long, value_parser = crate::address::parse)]
     listen: Option<SocketAddr>,
     /// Directory for keys, database and recordings, made when it is missing [default: trellis-data]
     #[arg(long)]
@@ -51,11 +51,12 @@ pub async fn run(args: Args) -> Result<()> {
         tracing::info!("made {}: {}", file.what, file.path.display());
     }
     let scheme = if config.tls.is_some() { "https" } else { "http" };
+    let here = crate::address::reachable(server.address());
     if config.role.includes(Role::Manager) {
-        tracing::info!("watch page: {scheme}://{}/watch/STREAM", server.address());
+        tracing::info!("watch page: {scheme}://{here}/watch/STREAM");
     }
     if config.role.includes(Role::Origin) {
-        tracing::info!("publish with: trellis publish INPUT --stream STREAM --to {scheme}://{}", server.address());
+        tracing::info!("publish with: trellis publish INPUT --stream STREAM --to {scheme}://{here}");
     }
     stop.await;
     tracing::info!("stopping: answers in flight may finish");
@@ -71,14 +72,25 @@ fn flags(args: &Args) -> impl Iterator<Item = (String, String)> {
     [role, listen, data].into_iter().flatten()
 }
 
-/// Resolves at SIGINT or SIGTERM. Signals count from this call on, not from the first wait.
+/// Resolves at SIGINT or SIGTERM, or when the terminal is closed (SIGHUP). Signals count from this call on, not from the
+/// first wait.
 pub fn stop_signal() -> Result<impl Future<Output = ()>> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = if outlives_terminal() { None } else { Some(signal(SignalKind::hangup())?) };
     Ok(async move {
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
+            Some(_) = async { hangup.as_mut()?.recv().await } => {}
         }
     })
+}
+
+/// Was it started to stay (`nohup`)? Then SIGHUP is ignored, which listening for it would undo. Only Linux says so
+/// without unsafe code; elsewhere a closed terminal ends it.
+fn outlives_terminal() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
 }

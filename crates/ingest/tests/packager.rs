@@ -199,14 +199,61 @@ fn rungs_with_keyframes_apart_are_refused_with_advice() {
     assert!(never.contains("v1 has no keyframe where v0 has one (0 ms)"), "{never}");
 }
 
+/// Decode times (ms) of a rendition's samples in these parts, and whether they are as short as the made-up ones.
+fn heard(shape: &Shape, parts: &[Part], index: usize) -> Vec<(u64, bool)> {
+    let rendition = &shape.renditions[index];
+    let mut stream = rendition.init.to_vec();
+    parts.iter().for_each(|part| stream.extend_from_slice(&part.tracks[index].data));
+    let samples = samples(&stream, 0).into_iter();
+    samples.map(|(dts, _, _, data)| (dts * 1000 / u64::from(rendition.timescale), data.len() == 5)).collect()
+}
+
+/// Sound without a hole from the beginning to the end; one frame of AAC at 16 kHz is 64 ms, the last of a row of them
+/// lasts longer by what is no whole one.
+fn assert_whole(heard: &[(u64, bool)], end_ms: u64) {
+    assert!(heard[0].0 < 64, "begins at {}", heard[0].0);
+    let hole = heard.windows(2).find(|pair| pair[1].0 - pair[0].0 > 128);
+    assert_eq!(hole, None);
+    assert!(end_ms - heard[heard.len() - 1].0 <= 128, "ends at {:?} of {end_ms}", heard.last());
+}
+
 #[test]
-fn sound_that_stops_holds_the_pictures_up_for_two_seconds_only() {
-    let (_, parts, warnings) = package(&with_companions(300, |i| i % 50 == 0, 5000));
+fn sound_that_stops_holds_the_pictures_up_for_two_seconds_only_and_is_silent_then() {
+    let (shape, parts, warnings) = package(&with_companions(300, |i| i % 50 == 0, 5000));
     assert_eq!(warnings, [Warning::Lagging { rendition: "a0".into() }]);
     let whole_us: u64 = parts.iter().map(|part| u64::from(part.duration_us)).sum();
     assert!(whole_us.abs_diff(12_000_000) < 1000, "{whole_us}");
-    let silent = |part: &&Part| part.tracks[2].data.is_empty();
-    assert_eq!(parts.iter().find(silent).map(|part| part.start_us.div_ceil(1000)), Some(5280));
+    let heard = heard(&shape, &parts, 2);
+    assert_whole(&heard, 12_000);
+    assert!(heard.iter().all(|&(at_ms, made)| made == (at_ms < 5000)), "{heard:?}");
+}
+
+#[test]
+fn sound_that_comes_late_or_again_is_silent_until_then() {
+    let sounds = |i: u64| (30..75).contains(&i) || i > 200;
+    let frames = (0..350u64).flat_map(move |i| {
+        let pictures = [(0, i * 40, 0, i % 50 == 0), (1, i * 40, 0, i % 50 == 0)];
+        pictures.into_iter().chain(sounds(i).then_some((2, i * 40, 0, true)))
+    });
+    let (shape, parts, _) = package(&compose(frames));
+    let heard = heard(&shape, &parts, 2);
+    assert_whole(&heard, 14_000);
+    let made = heard.iter().filter(|(_, made)| *made).count();
+    assert!(made >= 45 + 149 - 2, "{made} of the frames that came are heard");
+    assert!(parts.iter().all(|part| !part.tracks[2].data.is_empty()));
+}
+
+#[test]
+fn a_rung_that_stops_is_a_gap_as_long_as_the_pictures() {
+    let frames = (0..300u64)
+        .flat_map(|i| {
+            let rung = (i < 125).then_some((1, i * 40, 0, i % 50 == 0));
+            [Some((0, i * 40, 0, i % 50 == 0)), rung, Some((2, i * 40, 0, true))]
+        })
+        .flatten();
+    let (_, parts, _) = package(&compose(frames));
+    let gaps: Vec<_> = parts.iter().filter(|part| part.tracks[1].data.is_empty()).collect();
+    assert!(gaps.len() > 15 && gaps.iter().all(|part| part.tracks[1].duration_us == part.duration_us));
 }
 
 #[test]

@@ -1,12 +1,14 @@
 //! The publisher against an origin of a few lines: what it sends, and what it does when told no or cut off.
 
+use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
-use trellis_ingest::packager::{self, Event, Packager};
+use trellis_ingest::packager::{self, Event, Packager, Warning};
 use trellis_ingest::publish::{Error, Input, Mode, Options, Target, publish, watch_url};
 
 /// One request: its head, then its body piece by piece.
@@ -136,6 +138,55 @@ async fn nobody_there_is_said_at_once() {
     drop(listener);
     let error = bounded(publish(&options, CancellationToken::new(), |_| {})).await.expect_err("nobody listens");
     assert!(matches!(error, Error::Unreachable { .. }), "{error}");
+}
+
+/// Copied sound keeps coming after a loop's first pass, whether its source frames it as MP4 does or as MPEG-TS does.
+#[tokio::test]
+async fn a_copied_loop_keeps_its_sound() {
+    let folder = tempfile::TempDir::new().expect("a temporary directory");
+    let copied = ["film.mp4", "film.ts"].map(|name| copied_loop(two_seconds(&folder.path().join(name))));
+    for (name, silent) in ["mp4", "ts"].into_iter().zip(futures_util::future::join_all(copied).await) {
+        assert_eq!(silent, [""; 0], "the loop of film.{name} lost its sound");
+    }
+}
+
+/// Loops a film of two seconds and says which renditions silence stood in for in three passes.
+async fn copied_loop(film: String) -> Vec<String> {
+    const PARTS: u64 = 20;
+    let (listener, options) = origin().await;
+    let options = Options { input: Input::Media(film), copy: true, looped: true, ..options };
+    let stop = CancellationToken::new();
+    let publishing = tokio::spawn({
+        let stop = stop.clone();
+        async move { publish(&options, stop, |_| {}).await }
+    });
+    let silent = bounded(async {
+        let mut request = Request::accept(&listener).await;
+        let mut packager = Packager::new(packager::Options::default());
+        let mut silent = Vec::new();
+        loop {
+            packager.push(request.piece().await.expect("an endless loop")).expect("sound media");
+            while let Some(event) = packager.poll() {
+                match event {
+                    Event::Warning(Warning::Lagging { rendition }) => silent.push(rendition),
+                    Event::Part(part) if part.number == PARTS => return silent,
+                    _ => {}
+                }
+            }
+        }
+    });
+    let silent = silent.await;
+    stop.cancel();
+    publishing.abort();
+    silent
+}
+
+fn two_seconds(path: &Path) -> String {
+    let args = "-v error -f lavfi -i testsrc=size=64x36:rate=25 -f lavfi -i sine=sample_rate=48000 -t 2 \
+                -c:v libx264 -preset ultrafast -g 50 -pix_fmt yuv420p -c:a aac";
+    let made = Command::new("ffmpeg").args(args.split_whitespace()).arg(path).status();
+    assert!(made.is_ok_and(|status| status.success()), "ffmpeg makes a film");
+    path.display().to_string()
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use mp4_atom::{Atom, Audio, Av1c, Avcc, Btrt, Decode, Dops, Esds, Hvcc, Visual, VpcC};
 
 use crate::fmp4::{Children, SampleEntry};
+use crate::silence::{self, Silence};
 
 /// What players and the packager need to know of a track's coding.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +18,8 @@ pub struct Info {
     pub bitrate_declared: u32,
     /// Bytes of the length before each NAL unit, for H.264 only.
     pub h264_length_bytes: Option<u8>,
+    /// What stands in for sound that does not come, for AAC and Opus.
+    pub silence: Option<Silence>,
 }
 
 /// Picture size, or rate and channels.
@@ -176,8 +179,15 @@ fn aac(entry: &SampleEntry) -> Result<Info, Fault> {
         7 => 8,
         n => n.into(),
     };
-    let media = Media::Audio { sample_rate: rate.unwrap_or(rate_of(&audio)), channels };
-    Ok(info(format!("mp4a.40.{}", specific.profile), media))
+    let sample_rate = rate.unwrap_or(rate_of(&audio));
+    let samples = match specific.profile {
+        OBJECT_AAC_LC => Some(1024),
+        OBJECT_SBR | OBJECT_PS => Some(2048), // as heard: the core has half the rate
+        _ => None,
+    };
+    let silence = samples.and_then(|samples| silence::aac(specific.chan_conf, samples, sample_rate));
+    let media = Media::Audio { sample_rate, channels };
+    Ok(Info { silence, ..info(format!("mp4a.40.{}", specific.profile), media) })
 }
 
 /// Where spectral band replication is signalled (object types 5 and 29), the index of the rate that is heard: the one
@@ -193,7 +203,8 @@ fn opus(entry: &SampleEntry) -> Result<Info, Fault> {
     let (_, boxes) = audio(entry)?;
     let dops: Dops = config(boxes)?;
     // Opus always decodes at 48 kHz, whatever was fed to its encoder (RFC 7845 §5.1).
-    Ok(info("opus".into(), Media::Audio { sample_rate: 48_000, channels: dops.output_channel_count.into() }))
+    let media = Media::Audio { sample_rate: 48_000, channels: dops.output_channel_count.into() };
+    Ok(Info { silence: silence::opus(dops.output_channel_count), ..info("opus".into(), media) })
 }
 
 fn plain_audio(entry: &SampleEntry, rfc6381: &str) -> Result<Info, Fault> {
@@ -202,7 +213,7 @@ fn plain_audio(entry: &SampleEntry, rfc6381: &str) -> Result<Info, Fault> {
 }
 
 fn info(rfc6381: String, media: Media) -> Info {
-    Info { rfc6381, media, bitrate_declared: 0, h264_length_bytes: None }
+    Info { rfc6381, media, bitrate_declared: 0, h264_length_bytes: None, silence: None }
 }
 
 /// Splits a visual sample entry into its size and the boxes after its fixed fields.
@@ -255,6 +266,11 @@ fn name(entry: &SampleEntry) -> String {
     String::from_utf8_lossy(&entry.kind).into_owned()
 }
 
+/// Object types of ISO/IEC 14496-3 table 1.17.
+const OBJECT_AAC_LC: u8 = 2;
+const OBJECT_SBR: u8 = 5;
+const OBJECT_PS: u8 = 29;
+/// Object types of a decoder, ISO/IEC 14496-1 table 5.
 const OBJECT_AAC: u8 = 0x40;
 const OBJECT_MPEG2_AAC_LC: u8 = 0x67;
 const ESDS_BYTES_MAX: usize = 4096;

@@ -4,4 +4,5 @@ pub mod cmaf;
 pub mod codec;
 pub mod fmp4;
 pub mod playlist;
+pub mod silence;
 pub mod timeline;

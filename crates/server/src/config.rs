@@ -45,6 +45,7 @@ pub struct Config {
     /// Where keys, the database and recordings live.
     pub data_dir: PathBuf,
     /// Address of the one public listener.
+    #[serde(deserialize_with = "address")]
     pub listen: SocketAddr,
     /// Address of the Prometheus listener; none (written `off`) for no metrics.
     #[serde(deserialize_with = "address_or_off")]
@@ -264,6 +265,14 @@ impl Config {
                 )
             })?;
         }
+        let strange = self.cors_origins.iter().find(|origin| !is_web_origin(origin));
+        ensure(strange.is_none(), || {
+            format!(
+                "`cors_origins` has `{}`, which no browser sends: write scheme, host and perhaps a port in small letters, without a path, \
+                 e.g. \"https://my.site\"; \"*\" allows all",
+                strange.map_or("", |origin| origin)
+            )
+        })?;
         ensure((10..=DVR_WINDOW_S_MAX).contains(&self.origin.dvr_window_s), || {
             "[origin] `dvr_window_s` must be between 10 and 21600 seconds (six hours)".into()
         })?;
@@ -275,6 +284,14 @@ impl Config {
     }
 }
 
+/// As a browser's `Origin` header; a slash at the end does no harm.
+fn is_web_origin(text: &str) -> bool {
+    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-._:[]".contains(c);
+    let host = host.map(|rest| rest.strip_suffix('/').unwrap_or(rest));
+    text == "*" || host.is_some_and(|host| !host.is_empty() && host.chars().all(plain))
+}
+
 fn ensure(holds: bool, otherwise: impl FnOnce() -> String) -> Result<(), String> {
     if holds { Ok(()) } else { Err(otherwise()) }
 }
@@ -284,6 +301,12 @@ fn read(path: &Path) -> Result<toml::Table, ConfigError> {
     let text = std::fs::read_to_string(path).map_err(|error| ConfigError::Read(path.into(), error))?;
     let parsed = toml::from_str::<Config>(&text).and_then(|_| toml::from_str(&text));
     parsed.map_err(|error| ConfigError::Parse(path.into(), error))
+}
+
+fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let hint = "write one as 127.0.0.1:8080, or 0.0.0.0:8080 for all networks";
+    text.parse().map_err(|_| de::Error::custom(format!("`{text}` is no address: {hint}")))
 }
 
 fn address_or_off<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
@@ -373,6 +396,15 @@ mod tests {
 
     #[test]
     fn mistakes_are_named() {
+        let file = load_file("listen = \"8080\"", &[]).unwrap_err().to_string();
+        assert!(file.contains("`8080` is no address") && file.contains("0.0.0.0:8080"), "{file}");
+        for strange in ["my.site", "https://my.site/page", "https://", "https://My.Site", "ftp://my.site"] {
+            let said = error(&[("TRELLIS_CORS_ORIGINS", &format!("[{strange:?}]"))]);
+            assert!(said.contains(strange) && said.contains("https://my.site"), "{said}");
+        }
+        for good in ["*", "https://my.site", "https://my.site/", "http://[::1]:8080"] {
+            load(&[("TRELLIS_CORS_ORIGINS", &format!("[{good:?}]"))]).unwrap();
+        }
         assert!(error(&[("TRELLIS_EGDE_NAME", "x")]).contains("TRELLIS_EGDE_NAME in the environment: unknown field"));
         assert!(error(&[("TRELLIS_EDGE_NAEM", "x")]).contains("`naem`"));
         assert!(error(&[("TRELLIS_EDGE_UPLOAD_BUDGET", "fast")]).contains("not a rate"));

@@ -84,9 +84,6 @@ impl Server {
     pub async fn start(config: &Config) -> Result<Self, StartError> {
         config.check()?;
         config.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
-        if let Some(address) = config.metrics_listen {
-            telemetry::serve(address).map_err(StartError::Metrics)?;
-        }
         let certificate = config.tls.as_ref().map(tls::Certificate::load).transpose()?;
         let tls = certificate.as_ref().map(|certificate| certificate.server_config()).transpose()?;
         let scheme_is_tls = tls.is_some();
@@ -94,6 +91,10 @@ impl Server {
         let limits = Limits { connections: open_files_max() / 4 * 3, ..Limits::default() };
         let listener = bind(config.listen, tls, limits).await?;
         let address = listener.address().map_err(|e| StartError::Listen(config.listen, e))?;
+        // After the listener: where two servers collide, that one says most.
+        if let Some(address) = config.metrics_listen {
+            telemetry::serve(address).map_err(StartError::Metrics)?;
+        }
         // Roles of one process reach each other here, whatever certificate and address the public listener has.
         let inner_listener = bind(([127, 0, 0, 1], 0).into(), None, Limits::default()).await?;
         let inner_address = inner_listener.address().map_err(|e| StartError::Listen(config.listen, e))?;
@@ -243,6 +244,7 @@ impl Roles {
             "/ready" => {
                 text(StatusCode::SERVICE_UNAVAILABLE, "not registered with the manager yet: the log says why\n")
             }
+            _ if self.origin.is_none() && path.starts_with("/v1/ingest/") => no_origin(),
             _ => Box::pin(self.other(request)).await,
         }
     }
@@ -317,6 +319,16 @@ fn nothing_here() -> Reply {
         StatusCode::NOT_FOUND,
         "not_found",
         "nothing is served at this address; the API is described at /v1/openapi.json",
+        None,
+    )
+}
+
+fn no_origin() -> Reply {
+    error(
+        StatusCode::NOT_FOUND,
+        "no_origin",
+        "this server is no origin, and media goes to one: give its address with --to, e.g. --to http://origin:8080, the \
+         one its `trellis serve --role origin` listens on",
         None,
     )
 }

@@ -7,7 +7,7 @@ use trellis_tests::browser::Browser;
 use trellis_tests::client::{Viewer, get, join, send};
 use trellis_tests::command::{Demo, publish, token};
 use trellis_tests::eventually;
-use trellis_tests::media::{decode, film, run_aside};
+use trellis_tests::media::{decode, film, make_uneven_film, run_aside};
 use trellis_tests::publisher::{Channel, clip, closed, vod};
 use trellis_tests::server::{Cluster, Server, Setup};
 
@@ -158,6 +158,44 @@ async fn a_recording_can_be_sought_and_ends() {
     assert!(complaints.is_empty(), "{complaints:#?}");
 }
 
+/// A page that stands still where one of them ends would never come to the end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_plays_on_when_sound_or_pictures_end_first() {
+    const ENDS_S: f64 = 14.0;
+    let server = Setup::new("all").start().await;
+    let folder = tempfile::TempDir::new().unwrap();
+    let [early, late] = ["early.mp4", "late.mp4"].map(|name| folder.path().join(name));
+    make_uneven_film(&early, ENDS_S as u32, 5);
+    make_uneven_film(&late, 5, ENDS_S as u32);
+    for (stream, film, options) in [
+        ("sound-first", &early, &["--vod"][..]),
+        ("copied", &early, &["--vod", "--copy"]),
+        ("pictures-first", &late, &["--vod"]),
+    ] {
+        let mut publisher = publish(&server, film, stream, options);
+        assert!(publisher.end(LONG).await.success(), "{}", publisher.said());
+    }
+    // Looped, the sound comes again as well.
+    let _looped = [("live", &[][..]), ("live-copied", &["--copy"])]
+        .map(|(stream, options)| publish(&server, &early, stream, &[&["--loop"], options].concat()));
+    let mut browser = Browser::start().await;
+    for stream in ["sound-first", "copied", "pictures-first"] {
+        browser.open(&format!("{}/watch/{stream}", server.base()));
+        browser.wait_for(PLAYING, LONG);
+        browser.eval("void (document.getElementById('video').currentTime = 3)");
+        browser.wait_for("window.trellis.state().state === 'ended'", LONG);
+        let at_s = browser.state()["position_s"].as_f64().unwrap();
+        assert!((ENDS_S - 0.5..ENDS_S + 0.5).contains(&at_s), "{stream} ended at {at_s} s");
+    }
+    for stream in ["live", "live-copied"] {
+        browser.open(&format!("{}/watch/{stream}", server.base()));
+        browser.wait_for(PLAYING, LONG);
+        goes_on(&mut browser, ENDS_S + 4.0);
+    }
+    let complaints = browser.complaints();
+    assert!(complaints.is_empty(), "{complaints:#?}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn unmodified_hls_js_and_ffmpeg_play_from_the_one_url() {
     let server = Setup::new("all").start().await;
@@ -282,8 +320,9 @@ async fn a_browser_that_forbids_sound_shows_the_picture_and_a_button() {
 fn goes_on(browser: &mut Browser, seconds: f64) {
     let at = browser.eval("document.getElementById('video').currentTime").as_f64().unwrap();
     let frames = browser.state()["total_frames"].as_f64().unwrap();
-    browser.wait(&format!(
+    let on = format!(
         "document.getElementById('video').currentTime > {at} + {seconds} && window.trellis.state().total_frames > {frames} + {}",
         seconds * 8.0
-    ));
+    );
+    browser.wait_for(&on, LONG);
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use trellis_tests::client::{Viewer, join};
 use trellis_tests::command::{Demo, publish, trellis_with};
 use trellis_tests::media::{decode, film, run_aside};
-use trellis_tests::server::{Server, Setup};
+use trellis_tests::server::{Server, Setup, free_port};
 use trellis_tests::{PATIENCE, eventually};
 
 /// Encoding a film on a busy machine.
@@ -75,6 +75,7 @@ async fn a_publisher_comes_back_by_itself_when_its_origin_does() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_publisher_that_cannot_work_says_why() {
     let server = Setup::new("all").start().await;
+    let manager = Setup::new("manager").start().await;
     let no_film = Path::new("/nowhere/film.mp4");
     let text = tempfile::NamedTempFile::with_suffix(".mp4").unwrap();
     std::fs::write(text.path(), "this is no film").unwrap();
@@ -82,6 +83,7 @@ async fn a_publisher_that_cannot_work_says_why() {
         ("a wrong key", film(), &["--key", "wrong-key-of-somebody"][..], "key"),
         ("no such file", no_film, &[], "/nowhere/film.mp4"),
         ("no film", text.path(), &[], text.path().to_str().unwrap()),
+        ("a manager", film(), &["--to", &manager.base(), "--copy"], "no origin"),
         ("nobody there", film(), &["--to", "http://127.0.0.1:9", "--copy"], "127.0.0.1:9"),
     ] {
         let output = failed_publish(&server, film, options).await;
@@ -117,14 +119,53 @@ async fn failed_publish(server: &Server, film: &Path, options: &[&str]) -> Outpu
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_demo_leaves_nothing_behind() {
+    // Asked to stop; and its terminal is closed.
+    for signal in ["TERM", "HUP"] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut demo = Demo::start_in(Some(folder.path()));
+        let inside = || std::fs::read_dir(folder.path()).unwrap().count();
+        assert!(inside() > 0, "the demo's data is somewhere else");
+        demo.process.signal(signal);
+        let status = demo.process.end(PATIENCE).await;
+        assert!(status.success(), "{signal}: {status}: {}", demo.process.said());
+        assert_eq!(inside(), 0, "{signal}");
+    }
+}
+
+#[test]
+fn a_clock_that_cannot_be_drawn_is_the_only_complaint() {
+    let listen = format!("127.0.0.1:{}", free_port());
+    let output = trellis_with(&["demo", "--clock", "--listen", &listen], &[("PATH", "/nowhere")]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && said.contains("ffmpeg") && said.trim().lines().count() == 1, "{said}");
+}
+
+/// Nothing is good before all of it was read.
+#[test]
+fn a_configuration_is_good_only_with_its_key() {
     let folder = tempfile::tempdir().unwrap();
-    let mut demo = Demo::start_in(Some(folder.path()));
-    let inside = || std::fs::read_dir(folder.path()).unwrap().count();
-    assert!(inside() > 0, "the demo's data is somewhere else");
-    demo.process.terminate();
-    let status = demo.process.end(PATIENCE).await;
-    assert!(status.success(), "{status}: {}", demo.process.said());
-    assert_eq!(inside(), 0);
+    let [config, key] = ["bad.toml", "key.pem"].map(|name| folder.path().join(name));
+    std::fs::write(&key, "no key\n").unwrap();
+    std::fs::write(&config, format!("[tls]\ncert = {key:?}\nkey = {key:?}\n")).unwrap();
+    let output = trellis_with(&["check-config", "--config", config.to_str().unwrap()], &[]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && output.stdout.is_empty(), "{output:?}");
+    assert_eq!(said.matches("key.pem").count(), 1, "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_servers_collide_where_they_listen() {
+    let server = Setup::new("all").start().await;
+    let taken = server.base().trim_start_matches("http://").to_owned();
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().to_str().unwrap();
+    // Metrics collide as well.
+    let metrics = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = metrics.local_addr().unwrap().to_string();
+    let options = ["serve", "--listen", &taken, "--data-dir", data];
+    let second = trellis_with(&options, &[("TRELLIS_METRICS_LISTEN", &address)]);
+    let said = String::from_utf8_lossy(&second.stderr).into_owned();
+    assert!(!second.status.success() && said.contains(&taken) && said.contains("--listen"), "{said}");
 }
 
 #[test]
@@ -138,6 +179,7 @@ fn help_and_mistakes_are_answered() {
         (&["srve"][..], "serve"),
         (&["serve", "--role", "boss"], "manager"),
         (&["serve", "--listen", "8080"], "0.0.0.0:8080"),
+        (&["publish", "x.mp4", "--stream", "x", "--max-height", "0"], "720"),
         (&["token", "--stream", "NO"], "a-z"),
         (&["token", "--stream", "x", "--expires", "never"], "30m"),
         (&["token", "--stream", "x", "--class", "gold"], "premium"),

@@ -112,7 +112,7 @@ pub struct Part {
 pub struct TrackPart {
     /// `moof` + `mdat`; empty when the rendition has no sample in this stretch.
     pub data: Bytes,
-    /// Duration of the samples in `data` (µs); sums do not drift.
+    /// Duration of the samples in `data` (µs), which do not drift; without any, that of the reference track.
     pub duration_us: u32,
 }
 
@@ -135,7 +135,7 @@ pub enum Warning {
     },
     /// The frame rate varies, so part durations do.
     VariableFrameRate,
-    /// A rendition stayed behind the others for more than 2 s and was left out of a part.
+    /// A rendition ended, or stayed behind the others for more than 2 s: its parts are silent, or empty.
     Lagging {
         /// Name of the rendition, e.g. `a0`.
         rendition: String,
@@ -167,8 +167,8 @@ impl fmt::Display for Warning {
             }
             Self::Lagging { rendition } => write!(
                 f,
-                "rendition {rendition} is more than 2 s behind the others and was left out of a part; check its \
-                 source, or lower -max_interleave_delta"
+                "rendition {rendition} ended before the others or fell more than 2 s behind them, and is silent or left \
+                 out from there on until it comes again; check its source, or lower -max_interleave_delta"
             ),
             Self::TrackIgnored { what } => {
                 write!(f, "a track of kind {what} is not carried; only video and audio are")

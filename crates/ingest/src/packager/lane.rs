@@ -1,11 +1,13 @@
 //! What is waiting of one track, and when does it play?
 //!
-//! Invariant: decode times in a lane increase strictly, and by no more than [`JUMP_MAX_NS`] at a time.
+//! Invariant: decode times in a lane increase strictly, and by no more than [`JUMP_MAX_NS`] at a time. Sound that does
+//! not come, before, between or after what comes, is silence: see [`trellis_media::silence`].
 
 use std::collections::VecDeque;
 
 use bytes::Bytes;
 use trellis_media::fmp4::{Sample, Track, TrackKind};
+use trellis_media::silence::Silence;
 use trellis_media::{cmaf, codec};
 
 use super::{Error, TrackPart};
@@ -31,6 +33,10 @@ pub(super) struct Lane {
     pub shift: u64,
     last_dts: Option<u64>,
     last_step: u64,
+    /// Decode time (ticks) up to which everything is in parts.
+    taken_to: Option<u64>,
+    /// Decode time (ticks) up to which silence stands in for what did not come; what still comes of it is too late.
+    silent_to: u64,
     queued_bytes: usize,
 }
 
@@ -48,6 +54,8 @@ impl Lane {
             shift: 0,
             last_dts: None,
             last_step: 0,
+            taken_to: None,
+            silent_to: 0,
             queued_bytes: 0,
         }
     }
@@ -71,12 +79,15 @@ impl Lane {
         if let Some(last) = self.last_dts {
             let step = sample.dts.checked_sub(last).filter(|&step| step > 0);
             let step = step.ok_or_else(|| self.not_increasing(last))?;
-            if self.ns(step) > JUMP_MAX_NS {
+            if self.ns(sample.dts.saturating_sub(last.max(self.silent_to))) > JUMP_MAX_NS {
                 return Err(self.jump(last, step));
             }
             self.last_step = step;
         }
         self.last_dts = Some(sample.dts);
+        if sample.dts < self.silent_to {
+            return Ok(());
+        }
         self.queued_bytes += cost(&sample);
         self.queue.push_back(sample);
         Ok(())
@@ -113,6 +124,43 @@ impl Lane {
         scale(ticks, NS, self.track.timescale)
     }
 
+    /// Lays silence where sound ought to be and is not: in front of what waits, and behind it up to `end_ns` (ns since
+    /// the lane's zero). Returns whether the sound does not reach the end.
+    pub fn fill(&mut self, end_ns: u64) -> bool {
+        let Some(silence) = self.info.silence.clone() else { return false };
+        let end = self.zero + scale(end_ns, self.track.timescale.into(), NS as u32);
+        let from = self.taken_to.unwrap_or(self.zero);
+        let front = self.queue.front().map_or(from, |first| first.dts);
+        for frame in self.silence(&silence, from, front).into_iter().rev() {
+            self.queued_bytes += cost(&frame);
+            self.queue.push_front(frame);
+        }
+        let behind = self.queue.back().map_or(from, |last| last.dts + self.duration_of(last));
+        let missing = self.silence(&silence, behind, end);
+        self.silent_to = missing.last().map_or(self.silent_to, |last| last.dts + u64::from(last.duration));
+        self.queued_bytes += missing.iter().map(cost).sum::<usize>();
+        let stands_in = !missing.is_empty();
+        self.queue.extend(missing);
+        stands_in
+    }
+
+    /// Whole frames of silence between two decode times (ticks).
+    fn silence(&self, silence: &Silence, from: u64, to: u64) -> Vec<Sample> {
+        let (timescale, rate) = (u64::from(self.track.timescale), u64::from(silence.rate.max(1)));
+        let at = |n: u64| from + n * u64::from(silence.samples) * timescale / rate;
+        let frame = |n| Sample {
+            track: self.index,
+            dts: at(n),
+            duration: (at(n + 1) - at(n)) as u32,
+            cts_offset: 0,
+            sync: true,
+            data: silence.frame.clone(),
+        };
+        // A clock that does not tell frames apart is nothing to lay them by.
+        let tells = at(1) > from;
+        (0..).take_while(|&n| tells && at(n + 1) <= to).map(frame).collect()
+    }
+
     /// Takes the samples that begin before `end_ns` and writes them as a part.
     pub fn part(&mut self, sequence: u32, end_ns: u64) -> Result<Taken, Error> {
         let mut samples: Vec<cmaf::Sample> = Vec::new();
@@ -124,6 +172,7 @@ impl Lane {
             start.get_or_insert(sample.dts);
             samples.push(self.written(&sample, end));
         }
+        self.taken_to = start.map_or(self.taken_to, |_| Some(end));
         let start = start.unwrap_or(end);
         let data = cmaf::part(sequence, start.saturating_sub(self.base) + self.shift, &samples)?;
         let duration_us = self.us(end).saturating_sub(self.us(start)).min(DURATION_US_MAX);

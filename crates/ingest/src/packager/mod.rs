@@ -254,15 +254,20 @@ impl Packager {
         let mut independent = true;
         let mut lagging = Vec::new();
         for (i, lane) in self.lanes.iter_mut().enumerate() {
+            let silent = i > 0 && lane.fill(end_ns);
             let end_ns = match (i, cut) {
                 (0, _) => end_ns,
                 (_, Some(_)) => lane_end(lane, end_ns, running.pace),
                 (_, None) => u64::MAX,
             };
-            let taken = lane.part(sequence, end_ns)?;
+            let mut taken = lane.part(sequence, end_ns)?;
             independent &= taken.independent;
-            if taken.part.data.is_empty() && cut.is_some() {
+            let nothing = taken.part.data.is_empty();
+            if (silent || nothing) && cut.is_some() {
                 lagging.push(lane.name.clone());
+            }
+            if nothing {
+                taken.part.duration_us = tracks.first().map_or(0, |reference: &TrackPart| reference.duration_us);
             }
             tracks.push(taken.part);
         }
@@ -356,7 +361,7 @@ fn quality(info: &codec::Info) -> (u16, u16, u32) {
     }
 }
 
-/// How far the reference may run ahead before parts are cut without the tracks that stay behind.
+/// How far the reference may run ahead before parts are cut without what stays behind: of sound, silence takes the place.
 const LAG_MAX_NS: u64 = 2 * NS;
 /// How far sound may outlast the pictures at the end of a run.
 const OUTLAST_MAX_NS: u64 = NS / 2;

@@ -1,7 +1,7 @@
 //! With which arguments does ffmpeg turn the source into what the origin takes? A pure function.
 
 use super::ladder::{Rung, rungs};
-use super::probe::Probe;
+use super::probe::{Probe, Video};
 use super::{Input, Mode, Options, clock};
 
 /// ffmpeg's arguments: from the input to one fragmented MP4 on standard output, progress on standard error.
@@ -11,17 +11,14 @@ pub(super) fn args(options: &Options, probe: &Probe, from_s: f64) -> Vec<String>
     let audio_input = input(&mut args, options, probe, from_s);
     if options.copy {
         args.extend(words("-map 0:v:0? -map 0:a:0? -c copy"));
-        if probe.aac {
-            args.extend(words("-bsf:a aac_adtstoasc"));
-        }
+        copy_sound(&mut args, options, probe);
     } else {
         if let Some(video) = probe.video {
-            encode_video(&mut args, options, &rungs(video.lines, fps(video.fps), options.lines_max), video.fps);
+            encode_video(&mut args, options, probe, video);
         }
         if probe.audio != Some(false) {
-            args.extend(words(&format!("-map {audio_input}:a:0? -c:a aac -b:a 128k -ac 2 -ar 48000")));
-            // Fills gaps and follows a drifting sound card, so that sound stays with the pictures.
-            args.extend(words("-af aresample=async=1000"));
+            args.extend(words(&format!("-map {audio_input}:a:0?")));
+            encode_sound(&mut args);
         }
     }
     // A fragment for each frame. Not by `frag_every_frame`: ffmpeg 5.1 then writes wrong decode times for tracks whose
@@ -55,17 +52,43 @@ fn input(args: &mut Vec<String>, options: &Options, probe: &Probe, from_s: f64) 
     } else if from_s > 0.0 && is_file {
         args.extend(["-ss".into(), format!("{from_s:.3}")]);
     }
+    if let (Some(end_s), true, false) = (probe.pictures_end_s, options.copy, options.looped) {
+        args.extend(["-t".into(), format!("{:.3}", (end_s - from_s).max(0.1))]);
+    }
     args.extend(words("-fflags +genpts"));
     args.extend(["-i".into(), if source == "-" { "pipe:0".into() } else { source.clone() }]);
     0
 }
 
-fn encode_video(args: &mut Vec<String>, options: &Options, rungs: &[Rung], (num, den): (u32, u32)) {
+/// MP4 wants the configuration of AAC beside the frames. What takes it out of ADTS frames is over, for ever, when a
+/// loop's first pass is: there the sound is encoded anew. Of standard input nobody knows how its sound is framed.
+fn copy_sound(args: &mut Vec<String>, options: &Options, probe: &Probe) {
+    if probe.audio.is_none() || (probe.adts && options.looped) {
+        encode_sound(args);
+    } else if probe.adts {
+        args.extend(words("-bsf:a aac_adtstoasc"));
+    }
+}
+
+fn encode_sound(args: &mut Vec<String>) {
+    args.extend(words("-c:a aac -b:a 128k -ac 2 -ar 48000"));
+    // Fills gaps and follows a drifting sound card, so that sound stays with the pictures.
+    args.extend(words("-af aresample=async=1000"));
+}
+
+fn encode_video(args: &mut Vec<String>, options: &Options, probe: &Probe, video: Video) {
+    let (num, den) = video.fps;
+    let rungs = &rungs(video.lines, fps(video.fps), options.lines_max);
     // Scales the shorter side, so that portrait video gets rungs like landscape.
     let outputs: String = (0..rungs.len()).map(|i| format!("[s{i}]")).collect();
     // A constant frame rate costs a frame of delay; the clock has one already.
     let constant = if options.input == Input::Clock { String::new() } else { format!("fps={num}/{den},") };
-    let mut graph = format!("[0:v:0]{constant}split={}{outputs}", rungs.len());
+    // The last picture stays while the sound goes on.
+    let stays = match (probe.pictures_end_s, probe.seconds) {
+        (Some(end_s), Some(all_s)) => format!("tpad=stop_mode=clone:stop_duration={:.3},", all_s - end_s),
+        _ => String::new(),
+    };
+    let mut graph = format!("[0:v:0]{constant}{stays}split={}{outputs}", rungs.len());
     for (i, Rung { lines, .. }) in rungs.iter().enumerate() {
         graph += &format!(
             ";[s{i}]scale=w='if(gte(iw\\,ih)\\,-2\\,{lines})':h='if(gte(iw\\,ih)\\,{lines}\\,-2)',format=yuv420p[v{i}]"
@@ -113,7 +136,6 @@ fn words(text: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::super::Target;
-    use super::super::probe::Video;
     use super::*;
 
     fn line(options: Options, probe: &Probe, from_s: f64) -> String {
@@ -126,7 +148,7 @@ mod tests {
     }
 
     fn file(lines: u32, fps: (u32, u32), audio: bool) -> Probe {
-        Probe { video: Some(Video { lines, fps }), audio: Some(audio), aac: audio, seconds: Some(60.0) }
+        Probe { audio: Some(audio), seconds: Some(60.0), ..Probe::of(Video { lines, fps }) }
     }
 
     #[test]
@@ -149,17 +171,33 @@ mod tests {
     }
 
     #[test]
+    fn pictures_that_end_before_the_sound() {
+        let short = Probe { pictures_end_s: Some(8.0), ..file(240, (25, 1), true) };
+        let encoded = line(options("in.mp4"), &short, 0.0);
+        assert!(encoded.contains("[0:v:0]fps=25/1,tpad=stop_mode=clone:stop_duration=52.000,split="), "{encoded}");
+        let copied = line(Options { copy: true, ..options("in.mp4") }, &short, 3.0);
+        assert!(copied.contains("-ss 3.000 -t 5.000 "), "{copied}");
+    }
+
+    #[test]
     fn copies_loops_and_resumes() {
         let copy = Options { copy: true, looped: true, ..options("in.mkv") };
         let copied = line(copy, &file(720, (25, 1), true), 7.0);
-        assert!(copied.contains(
-            "-re -stream_loop -1 -fflags +genpts -i in.mkv -map 0:v:0? -map 0:a:0? -c copy -bsf:a aac_adtstoasc "
-        ));
+        assert!(
+            copied.contains(
+                "-re -stream_loop -1 -fflags +genpts -i in.mkv -map 0:v:0? -map 0:a:0? -c copy -map_metadata "
+            )
+        );
         assert!(
             copied.contains("+delay_moov+default_base_moof+neg")
                 && copied.contains("-frag_duration 100000 ")
                 && !copied.contains("-ss")
         );
+        let transport = Probe { adts: true, ..file(720, (25, 1), true) };
+        let copy = Options { copy: true, ..options("in.ts") };
+        assert!(line(copy.clone(), &transport, 0.0).contains("-c copy -bsf:a aac_adtstoasc -map_metadata"));
+        // A filter does not live through a second pass.
+        assert!(line(Options { looped: true, ..copy }, &transport, 0.0).contains("-c copy -c:a aac -b:a 128k"));
         let resumed = line(options("in.mkv"), &file(720, (25, 1), false), 7.0);
         assert!(resumed.contains("-re -ss 7.000 -fflags") && !resumed.contains("aac"));
         let vod = line(Options { mode: Mode::Vod, ..options("in.mkv") }, &file(720, (25, 1), true), 0.0);

@@ -28,7 +28,8 @@ fn rate(lines: u32, fps: f64) -> u32 {
 
 /// Lines and kbit/s of x264 veryfast that look clean on ordinary footage.
 const STANDARD: [(u32, u32); 4] = [(1080, 4500), (720, 2500), (480, 1200), (240, 350)];
-const LINES_MIN: u32 = 16;
+/// The smallest rung.
+pub const LINES_MIN: u32 = 16;
 const KBPS_MIN: u32 = 100;
 
 #[cfg(test)]

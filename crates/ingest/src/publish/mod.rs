@@ -347,8 +347,7 @@ fn check(options: &Options) -> Result<(), Error> {
 /// Finds out what the source is, and for a file that is copied how far apart its keyframes are.
 async fn look(options: &Options) -> Result<(Probe, Option<u32>), Error> {
     let Input::Media(source) = &options.input else {
-        let video = Some(probe::Video { lines: clock::SIZE.1, fps: (clock::FPS, 1) });
-        return Ok((Probe { video, audio: Some(true), aac: false, seconds: None }, None));
+        return Ok((Probe::of(probe::Video { lines: clock::SIZE.1, fps: (clock::FPS, 1) }), None));
     };
     if source == "-" {
         return Ok((Probe::UNKNOWN, None));
@@ -364,6 +363,12 @@ async fn look(options: &Options) -> Result<(Probe, Option<u32>), Error> {
         tracing::warn!(
             "keyframes of {source} are up to {seconds} s apart, so viewers start slower; set the encoder's keyframe interval to \
              2 s (-g 2×fps, OBS \"Keyframe Interval\" 2), or leave --copy out"
+        );
+    }
+    if let Some(end_s) = probe.pictures_end_s.filter(|_| options.copy) {
+        tracing::warn!(
+            "the pictures of {source} end after {end_s:.0} s, its sound does not: the rest is left out; without --copy the \
+             last picture stays until the sound ends"
         );
     }
     Ok((probe, keyframes))

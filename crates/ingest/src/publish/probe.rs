@@ -15,10 +15,12 @@ pub struct Probe {
     pub video: Option<Video>,
     /// Whether there is sound; `None` when unknown.
     pub audio: Option<bool>,
-    /// Whether the sound is AAC.
-    pub aac: bool,
+    /// Whether the sound is AAC in ADTS frames (MPEG-TS, bare `.aac`), whose configuration stands in each frame.
+    pub adts: bool,
     /// Length (s); `None` for live sources.
     pub seconds: Option<f64>,
+    /// Where the pictures of a file end, if its sound goes on well after them (s).
+    pub pictures_end_s: Option<f64>,
 }
 
 /// The first video stream.
@@ -32,8 +34,12 @@ pub struct Video {
 
 impl Probe {
     /// What is assumed of a source that can be read only once (standard input).
-    pub const UNKNOWN: Self =
-        Self { video: Some(Video { lines: 720, fps: (30, 1) }), audio: None, aac: false, seconds: None };
+    pub const UNKNOWN: Self = Self { audio: None, ..Self::of(Video { lines: 720, fps: (30, 1) }) };
+
+    /// A source without end, of these pictures and some sound.
+    pub const fn of(video: Video) -> Self {
+        Self { video: Some(video), audio: Some(true), adts: false, seconds: None, pictures_end_s: None }
+    }
 }
 
 /// Asks ffprobe about a file or URL.
@@ -108,10 +114,20 @@ fn summarize(found: &Found) -> Probe {
             .find_map(|rate| sane_rate(rate))
             .unwrap_or((30, 1)),
     });
-    let seconds = found.format.duration.as_deref().and_then(|text| text.parse().ok()).filter(|&s: &f64| s > 0.0);
+    let seconds = duration(found.format.duration.as_deref());
+    let pictures_end_s = of("video").and_then(|stream| duration(stream.duration.as_deref()));
+    let pictures_end_s = pictures_end_s.filter(|end_s| seconds.is_some_and(|all_s| all_s - end_s > OUTLASTS_S));
     let audio = of("audio");
-    Probe { video, audio: Some(audio.is_some()), aac: audio.is_some_and(|stream| stream.codec_name == "aac"), seconds }
+    let adts = audio.is_some_and(|stream| stream.codec_name == "aac" && stream.extradata_size == 0);
+    Probe { video, audio: Some(audio.is_some()), adts, seconds, pictures_end_s }
 }
+
+fn duration(text: Option<&str>) -> Option<f64> {
+    text?.parse().ok().filter(|&seconds: &f64| seconds > 0.0)
+}
+
+/// Sound that ends as much later than the pictures as this, is not a matter of whole frames.
+const OUTLASTS_S: f64 = 0.5;
 
 /// `num/den` between 1 and 60 frames per second; faster sources are thinned to 60.
 fn sane_rate(text: &str) -> Option<(u32, u32)> {
@@ -135,6 +151,9 @@ struct Stream {
     codec_type: String,
     #[serde(default)]
     codec_name: String,
+    /// Bytes of configuration beside the frames.
+    #[serde(default)]
+    extradata_size: u32,
     #[serde(default)]
     width: u32,
     #[serde(default)]
@@ -145,6 +164,7 @@ struct Stream {
     r_frame_rate: String,
     #[serde(default)]
     disposition: Disposition,
+    duration: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -166,14 +186,21 @@ mod tests {
     fn ffprobe_is_understood() {
         let json = br#"{"streams":[
             {"codec_type":"video","width":600,"height":600,"avg_frame_rate":"0/0","disposition":{"attached_pic":1}},
-            {"codec_type":"audio","codec_name":"aac","sample_rate":"48000"},
-            {"codec_type":"video","width":1080,"height":1920,"avg_frame_rate":"0/0","r_frame_rate":"30000/1001"}],
+            {"codec_type":"audio","codec_name":"aac","extradata_size":5},
+            {"codec_type":"video","width":1080,"height":1920,"avg_frame_rate":"0/0","r_frame_rate":"30000/1001","duration":"8.0"}],
             "format":{"duration":"12.5"}}"#;
         let found: Found = serde_json::from_slice(json).expect("as ffprobe writes it");
         let video = Some(Video { lines: 1080, fps: (30_000, 1001) });
-        assert_eq!(summarize(&found), Probe { video, audio: Some(true), aac: true, seconds: Some(12.5) });
+        let lengths = (Some(12.5), Some(8.0));
+        assert_eq!(
+            summarize(&found),
+            Probe { video, audio: Some(true), adts: false, seconds: lengths.0, pictures_end_s: lengths.1 }
+        );
         let live: Found = serde_json::from_slice(br#"{"streams":[],"format":{}}"#).expect("as ffprobe writes it");
-        assert_eq!(summarize(&live), Probe { video: None, audio: Some(false), aac: false, seconds: None });
+        let nothing = Probe { video: None, audio: Some(false), adts: false, seconds: None, pictures_end_s: None };
+        assert_eq!(summarize(&live), nothing);
+        let transport = br#"{"streams":[{"codec_type":"audio","codec_name":"aac"}]}"#;
+        assert!(summarize(&serde_json::from_slice(transport).expect("as ffprobe writes it")).adts);
     }
 
     #[test]

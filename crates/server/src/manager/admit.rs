@@ -14,7 +14,7 @@ use trellis_proto::{SessionId, StreamId, Ticket};
 use super::accounts::JoinRow;
 use super::auth::{self, Denied, Viewer};
 use super::directory::Stream;
-use super::registry::{Held, Place};
+use super::registry::{Held, Place, Shortage};
 use super::store::fresh_id;
 use super::{Manager, Now};
 use crate::cluster_api::{StreamState, ViewerClass};
@@ -53,8 +53,8 @@ pub enum Refused {
     NoSuchStream,
     /// Nobody publishes it.
     NotLive,
-    /// Every edge is full.
-    NoCapacity(Duration),
+    /// No edge takes the viewer, and why; when to ask again.
+    NoCapacity(Shortage, Duration),
 }
 
 /// The answer to a granted join.
@@ -160,7 +160,8 @@ impl Manager {
         };
         let limits = [most, stream.max_rate, Some(TICKET_NUMBER_MAX)];
         let max_rate = limits.into_iter().flatten().fold(rate, u64::min).max(1);
-        let place = registry.pick(now.mono, max_rate).map_err(|refusal| Refused::NoCapacity(refusal.retry_after))?;
+        let place = registry.pick(now.mono, max_rate);
+        let place = place.map_err(|(shortage, refusal)| Refused::NoCapacity(shortage, refusal.retry_after))?;
         Ok((held, place, max_rate))
     }
 }
@@ -212,7 +213,7 @@ impl Refused {
             Self::NotAllowed(_) => "not_allowed",
             Self::NoSuchStream => "no_such_stream",
             Self::NotLive => "not_live",
-            Self::NoCapacity(_) => "no_capacity",
+            Self::NoCapacity(..) => "no_capacity",
         }
     }
 
@@ -221,7 +222,7 @@ impl Refused {
             Self::TokenMissing | Self::TokenInvalid(_) | Self::TokenExpired => StatusCode::UNAUTHORIZED,
             Self::NotAllowed(_) => StatusCode::FORBIDDEN,
             Self::NoSuchStream | Self::NotLive => StatusCode::NOT_FOUND,
-            Self::NoCapacity(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NoCapacity(..) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -236,14 +237,14 @@ impl Refused {
             Self::NotAllowed(why) => why.clone(),
             Self::NoSuchStream => "there is no stream of this name: check the spelling, or create it".into(),
             Self::NotLive => "nobody publishes this stream now: try again when it starts".into(),
-            Self::NoCapacity(_) => "every edge is full: try again after the given time".into(),
+            Self::NoCapacity(shortage, _) => shortage.to_string().into(),
         }
     }
 
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::NotLive => Some(NOT_LIVE_RETRY),
-            Self::NoCapacity(after) => Some(spread(*after, keyfile::random::<1>()[0])),
+            Self::NoCapacity(_, after) => Some(spread(*after, keyfile::random::<1>()[0])),
             _ => None,
         }
     }

@@ -2,6 +2,7 @@
 //! all again within a second; who falls silent for [`BEAT_TIMEOUT_MS`] is forgotten.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,15 +15,52 @@ use crate::cluster_api::{
     BEAT_TIMEOUT_MS, EdgeBeat, Instance, ORIGIN_STREAMS_MAX, OriginBeat, OriginStream, StreamSource, StreamState,
     is_loopback_url, is_plain, is_server_name, is_server_url,
 };
+use crate::units::Rate;
 
 /// Most origins one manager keeps.
 pub const ORIGINS_MAX: usize = 64;
 const INSTANCE_BYTES_MAX: usize = 64;
 /// Who is silent for this long is dead.
 pub const DEAD_AFTER: Duration = Duration::from_millis(BEAT_TIMEOUT_MS);
+/// How often the operator is told of the same shortage.
+const WARN_EVERY: Duration = Duration::from_secs(60);
+
+/// Why no edge takes a viewer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shortage {
+    /// None is alive and takes viewers.
+    NoEdge,
+    /// None could carry the stream even if it were empty.
+    TooMuch {
+        /// What the viewer takes, bit/s.
+        rate_bps: u64,
+        /// What the largest edge has, bit/s.
+        largest_bps: u64,
+    },
+    /// Others have the places.
+    Full,
+}
+
+impl fmt::Display for Shortage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoEdge => f.write_str("no edge is there to serve viewers; try again after the given time"),
+            Self::TooMuch { rate_bps, largest_bps } => write!(
+                f,
+                "this stream takes {} a viewer, and the largest edge has {} in all: its operator must raise an edge's \
+                 upload_budget, or publish at a lower rate",
+                Rate(*rate_bps),
+                Rate(*largest_bps)
+            ),
+            Self::Full => f.write_str("every edge is full: try again after the given time"),
+        }
+    }
+}
 
 /// What beats told.
 pub struct Registry {
+    /// What was short when the operator was told last.
+    warned: Option<(Shortage, Instant)>,
     redirect: Redirect,
     edges: HashMap<String, Place>,
     edge_names: Names,
@@ -110,6 +148,7 @@ pub enum BadBeat {
 impl Default for Registry {
     fn default() -> Self {
         Self {
+            warned: None,
             redirect: Redirect::new(DEAD_AFTER),
             edges: HashMap::new(),
             edge_names: Names::default(),
@@ -225,9 +264,34 @@ impl Registry {
     }
 
     /// Sets `rate_bps` aside at an edge with room.
-    pub fn pick(&mut self, now: Instant, rate_bps: u64) -> Result<Place, Refusal> {
-        let name = self.redirect.pick(now, &Ask { rate_bps, ..Ask::default() })?;
-        Ok(self.edges.get(name).expect("every edge that beats has a place").clone())
+    pub fn pick(&mut self, now: Instant, rate_bps: u64) -> Result<Place, (Shortage, Refusal)> {
+        let place = |name| self.edges.get(name).expect("every edge that beats has a place").clone();
+        let picked = self.redirect.pick(now, &Ask { rate_bps, ..Ask::default() }).map(place);
+        picked.map_err(|refusal| {
+            let shortage = self.shortage(now, rate_bps);
+            self.warn_of(now, shortage);
+            (shortage, refusal)
+        })
+    }
+
+    /// What waiting does not mend, the operator is told; not for each viewer that is sent away.
+    fn warn_of(&mut self, now: Instant, shortage: Shortage) {
+        let lately = self.warned.is_some_and(|(what, at)| what == shortage && now.since(at) < WARN_EVERY);
+        if shortage != Shortage::Full && !lately {
+            self.warned = Some((shortage, now));
+            tracing::warn!("a viewer was sent away: {shortage}");
+        }
+    }
+
+    /// What would be short, should no edge take a viewer of this rate.
+    fn shortage(&self, now: Instant, rate_bps: u64) -> Shortage {
+        let living = self.redirect.edges().iter().filter(|edge| now.since(edge.last_beat()) <= DEAD_AFTER);
+        let beats = living.map(|edge| edge.beat()).filter(|beat| !beat.draining);
+        match beats.map(|beat| beat.capacity_bps.saturating_add(beat.brings_bps)).max() {
+            None => Shortage::NoEdge,
+            Some(largest_bps) if largest_bps < rate_bps => Shortage::TooMuch { rate_bps, largest_bps },
+            Some(_) => Shortage::Full,
+        }
     }
 
     /// Notes that `origin` may publish `stream`. False: another origin has a publisher, or leave for one.

@@ -143,6 +143,25 @@ async fn a_full_house_says_when_to_return_and_a_dead_edge_takes_nobody() {
 }
 
 #[tokio::test]
+async fn who_is_sent_away_hears_what_is_short() {
+    let house = House::new().await;
+    house.on_air().await;
+    for (edge, short) in [
+        (json!({"capacity_bps": 4_000_000, "committed_bps": 4_000_000}), "every edge is full"),
+        (
+            json!({"capacity_bps": 1_000_000}),
+            "this stream takes 2.30 Mbit/s a viewer, and the largest edge has 1.00 Mbit/s in all",
+        ),
+        (json!({"draining": true}), "no edge is there"),
+    ] {
+        house.cluster("POST", "/v1/cluster/edges", edge_beat("e", edge)).await;
+        let said = house.join("open", None).await.body;
+        assert_eq!(said["error"], "no_capacity");
+        assert!(said["message"].as_str().unwrap().starts_with(short), "{said}");
+    }
+}
+
+#[tokio::test]
 async fn a_plain_player_is_redirected() {
     let house = House::with(ManagerConfig { open_session_s: 60, ..ManagerConfig::default() }).await;
     house.on_air().await;
