@@ -12,7 +12,7 @@ import urllib.request
 
 from . import cpu, load, world
 
-SESSIONS = 4096
+SESSIONS = 8192
 #: Bytes, what it is, and the least nginx/Trellis.
 SIZES = {
     False: [(1_000_000, "1 MB segment", 1.3), (100_000, "100 kB part", 1.0), (1_000, "1 kB audio part", 1.2)],
