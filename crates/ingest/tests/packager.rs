@@ -244,6 +244,39 @@ fn sound_that_comes_late_or_again_is_silent_until_then() {
 }
 
 #[test]
+fn a_hole_in_the_sound_is_as_long_as_it_was_and_silent() {
+    for hole in [75..110, 10..135] {
+        let sounds = |i: u64| !hole.contains(&i);
+        let frames = (0..350u64).flat_map(move |i| {
+            let pictures = [(0, i * 40, 0, i % 50 == 0), (1, i * 40, 0, i % 50 == 0)];
+            pictures.into_iter().chain(sounds(i).then_some((2, i * 40, 0, true)))
+        });
+        let (shape, parts, _) = package(&compose(frames));
+        let heard = heard(&shape, &parts, 2);
+        assert_whole(&heard, 14_000);
+        let of = |i: usize| parts.iter().map(|part| u64::from(part.tracks[i].duration_us)).sum::<u64>();
+        assert!(of(0).abs_diff(of(2)) < 130_000, "{} and {}", of(0), of(2));
+        let longest = parts.iter().map(|part| part.tracks[2].duration_us).max();
+        assert!(longest.is_some_and(|us| us < 520_000), "{longest:?}");
+        let made = heard.iter().filter(|(_, made)| *made).count() as u64;
+        assert!(made >= 350 - hole.count() as u64 - 2, "{made} of the frames that came are heard");
+    }
+}
+
+#[test]
+fn sound_that_comes_in_fragments_of_its_own_behind_the_pictures_is_waited_for_once_it_was_late() {
+    const LONG: u64 = 100;
+    let frames = (0..8u64).flat_map(|n| {
+        (0..3usize).flat_map(move |track| {
+            (n * LONG..(n + 1) * LONG).map(move |i| (track, i * 40, 0, track == 2 || i % 50 == 0))
+        })
+    });
+    let (shape, parts, _) = package(&compose(frames));
+    let made = heard(&shape, &parts, 2).iter().filter(|(_, made)| *made).count() as u64;
+    assert!(made > 7 * LONG, "{made} of the {} frames that came are heard", 8 * LONG);
+}
+
+#[test]
 fn a_rung_that_stops_is_a_gap_as_long_as_the_pictures() {
     let frames = (0..300u64)
         .flat_map(|i| {

@@ -150,6 +150,26 @@ async fn a_copied_loop_keeps_its_sound() {
     }
 }
 
+/// Fragments of five seconds, in which the sound lies behind the pictures, as ffmpeg makes them by itself.
+#[tokio::test]
+async fn long_fragments_keep_their_sound() {
+    let folder = tempfile::TempDir::new().expect("a temporary directory");
+    let film = folder.path().join("long.mp4");
+    let made = tokio::process::Command::new("ffmpeg")
+        .args("-v error -f lavfi -i testsrc=size=160x90:rate=25 -f lavfi -i sine -t 20 -c:v libx264 -g 125".split(' '))
+        .args("-sc_threshold 0 -bf 0 -c:a aac -movflags frag_keyframe+empty_moov+default_base_moof".split(' '))
+        .arg(&film)
+        .status();
+    assert!(made.await.expect("ffmpeg").success());
+    let mut packager = Packager::new(packager::Options::default());
+    packager.push(std::fs::read(&film).expect("the film").into()).expect("sound media");
+    packager.finish().expect("a whole film");
+    let warnings: Vec<_> = std::iter::from_fn(|| packager.poll())
+        .filter_map(|event| if let Event::Warning(warning) = event { Some(warning) } else { None })
+        .collect();
+    assert!(!warnings.iter().any(|warning| matches!(warning, Warning::Lagging { .. })), "{warnings:?}");
+}
+
 /// Loops a film of two seconds and says which renditions silence stood in for in three passes.
 async fn copied_loop(film: String) -> Vec<String> {
     const PARTS: u64 = 20;

@@ -37,6 +37,8 @@ pub(super) struct Lane {
     taken_to: Option<u64>,
     /// Decode time (ticks) up to which silence stands in for what did not come; what still comes of it is too late.
     silent_to: u64,
+    /// By how much the latest that came too late missed its place (ns).
+    late_ns: u64,
     queued_bytes: usize,
 }
 
@@ -56,6 +58,7 @@ impl Lane {
             last_step: 0,
             taken_to: None,
             silent_to: 0,
+            late_ns: 0,
             queued_bytes: 0,
         }
     }
@@ -84,13 +87,33 @@ impl Lane {
             }
             self.last_step = step;
         }
-        self.last_dts = Some(sample.dts);
+        let before = self.last_dts.replace(sample.dts);
         if sample.dts < self.silent_to {
+            self.late_ns = self.late_ns.max(self.ns(self.silent_to - sample.dts)).min(LATE_MAX_NS);
             return Ok(());
+        }
+        if before.is_some() {
+            self.fill_hole(sample.dts);
         }
         self.queued_bytes += cost(&sample);
         self.queue.push_back(sample);
         Ok(())
+    }
+
+    /// How much longer than others this lane is waited for (ns): as much as it was late before.
+    pub fn late_ns(&self) -> u64 {
+        self.late_ns
+    }
+
+    /// Lays silence between the newest sample and the one at `dts` (ticks). What is short may be a duration stated wrongly
+    /// and is left: there the newest lasts longer.
+    fn fill_hole(&mut self, dts: u64) {
+        let Some(silence) = self.info.silence.clone() else { return };
+        let behind = self.queue.back().map(|last| last.dts + self.duration_of(last)).or(self.taken_to);
+        let Some(from) = behind.filter(|&from| self.ns(dts.saturating_sub(from)) >= HOLE_MIN_NS) else { return };
+        let frames = self.silence(&silence, from, dts);
+        self.queued_bytes += frames.iter().map(cost).sum::<usize>();
+        self.queue.extend(frames);
     }
 
     /// Drops everything before decode time `dts` (ticks).
@@ -244,5 +267,8 @@ fn cost(sample: &Sample) -> usize {
 pub(super) const NS: u64 = 1_000_000_000;
 const NS_PER_MS: u64 = 1_000_000;
 const JUMP_MAX_NS: u64 = 10 * NS;
+const HOLE_MIN_NS: u64 = 100 * NS_PER_MS;
+/// Nobody is waited for much longer than a jump may be.
+const LATE_MAX_NS: u64 = JUMP_MAX_NS;
 /// What a descriptor can say; longer only when a lane stayed away.
 const DURATION_US_MAX: u64 = 60_000_000;

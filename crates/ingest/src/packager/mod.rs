@@ -1,7 +1,8 @@
 //! How does a publisher's byte stream become parts that are cut alike in every rendition?
 //!
 //! Invariant: output depends on the bytes alone, never on how they were chunked, nor on a clock. Parts are numbered
-//! without gaps, and every sample of a rendition from the first keyframe on is in exactly one part.
+//! without gaps, and every sample of a rendition from the first keyframe on is in exactly one part, but for sound that
+//! came when silence had taken its place.
 //!
 //! The rooms: [`lane`] keeps a track's samples, [`opening`] decides the shape, [`pace`] says where to cut. This file
 //! passes samples from the reader to the lanes, and cuts from the pace to the lanes.
@@ -239,11 +240,13 @@ impl Packager {
         None
     }
 
-    /// Whether every lane has a sample past `end_ns`, or the reference is so far ahead that the others are given up.
+    /// Whether every lane has a sample past `end_ns`, or the reference is so far ahead that the others are given up: but
+    /// none that lies behind the reference in the same fragment, and none for less than it was late before.
     fn have_arrived(&self, end_ns: u64, pace: Pace) -> bool {
         let newest = |lane: &Lane| lane.queue.back().map_or(0, |sample| lane.cut_ns(sample));
-        let ahead = newest(&self.lanes[0]).saturating_sub(end_ns) >= LAG_MAX_NS;
-        ahead || self.lanes[1..].iter().all(|lane| newest(lane) >= lane_end(lane, end_ns, pace))
+        let ahead_ns = newest(&self.lanes[0]).saturating_sub(end_ns);
+        let given_up = |lane: &Lane| ahead_ns >= LAG_MAX_NS + lane.late_ns() && !self.reader.announces(lane.index);
+        self.lanes[1..].iter().all(|lane| newest(lane) >= lane_end(lane, end_ns, pace) || given_up(lane))
     }
 
     /// Writes the part that ends at `end_ns`; `cut` is what opens there, `None` at the end of the run, when everything

@@ -115,6 +115,11 @@ impl Reader {
         }
     }
 
+    /// Whether samples of this track (index into [`Movie::tracks`]) are still to come in the fragment that is being read.
+    pub fn announces(&self, track: usize) -> bool {
+        self.announced.iter().rev().any(|sample| sample.track == track)
+    }
+
     /// Whether the stream could end here without cutting a fragment.
     pub fn is_at_boundary(&self) -> bool {
         self.stage == Stage::Header && self.buffer.is_empty() && self.announced.is_empty()
