@@ -5,8 +5,8 @@
 //! the edge has no debt, first come, first served.
 //!
 //! Invariant: whatever others ask, a session that takes no more than its rate gets its bytes at its rate; for admission
-//! never promises more than the budget, all shares together fit into it. In any time no more leaves than the budget
-//! for that time and for half a second.
+//! never promises more than the budget, all shares together fit into it. In any time no more media leaves than the budget
+//! for that time and for half a second; playlists, which may run ahead of their session's share, for a second more.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};

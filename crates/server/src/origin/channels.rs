@@ -129,6 +129,11 @@ impl Channel {
         !self.reading.swap(true, Ordering::SeqCst)
     }
 
+    /// Its tables could not be read: the next may try.
+    pub fn put_reading_off(&self) {
+        self.reading.store(false, Ordering::SeqCst);
+    }
+
     /// Somebody asks for it.
     pub fn touch(&self, now_ms: u64) {
         self.asked_ms.store(now_ms, Ordering::Relaxed);

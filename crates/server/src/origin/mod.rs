@@ -13,6 +13,7 @@ mod signer;
 mod tests;
 mod vault;
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -207,8 +208,16 @@ impl Origin {
 
     fn read_tables(&self, channel: &Channel, run: RunId) {
         let shelf = channel.shelf();
+        let tables = match self.vault.tables(shelf.stream(), run) {
+            // Not of the recording's making: whoever asks next has it read again.
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::error!(stream = %shelf.stream(), %run, %error, "a recording cannot be read now");
+                return channel.put_reading_off();
+            }
+            tables => tables,
+        };
         let apply = || -> Result<(), Box<dyn std::error::Error>> {
-            for signed in self.vault.tables(shelf.stream(), run)? {
+            for signed in tables? {
                 shelf.apply(self.signer.authority().table(&signed)?, signed)?;
             }
             Ok(())

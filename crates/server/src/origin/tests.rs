@@ -253,6 +253,24 @@ async fn a_damaged_recording_is_left_out() {
 }
 
 #[tokio::test]
+async fn a_recording_that_cannot_be_read_now_is_read_when_somebody_asks_again() {
+    let house = House::new().await;
+    let run = house.vod(clip(), Finish::Done).await.unwrap();
+    let path = house.data.path().join(format!("vod/film/{run}/tables.bin"));
+    let house = house.restarted().await;
+    let channel = house.origin.channel(&stream()).await.unwrap();
+    std::fs::rename(&path, path.with_extension("aside")).unwrap();
+    std::fs::create_dir(&path).unwrap();
+    assert!(channel.begin_reading());
+    house.origin.read_tables(&channel, run);
+    assert!(!channel.shelf().is_complete() && !channel.shelf().is_closed());
+    std::fs::remove_dir(&path).unwrap();
+    std::fs::rename(path.with_extension("aside"), &path).unwrap();
+    house.origin.read(&channel);
+    channel.shelf().until(|shelf| shelf.is_complete()).await;
+}
+
+#[tokio::test]
 async fn a_recording_that_nobody_asks_for_is_no_more_than_its_catalogue() {
     let house = House::new().await;
     let run = house.vod(clip(), Finish::Done).await.unwrap();
