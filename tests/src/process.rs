@@ -25,7 +25,9 @@ pub struct Process {
 pub fn trellis() -> Command {
     let path = binary();
     assert!(path.is_file(), "{} is missing: run `cargo build --release` first", path.display());
-    let mut command = Command::new(path);
+    // A test run that outlives its terminal (`nohup`) passes on that SIGHUP is ignored; what is tested may not inherit that.
+    let mut command = Command::new("/usr/bin/env");
+    command.arg("--default-signal=HUP").arg(path);
     // What the person at the keyboard has set is not under test.
     std::env::vars().filter(|(key, _)| key.starts_with("TRELLIS_")).for_each(|(key, _)| {
         command.env_remove(key);
