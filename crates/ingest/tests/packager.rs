@@ -171,6 +171,15 @@ fn with_companions(count: u64, keys: impl Fn(u64) -> bool, sound_until_ms: u64) 
     compose(frames)
 }
 
+/// Two rungs, and sound beside those pictures that `sounds` says.
+fn with_sound(count: u64, sounds: impl Fn(u64) -> bool) -> Vec<u8> {
+    let frames = (0..count).flat_map(move |i| {
+        let pictures = [(0, i * 40, 0, i % 50 == 0), (1, i * 40, 0, i % 50 == 0)];
+        pictures.into_iter().chain(sounds(i).then_some((2, i * 40, 0, true)))
+    });
+    compose(frames)
+}
+
 /// A stream with one rung.
 fn retimed(frames: impl Iterator<Item = (u64, bool)>) -> Vec<u8> {
     let (items, _) = fmp4::fuzz::items(std::iter::once(LADDER));
@@ -230,12 +239,7 @@ fn sound_that_stops_holds_the_pictures_up_for_two_seconds_only_and_is_silent_the
 
 #[test]
 fn sound_that_comes_late_or_again_is_silent_until_then() {
-    let sounds = |i: u64| (30..75).contains(&i) || i > 200;
-    let frames = (0..350u64).flat_map(move |i| {
-        let pictures = [(0, i * 40, 0, i % 50 == 0), (1, i * 40, 0, i % 50 == 0)];
-        pictures.into_iter().chain(sounds(i).then_some((2, i * 40, 0, true)))
-    });
-    let (shape, parts, _) = package(&compose(frames));
+    let (shape, parts, _) = package(&with_sound(350, |i| (30..75).contains(&i) || i > 200));
     let heard = heard(&shape, &parts, 2);
     assert_whole(&heard, 14_000);
     let made = heard.iter().filter(|(_, made)| *made).count();
@@ -246,12 +250,7 @@ fn sound_that_comes_late_or_again_is_silent_until_then() {
 #[test]
 fn a_hole_in_the_sound_is_as_long_as_it_was_and_silent() {
     for hole in [75..110, 10..135] {
-        let sounds = |i: u64| !hole.contains(&i);
-        let frames = (0..350u64).flat_map(move |i| {
-            let pictures = [(0, i * 40, 0, i % 50 == 0), (1, i * 40, 0, i % 50 == 0)];
-            pictures.into_iter().chain(sounds(i).then_some((2, i * 40, 0, true)))
-        });
-        let (shape, parts, _) = package(&compose(frames));
+        let (shape, parts, _) = package(&with_sound(350, |i| !hole.contains(&i)));
         let heard = heard(&shape, &parts, 2);
         assert_whole(&heard, 14_000);
         let of = |i: usize| parts.iter().map(|part| u64::from(part.tracks[i].duration_us)).sum::<u64>();
