@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Which of our crates each crate may depend on (ARCHITECTURE.md, "Crates and directions").
-const DIRECTIONS: [(&str, &[&str]); 8] = [
+const DIRECTIONS: [(&str, &[&str]); 10] = [
     ("proto", &[]),
     ("model", &[]),
     ("core", &["trellis-proto"]),
@@ -12,7 +12,9 @@ const DIRECTIONS: [(&str, &[&str]); 8] = [
     ("media", &["trellis-proto"]),
     ("ingest", &["trellis-media"]),
     ("server", &["trellis-proto", "trellis-core", "trellis-media", "trellis-ingest"]),
-    ("cli", &["trellis-proto", "trellis-server", "trellis-ingest", "trellis-sim"]),
+    ("node", &["trellis-proto", "trellis-core", "trellis-media", "trellis-server"]),
+    ("wasm", &["trellis-proto", "trellis-core", "trellis-media"]),
+    ("cli", &["trellis-proto", "trellis-server", "trellis-ingest", "trellis-node", "trellis-sim"]),
 ];
 
 /// Words that may not stand in the code of a folder, and why.

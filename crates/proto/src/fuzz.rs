@@ -5,6 +5,7 @@
 use bytes::Bytes;
 
 use crate::frame::{Decoded, Frame};
+use crate::signal::Signal;
 use crate::{Table, Ticket, signed_part};
 
 /// Any bytes as a table.
@@ -32,5 +33,12 @@ pub fn frame(bytes: &[u8]) {
     if let Ok(Decoded::Frame(frame)) = Frame::decode(Bytes::copy_from_slice(bytes)) {
         assert_eq!(frame.encode(), bytes, "one value, one encoding");
         assert_eq!(frame.encoded_len(Bytes::len), bytes.len(), "what is counted is what is written");
+    }
+}
+
+/// Any bytes as what peers say to make a link.
+pub fn signal(bytes: &[u8]) {
+    if let Ok(signal) = Signal::decode(bytes) {
+        assert_eq!(signal.encode(), bytes, "one value, one encoding");
     }
 }

@@ -15,6 +15,7 @@ pub mod frame;
 pub mod fuzz;
 pub mod id;
 pub mod limits;
+pub mod signal;
 pub mod table;
 pub mod ticket;
 pub mod wire;

@@ -97,6 +97,7 @@ proptest! {
     fn any_bytes_as_a_table_or_ticket(bytes in vec(any::<u8>(), 0..400)) {
         fuzz::table(&bytes);
         fuzz::ticket(&bytes);
+        fuzz::signal(&bytes);
     }
 
     #[test]
@@ -117,6 +118,7 @@ proptest! {
         let at = at.index(bytes.len());
         bytes[at] = to;
         fuzz::ticket(&bytes);
+        fuzz::signal(&bytes);
     }
 
     #[test]
