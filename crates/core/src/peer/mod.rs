@@ -33,6 +33,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use bytes::Bytes;
 pub use event::{Config, Event, Input, Mesh, Output, Part, Seek, Support, UploadPolicy};
 use trellis_proto::frame::{
     Bye, ChunkId, Complaint, Fault, Frame, Hello, LINK_VERSION, LayerId, PartId, PeerId, Substream,
@@ -200,7 +201,7 @@ impl<V: Verifier> Peer<V> {
             Input::Switch(layers) => self.send(PeerId::EDGE, Frame::Switch { layers }),
             Input::Pause(paused) => self.playback.pause(now, paused),
             Input::Upload(policy) => self.uplink.set_policy(policy),
-            Input::Renew(ticket) => self.send(PeerId::EDGE, Frame::Renew(ticket)),
+            Input::Renew(ticket) => self.on_renew(ticket),
             Input::Leave => self.on_leave(now),
         }
         self.on_time(now);
@@ -235,6 +236,11 @@ impl<V: Verifier> Peer<V> {
     /// What is known, in parts, and how many links there are: both are bounded.
     pub fn load(&self) -> (usize, usize) {
         (self.store.len(), self.neighbors.len())
+    }
+
+    /// The layers that are wanted of a part, once its descriptor is here: it can be played when all of them have come.
+    pub fn wanted(&self, part: PartId) -> impl Iterator<Item = LayerId> + '_ {
+        self.store.get(part).into_iter().flat_map(|held| held.layers.iter().map(|layer| layer.of))
     }
 
     /// Brings near what a coming input will need, and changes nothing. A host of very many peers, once it has brought near
@@ -328,6 +334,12 @@ impl<V: Verifier> Peer<V> {
             layers: self.layers.clone(),
             behind_us: self.config.behind.as_micros() as u64,
         }
+    }
+
+    /// An edge that is here is told; the next one is greeted with it.
+    fn on_renew(&mut self, ticket: Bytes) {
+        self.config.ticket = ticket.clone();
+        self.send(PeerId::EDGE, Frame::Renew(ticket));
     }
 
     fn on_lost(&mut self, now: Instant, peer: PeerId) {
