@@ -1,1 +1,6 @@
-//! How does a viewer outside of browsers take part? The brain of `trellis_core::peer` with real sockets around it.
+//! A viewer's peer outside of browsers: data channels, the link to the edge, a local HTTP server for players.
+
+mod link;
+mod links;
+mod pace;
+mod sockets;
