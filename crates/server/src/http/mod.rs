@@ -19,6 +19,6 @@ pub use body::Body;
 pub use coding::Coded;
 pub use hyper::body::Incoming;
 pub use lane::{Plain, head};
-pub use listen::{Handle, Listener, Stop};
+pub use listen::{Caller, Handle, Listener, Stop};
 pub use reply::{Reply, empty, error, json};
 pub use roster::Limits;
