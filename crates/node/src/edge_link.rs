@@ -50,9 +50,8 @@ impl EdgeLink {
         if response.headers().get(SEC_WEBSOCKET_ACCEPT).is_none_or(|said| said.as_bytes() != accept.as_bytes()) {
             return Err(Refused::Later("the edge does not speak WebSocket".into(), AGAIN));
         }
-        let config = WebSocketConfig::default()
-            .max_message_size(Some(FRAME_BYTES_MAX))
-            .max_frame_size(Some(FRAME_BYTES_MAX));
+        let config =
+            WebSocketConfig::default().max_message_size(Some(FRAME_BYTES_MAX)).max_frame_size(Some(FRAME_BYTES_MAX));
         let socket = response.upgrade().await.map_err(lost)?;
         Ok(Self::over(WebSocketStream::from_raw_socket(socket, Role::Client, Some(config)).await))
     }

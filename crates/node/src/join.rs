@@ -89,8 +89,9 @@ pub async fn join(http: &Client, address: &Address, token: Option<&str>, lost: &
     if !status.is_success() {
         return Err(refused(status, &body));
     }
-    let reply: Reply = serde_json::from_slice(&body)
-        .map_err(|_| Refused::Never(format!("{} is no Trellis manager: it answers a join otherwise", address.manager)))?;
+    let reply: Reply = serde_json::from_slice(&body).map_err(|_| {
+        Refused::Never(format!("{} is no Trellis manager: it answers a join otherwise", address.manager))
+    })?;
     place(address, reply).await
 }
 
@@ -107,7 +108,8 @@ pub fn refused(status: StatusCode, body: &[u8]) -> Refused {
 
 async fn place(address: &Address, reply: Reply) -> Result<Place, Refused> {
     let never = |why: &str| Refused::Never(why.to_owned());
-    let absolute = |text: &str| address.manager.join(text).map_err(|_| never("the manager names an edge that is no URL"));
+    let absolute =
+        |text: &str| address.manager.join(text).map_err(|_| never("the manager names an edge that is no URL"));
     let hls = absolute(&reply.hls)?;
     let may_give = match reply.p2p.as_deref() {
         Some("off") => {

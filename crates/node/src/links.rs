@@ -54,8 +54,6 @@ pub enum Event {
     Message(PeerId, Bytes),
     /// So many bytes are under way.
     Unsent(PeerId, u32),
-    /// A datagram that is nobody's: an answer from a STUN server, perhaps.
-    Stray(SocketAddr, Bytes),
 }
 
 impl Links {
@@ -74,11 +72,6 @@ impl Links {
             buffer: vec![0; DATAGRAM_MAX],
             turn: PeerId::EDGE,
         }
-    }
-
-    /// The sockets.
-    pub fn sockets(&self) -> &Sockets {
-        &self.sockets
     }
 
     /// Where the outside sees us: offered from now on.
@@ -205,15 +198,11 @@ impl Links {
     fn on_datagram(&mut self, now: Instant, source: SocketAddr, destination: SocketAddr, bytes: &[u8]) {
         let Ok(receive) = Receive::new(Protocol::Udp, source, destination, bytes) else { return };
         let input = Input::Receive(now, receive);
-        match self.whose(source, bytes, &input) {
-            Some(peer) => {
-                let Some(entry) = self.links.get_mut(&peer) else { return };
-                entry.source = Some(source);
-                entry.link.handle(input);
-                self.settle(now, peer);
-            }
-            None => self.events.push_back(Event::Stray(source, Bytes::copy_from_slice(bytes))),
-        }
+        let Some(peer) = self.whose(source, bytes, &input) else { return };
+        let Some(entry) = self.links.get_mut(&peer) else { return };
+        entry.source = Some(source);
+        entry.link.handle(input);
+        self.settle(now, peer);
     }
 
     /// STUN says whose it is; of the rest, whoever was last heard from there, else the newest that knows the address.
@@ -452,7 +441,7 @@ mod tests {
         }
         assert_eq!(pair.0[0].links.len(), 1);
         let stray = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-        let here = pair.0[0].sockets().hosts()[0];
+        let here = pair.0[0].sockets.hosts()[0];
         stray.send_to(&[0x16, 0xfe, 0xfd, 0, 0], here).unwrap();
         pair.0[0].send(now, NAMES[1], b"still there".to_vec().into(), None);
         pair.run(|_, _, event| matches!(event, Event::Message(_, bytes) if &bytes[..] == b"still there")).await;
