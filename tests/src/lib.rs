@@ -7,6 +7,7 @@ pub mod browser;
 pub mod client;
 pub mod command;
 pub mod media;
+pub mod peer;
 pub mod playlist;
 pub mod process;
 pub mod publisher;

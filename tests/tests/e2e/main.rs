@@ -9,5 +9,6 @@ mod command_line;
 mod decoding;
 mod edges;
 mod joining;
+mod mesh;
 mod operating;
 mod protocol;
