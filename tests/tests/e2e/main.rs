@@ -10,5 +10,6 @@ mod decoding;
 mod edges;
 mod joining;
 mod networks;
+mod mesh;
 mod operating;
 mod protocol;
