@@ -14,6 +14,7 @@ mod downstream;
 mod follow;
 mod give;
 mod gossip;
+pub mod look;
 mod neighbor;
 mod playback;
 mod pull;
@@ -33,7 +34,10 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use bytes::Bytes;
 pub use event::{Config, Event, Input, Mesh, Output, Part, Seek, Support, UploadPolicy};
+pub use look::Held;
+pub use playback::Cursor;
 use trellis_proto::frame::{
     Bye, ChunkId, Complaint, Fault, Frame, Hello, LINK_VERSION, LayerId, PartId, PeerId, Substream,
 };
@@ -200,7 +204,7 @@ impl<V: Verifier> Peer<V> {
             Input::Switch(layers) => self.send(PeerId::EDGE, Frame::Switch { layers }),
             Input::Pause(paused) => self.playback.pause(now, paused),
             Input::Upload(policy) => self.uplink.set_policy(policy),
-            Input::Renew(ticket) => self.send(PeerId::EDGE, Frame::Renew(ticket)),
+            Input::Renew(ticket) => self.on_renew(ticket),
             Input::Leave => self.on_leave(now),
         }
         self.on_time(now);
@@ -328,6 +332,12 @@ impl<V: Verifier> Peer<V> {
             layers: self.layers.clone(),
             behind_us: self.config.behind.as_micros() as u64,
         }
+    }
+
+    /// An edge that is here is told; the next one is greeted with it.
+    fn on_renew(&mut self, ticket: Bytes) {
+        self.config.ticket = ticket.clone();
+        self.send(PeerId::EDGE, Frame::Renew(ticket));
     }
 
     fn on_lost(&mut self, now: Instant, peer: PeerId) {
