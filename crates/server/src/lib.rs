@@ -15,7 +15,7 @@ pub mod manager;
 pub mod origin;
 mod secret;
 mod server;
-mod shelf;
+pub mod shelf;
 mod telemetry;
 mod units;
 mod web;

@@ -85,7 +85,7 @@ pub enum Input<P> {
     Pause(bool),
     /// The viewer's mind about giving changed.
     Upload(UploadPolicy),
-    /// A newer ticket.
+    /// A newer ticket, or one for another edge: the next greeting shows it.
     Renew(Bytes),
     /// The viewer goes: hand over the children, then say good-bye.
     Leave,

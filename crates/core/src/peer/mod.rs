@@ -241,6 +241,11 @@ impl<V: Verifier> Peer<V> {
         (self.store.len(), self.neighbors.len())
     }
 
+    /// The layers that are wanted of a part, once its descriptor is here: it can be played when all of them have come.
+    pub fn wanted(&self, part: PartId) -> impl Iterator<Item = LayerId> + '_ {
+        self.store.get(part).into_iter().flat_map(|held| held.layers.iter().map(|layer| layer.of))
+    }
+
     /// Brings near what a coming input will need, and changes nothing. A host of very many peers, once it has brought near
     /// the peer itself, calls this some inputs before, once for each level from 1 to 3: each leads on to the next.
     pub fn glance<N: Near>(&self, level: u8, coming: Coming) {

@@ -454,7 +454,12 @@ fn who_lost_its_edge_and_misses_something_looks_for_a_sibling_at_once_and_is_pus
     assert!(swarm.peers[&PeerId(2)].edge_up, "nothing of the second part came: it did not wait for its turn");
     swarm.edge_says(PeerId(1), Frame::Bye(Bye::NoRoom(3)));
     assert_eq!(waits(&swarm, 1), Duration::from_secs(3), "it plays on and asks again");
+    let elsewhere = Bytes::from_static(b"a ticket for the sibling");
+    swarm.edge.clear();
+    swarm.give(PeerId(1), Input::Renew(elsewhere.clone()));
     swarm.give(PeerId(1), Input::Connected(PeerId::EDGE));
+    let greeted = |frame: &Frame| matches!(frame, Frame::Hello(hello) if hello.ticket == elsewhere);
+    assert!(swarm.edge.first().is_some_and(|(_, frame)| greeted(frame)), "the sibling is shown its ticket");
     swarm.edge.clear();
     let welcome = Welcome {
         version: LINK_VERSION,

@@ -5,21 +5,12 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use trellis_core::trust::chunk;
-use trellis_proto::LayerPart;
-use trellis_proto::descriptor::chunk_range;
 
 use super::follow::Inner;
-use crate::shelf::{Item, Key, Object, Shelf, Source};
+use crate::shelf::{Arrival, Key, Object, Shelf, Source};
 
 /// The [`Source`] of an edge's shelf.
 pub struct Upstream(pub Weak<Inner>);
-
-/// What the bytes must be.
-enum Promise {
-    Init(trellis_proto::Hash),
-    Part(LayerPart),
-}
 
 /// Why an attempt failed.
 #[derive(Debug, thiserror::Error)]
@@ -39,17 +30,17 @@ enum FetchError {
 impl Source for Upstream {
     fn get(&self, shelf: &Arc<Shelf>, key: Key, size: usize) -> Option<Arc<Object>> {
         let inner = self.0.upgrade()?;
-        let promise = promise(shelf, key)?;
+        let mut arrival = Arrival::of(shelf, key)?;
         if size == 0 {
             return Some(Object::ready(Bytes::new()));
         }
-        let path = path(shelf, key)?;
+        let path = shelf.path(key)?;
         let object = Arc::new(Object::filling(size));
         metrics::counter!("trellis_edge_upstream_objects_total").increment(1);
         let (shelf, filled) = (shelf.clone(), object.clone());
         tokio::spawn(async move {
             tokio::select! {
-                () = fill(&inner, &shelf, &path, &promise, &filled) => {}
+                () = fill(&inner, &shelf, &path, &mut arrival, &filled) => {}
                 () = abandoned(&shelf, key, &filled) => {
                     metrics::counter!("trellis_edge_upstream_abandoned_total").increment(1);
                 }
@@ -70,13 +61,12 @@ async fn abandoned(shelf: &Shelf, key: Key, object: &Arc<Object>) {
     }
 }
 
-async fn fill(inner: &Inner, shelf: &Shelf, path: &str, promise: &Promise, object: &Object) {
-    let mut had = Had::default();
+async fn fill(inner: &Inner, shelf: &Shelf, path: &str, arrival: &mut Arrival, object: &Object) {
     for attempt in 0..ATTEMPTS {
         if attempt > 0 {
             tokio::time::sleep(RETRY * attempt).await;
         }
-        match attempt_once(inner, shelf, path, promise, object, &mut had).await {
+        match attempt_once(inner, shelf, path, arrival, object).await {
             Ok(()) => {
                 if inner.cache().admit(object.size() as u64) {
                     inner.sweep();
@@ -94,30 +84,22 @@ async fn fill(inner: &Inner, shelf: &Shelf, path: &str, promise: &Promise, objec
     object.fail();
 }
 
-/// How far an object is, so that another attempt goes on from there.
-#[derive(Debug, Default)]
-struct Had {
-    chunks: usize,
-    bytes: usize,
-}
-
 async fn attempt_once(
     inner: &Inner,
     shelf: &Shelf,
     path: &str,
-    promise: &Promise,
+    arrival: &mut Arrival,
     object: &Object,
-    had: &mut Had,
 ) -> Result<(), FetchError> {
     let upstream = inner.upstream(shelf.stream()).ok_or(FetchError::NoUpstream)?;
     // For this attempt alone: between attempts others have it. Who waits here is let go by its readers.
     let _turn = inner.turns().at(&upstream).await;
     let mut request = inner.get(&upstream, shelf.stream(), path).timeout(PATIENCE);
-    if had.bytes > 0 {
-        request = request.header(http::header::RANGE, format!("bytes={}-", had.bytes));
+    if arrival.bytes() > 0 {
+        request = request.header(http::header::RANGE, format!("bytes={}-", arrival.bytes()));
     }
     let mut response = request.send().await.map_err(reqwest::Error::without_url)?;
-    let expected = if had.bytes > 0 { http::StatusCode::PARTIAL_CONTENT } else { http::StatusCode::OK };
+    let expected = if arrival.bytes() > 0 { http::StatusCode::PARTIAL_CONTENT } else { http::StatusCode::OK };
     if response.status() != expected {
         return Err(FetchError::Status(response.status()));
     }
@@ -125,60 +107,11 @@ async fn attempt_once(
     while let Some(piece) = response.chunk().await.map_err(reqwest::Error::without_url)? {
         metrics::counter!("trellis_edge_upstream_bytes_total").increment(piece.len() as u64);
         pending.extend_from_slice(&piece);
-        if had.bytes + pending.len() > object.size() {
+        if !arrival.take(&mut pending, object) {
             return Err(FetchError::Forged);
         }
-        take(promise, &mut pending, object, had)?;
     }
-    if had.bytes == object.size() { Ok(()) } else { Err(FetchError::Short) }
-}
-
-/// Moves whole chunks from what has arrived to the object.
-fn take(promise: &Promise, pending: &mut BytesMut, object: &Object, had: &mut Had) -> Result<(), FetchError> {
-    let layer = match promise {
-        Promise::Init(hash) if pending.len() == object.size() => {
-            let verified = chunk::check_init(hash, pending.split().freeze()).ok_or(FetchError::Forged)?;
-            had.bytes = object.size();
-            object.push(verified);
-            return Ok(());
-        }
-        Promise::Init(_) => return Ok(()),
-        Promise::Part(layer) => layer,
-    };
-    while had.bytes < object.size() {
-        let range = chunk_range(layer.size as usize, layer.hashes.len(), had.chunks);
-        if pending.len() < range.len() {
-            break;
-        }
-        let bytes = pending.split_to(range.len()).freeze();
-        let verified = chunk::check(layer, had.chunks, bytes).ok_or(FetchError::Forged)?;
-        had.chunks += 1;
-        had.bytes = range.end;
-        if !range.is_empty() {
-            object.push(verified);
-        }
-    }
-    Ok(())
-}
-
-fn promise(shelf: &Shelf, key: Key) -> Option<Promise> {
-    let rendition = usize::from(key.rendition);
-    shelf.look(|timeline| match key.item {
-        Item::Init => Some(Promise::Init(timeline.catalogue(key.run)?.renditions.get(rendition)?.init_hash)),
-        // Renditions are not layered yet: the base is all there is.
-        Item::Part(part) => {
-            Some(Promise::Part(timeline.part(key.run, part)?.tracks.get(rendition)?.layers.first()?.clone()))
-        }
-    })
-}
-
-fn path(shelf: &Shelf, key: Key) -> Option<String> {
-    let name = shelf.look(|t| t.catalogue(key.run)?.names().nth(key.rendition.into()))?;
-    let file = match key.item {
-        Item::Init => "init.mp4".to_owned(),
-        Item::Part(part) => format!("p{part}.m4s"),
-    };
-    Some(format!("{}/{name}/{file}", key.run))
+    if arrival.bytes() == object.size() { Ok(()) } else { Err(FetchError::Short) }
 }
 
 /// A viewer that comes back by then finds its fetch still going.
@@ -198,6 +131,7 @@ mod tests {
     use super::super::turns::EACH_MAX;
     use super::*;
     use crate::cluster_api::StreamState;
+    use crate::shelf::Item;
 
     fn part(part: u64) -> Key {
         Key { run: RunId(1), rendition: 0, item: Item::Part(part) }

@@ -3,6 +3,7 @@
 //! Origin and edge share this room and differ only in their [`Source`]: where an object comes from that is
 //! described but not at hand. Invariant: an object's bytes were checked against a signed hash, or signed here.
 
+mod arrival;
 mod feed;
 mod object;
 mod range;
@@ -21,6 +22,7 @@ use trellis_proto::{RenditionName, RunId, StreamId, Table};
 use crate::cluster_api::StreamState;
 use crate::http::Coded;
 
+pub use arrival::Arrival;
 pub use feed::{FRAME_BYTES_MAX, KEEP_ALIVE};
 pub use object::Object;
 pub use serve::{Ask, BLOCKED_MAX, MediaName, at_hand, serve};
@@ -235,6 +237,16 @@ impl Shelf {
     pub fn each_object(&self, mut see: impl FnMut(Key, &Object)) {
         let objects = self.objects.read().unwrap_or_else(PoisonError::into_inner);
         objects.iter().for_each(|(key, object)| see(*key, object));
+    }
+
+    /// An object's name below `…/s/{stream}/`, while its run is known.
+    pub fn path(&self, key: Key) -> Option<String> {
+        let name = self.look(|t| t.catalogue(key.run)?.names().nth(key.rendition.into()))?;
+        let file = match key.item {
+            Item::Init => "init.mp4".to_owned(),
+            Item::Part(part) => format!("p{part}.m4s"),
+        };
+        Some(format!("{}/{name}/{file}", key.run))
     }
 
     /// Bytes of a rendition before this part of its run.
