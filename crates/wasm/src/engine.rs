@@ -16,7 +16,7 @@ use trellis_proto::descriptor::chunk_range;
 use trellis_proto::frame::{Bye, ChunkId, Decoded, Frame, LINK_VERSION, LayerId, PartId, PeerId};
 use trellis_proto::limits::SIGNAL_BYTES_MAX;
 use trellis_proto::signal::Signal;
-use trellis_proto::{RenditionName, RunId, StreamId};
+use trellis_proto::{Catalogue, RenditionName, RunId, StreamId};
 
 use crate::counts::Counts;
 use crate::listing::Listing;
@@ -374,6 +374,8 @@ impl Engine {
         let part = PartId { run, part: number };
         match self.peer.held(part, of) {
             Held::Whole(chunks) => Media::Here(chunks.into_iter().map(|chunk| chunk.into_bytes()).collect()),
+            // Its time is up: the player needs it now, and the edge has it.
+            Held::Coming if self.listing.gave_up(part) => Media::Elsewhere,
             Held::Coming => Media::Coming,
             // A playlist of the edge's may be ahead of what was told here.
             Held::No if self.is_ahead(part) && self.peer.layers().contains(&of) => Media::Coming,
@@ -417,6 +419,11 @@ impl Engine {
     /// The part numbers of a segment that is complete.
     pub fn parts_of(&self, run: RunId, msn: u64) -> Option<std::ops::RangeInclusive<u64>> {
         self.listing.timeline().segment(run, msn)
+    }
+
+    /// What the newest run consists of.
+    pub fn newest_catalogue(&self) -> Option<&Catalogue> {
+        self.listing.newest_catalogue()
     }
 
     /// What was counted.

@@ -13,7 +13,7 @@ use trellis_core::trust::table::Authority;
 use trellis_media::playlist::Wait;
 use trellis_proto::frame::{Bye, Nat, PeerId};
 use trellis_proto::signal::{Signal, Step};
-use trellis_proto::{PublicKey, RenditionName, RunId};
+use trellis_proto::{Mode, PublicKey, RenditionName, RunId};
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use crate::engine::{Action, Engine, Media, Start, layers_of};
@@ -285,10 +285,25 @@ impl PeerEngine {
         std::mem::take(&mut self.found)
     }
 
-    /// How long a part took to come, ms; below 0: it is not here.
-    pub fn load_ms(&self, run: &str, part: f64) -> f64 {
-        let time = run.parse().ok().and_then(|run| self.engine.load_time(run, part as u64));
-        time.map_or(-1.0, |time| time.as_secs_f64() * 1e3)
+    /// How long a part (`p`) or all parts of a segment (`s`) took to come, ms; below 0: nobody noted it.
+    pub fn load_ms(&self, run: &str, kind: &str, number: f64) -> f64 {
+        let Ok(run) = run.parse::<RunId>() else { return -1.0 };
+        let parts = match kind {
+            "p" => Some(number as u64..=number as u64),
+            _ => self.engine.parts_of(run, number as u64),
+        };
+        let times = parts.and_then(|parts| parts.map(|part| self.engine.load_time(run, part)).sum::<Option<Duration>>());
+        times.map_or(-1.0, |time| time.as_secs_f64() * 1e3)
+    }
+
+    /// How far back playlists reach, s; 0 before the first catalogue.
+    pub fn window_s(&self) -> u32 {
+        self.engine.newest_catalogue().map_or(0, |catalogue| catalogue.window_s)
+    }
+
+    /// Is it a recording?
+    pub fn is_recording(&self) -> bool {
+        self.engine.newest_catalogue().is_some_and(|catalogue| catalogue.mode == Mode::Vod)
     }
 
     /// Is this the init segment that was signed? Undefined: not known yet.

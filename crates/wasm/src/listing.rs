@@ -83,6 +83,11 @@ impl Listing {
         self.given_up = self.given_up.max(Some(part));
     }
 
+    /// Is a part's time up?
+    pub fn gave_up(&self, part: PartId) -> bool {
+        self.given_up.is_some_and(|until| part <= until)
+    }
+
     /// Lists what can be listed.
     pub fn advance(&mut self, is_whole: impl Fn(PartId) -> bool) {
         while let Some((id, descriptor)) = self.waiting.first_key_value() {
