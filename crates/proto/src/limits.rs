@@ -64,4 +64,4 @@ const _: () = assert!(2 + ROWS_MAX * (1 + 8 + 6 + 1 + 10 * CHUNKS_MAX / 64) <= 1
 const _: () = assert!(64 + TAKES_MAX * 14 + GIVES_MAX * 12 + 5 * PEER_LIST_MAX + LAYER_LIST_MAX <= FRAME_BYTES_MAX);
 const _: () = assert!(64 + RECEIPTS_MAX * 18 + COMPLAINTS_MAX * 6 <= FRAME_BYTES_MAX);
 const _: () = assert!(PART_BYTES_MAX.div_ceil(CHUNK_BYTES_MAX) + SUBSTREAMS_MAX as usize <= CHUNKS_MAX);
-const _: () = assert!(64 + 2 + STREAM_NAME_BYTES_MAX + EDGE_NAME_BYTES_MAX + 16 + 32 <= TICKET_BYTES_MAX);
+const _: () = assert!(64 + 2 + STREAM_NAME_BYTES_MAX + EDGE_NAME_BYTES_MAX + 16 + 33 <= TICKET_BYTES_MAX);

@@ -23,6 +23,8 @@ pub struct Ticket {
     pub max_rate: u64,
     /// Service class.
     pub class: Class,
+    /// Another edge had let this session in and is gone or refused it since: it plays already.
+    pub rejoins: bool,
 }
 
 /// Service class of a viewer.
@@ -47,6 +49,7 @@ impl Ticket {
             Class::Standard => 1,
             Class::Premium => 2,
         });
+        w.u8(u8::from(self.rejoins));
         w.finish()
     }
 
@@ -65,6 +68,11 @@ impl Ticket {
                 1 => Class::Standard,
                 2 => Class::Premium,
                 _ => return Err(DecodeError::Field("class")),
+            },
+            rejoins: match r.u8()? {
+                0 => false,
+                1 => true,
+                _ => return Err(DecodeError::Field("rejoins")),
             },
         };
         r.finish()?;

@@ -77,10 +77,10 @@ fn table() -> impl Strategy<Value = Table> {
 prop_compose! {
     fn ticket()(
         session: [u8; 16], stream in stream(), edge in "[ -~]{0,64}", expires_s in 0..=1u64 << 40,
-        max_rate in 0..=1u64 << 40, premium: bool,
+        max_rate in 0..=1u64 << 40, premium: bool, rejoins: bool,
     ) -> Ticket {
         let class = if premium { Class::Premium } else { Class::Standard };
-        Ticket { session: SessionId(session), stream, edge, expires_s, max_rate, class }
+        Ticket { session: SessionId(session), stream, edge, expires_s, max_rate, class, rejoins }
     }
 }
 

@@ -240,6 +240,7 @@ fn ticket(v: &Value) -> Ticket {
         expires_s: number(&v["expires_s"]),
         max_rate: number(&v["max_rate"]),
         class: if text(&v["class"]) == "premium" { Class::Premium } else { Class::Standard },
+        rejoins: v["rejoins"].as_bool().unwrap(),
     }
 }
 

@@ -70,7 +70,7 @@ async fn measure(
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
         let started = Instant::now();
-        let reply = manager.join(stream, &headers, manager.now());
+        let reply = manager.join(stream, &headers, &[], manager.now());
         busy += started.elapsed().as_secs_f64();
         if reply.status() != StatusCode::OK {
             return Err(format!("refused: {}", reply.status()).into());

@@ -11,6 +11,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use trellis_proto::limits::EDGE_NAME_BYTES_MAX;
 
+/// What follows `/v/{ticket}/s/{stream}/` where viewers' engines open their WebSockets.
+pub const LINK: &str = "link";
 /// Longest base URL of an edge or origin.
 const URL_BYTES_MAX: usize = 256;
 /// How often edges and origins report.
@@ -67,6 +69,9 @@ pub struct EdgeBeat {
     pub instance: Instance,
     /// Where players reach it; none when it shares the manager's own listener.
     pub public_url: Option<String>,
+    /// UDP port on the host of `public_url` that answers STUN; none when nothing does.
+    #[serde(default)]
+    pub stun_port: Option<u16>,
     /// Upload budget for media, bit/s.
     pub capacity_bps: u64,
     /// Sum of the rates of the sessions it holds, bit/s.

@@ -17,11 +17,12 @@ use tokio::task::JoinHandle;
 use tower::ServiceExt;
 
 use crate::client::ManagerClient;
+use crate::cluster_api::LINK;
 use crate::config::{Config, ConfigError, Role};
 use crate::edge::{self, Edge};
 use crate::http::cors::Cors;
 use crate::http::listen::open_files_max;
-use crate::http::{Body, Handle, Limits, Listener, Plain, Reply, Stop, error, tls};
+use crate::http::{Body, Caller, Handle, Limits, Listener, Plain, Reply, Stop, error, tls};
 use crate::instance::{Lease, Taken};
 use crate::manager::api::viewer::join;
 use crate::manager::{self, Created, Manager};
@@ -213,12 +214,16 @@ impl Roles {
 
     /// The busy paths by hand, the rest through the router. What is rare is boxed: this future is moved for every
     /// request, and would otherwise be as large as its largest branch.
-    async fn route(&self, request: Request<Incoming>) -> Reply {
+    async fn route(&self, request: Request<Incoming>, caller: Caller) -> Reply {
         let path = request.uri().path();
         let ask =
             |name| Ask { method: request.method(), name, query: request.uri().query(), headers: request.headers() };
         if let (Some(edge), Some(rest)) = (&self.edge, path.strip_prefix("/v/")) {
             return match viewer_path(rest) {
+                Some((ticket, stream, LINK)) => {
+                    let (ticket, stream) = (ticket.to_owned(), stream.to_owned());
+                    Box::pin(edge.open_link(&ticket, &stream, request, caller)).await
+                }
                 Some((ticket, stream, name)) => edge.serve_viewer(ticket, stream, ask(name)).await,
                 None => nothing_here(),
             };
@@ -236,7 +241,7 @@ impl Roles {
         if let (Some(manager), Some(stream)) = (&self.manager, join_path(path))
             && request.method() == Method::POST
         {
-            return join(manager, stream, request.headers());
+            return Box::pin(join_with_body(manager, stream.to_owned(), request)).await;
         }
         match path {
             "/health" => text(StatusCode::OK, "ok\n"),
@@ -272,12 +277,12 @@ impl Handle for Roles {
         Some(answer)
     }
 
-    fn handle(&self, request: Request<Incoming>) -> impl Future<Output = Reply> + Send {
+    fn handle(&self, request: Request<Incoming>, caller: Caller) -> impl Future<Output = Reply> + Send {
         let origin = request.headers().get(ORIGIN).cloned();
         async move {
             let mut reply = match self.cors.preflight(request.method()) {
                 Some(reply) => reply,
-                None => self.route(request).await,
+                None => self.route(request, caller).await,
             };
             self.cors.allow(origin, reply.headers_mut());
             reply
@@ -308,6 +313,18 @@ fn viewer_path(path: &str) -> Option<(&str, &str, &str)> {
     let (ticket, rest) = path.split_once('/')?;
     let (stream, name) = rest.strip_prefix("s/")?.split_once('/')?;
     Some((ticket, stream, name))
+}
+
+/// What a joining viewer has to say is short, and mostly nothing.
+async fn join_with_body(manager: &Manager, stream: String, request: Request<Incoming>) -> Reply {
+    let (head, body) = request.into_parts();
+    match http_body::Body::is_end_stream(&body) {
+        true => join(manager, &stream, &head.headers, &[]),
+        false => match axum::body::to_bytes(axum::body::Body::new(body), manager::JoinAsk::BYTES_MAX).await {
+            Ok(body) => join(manager, &stream, &head.headers, &body),
+            Err(_) => error(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "send a smaller body", None),
+        },
+    }
 }
 
 fn join_path(path: &str) -> Option<&str> {

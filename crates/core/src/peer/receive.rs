@@ -318,6 +318,8 @@ impl<V: Verifier> Peer<V> {
                     self.edge_up = false;
                     self.timers.rejoin = Some(now + Duration::from_secs(seconds.into()));
                 }
+                // It stops and sends its viewers on: the mesh plays until another has taken this one in.
+                (Bye::Moved, Stage::In) => self.on_edge_lost(now),
                 _ => self.close(why),
             };
         }

@@ -475,6 +475,18 @@ fn who_lost_its_edge_and_misses_something_looks_for_a_sibling_at_once_and_is_pus
 }
 
 #[test]
+fn who_is_sent_to_another_edge_plays_on_and_looks_for_it() {
+    let mut swarm = Swarm::new(2);
+    swarm.assign(1, vec![(0b1111, 0, 0)], vec![(0b1111, 2)], vec![]);
+    swarm.push(1, 0, &[0, 1, 2, 3]);
+    swarm.edge_says(PeerId(1), Frame::Bye(Bye::Moved));
+    swarm.give(PeerId(1), Input::Lost(PeerId::EDGE));
+    let peer = &swarm.peers[&PeerId(1)];
+    assert_eq!((peer.stage, peer.edge_up), (Stage::In, false));
+    assert!(peer.timers.rejoin.unwrap().since(swarm.now) < REJOIN_ROOTS);
+}
+
+#[test]
 fn a_leaver_serves_its_children_until_they_are_gone() {
     let mut swarm = Swarm::new(2);
     swarm.assign(1, vec![(0b1111, 0, 0)], vec![(0b1111, 2)], vec![]);

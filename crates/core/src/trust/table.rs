@@ -122,6 +122,7 @@ mod tests {
             expires_s: 1_790_000_000,
             max_rate: 8_000_000,
             class: Class::Standard,
+            rejoins: false,
         }
     }
 

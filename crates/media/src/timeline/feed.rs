@@ -30,6 +30,11 @@ impl Cursor {
             Some((run, part)) => Place::Within { run, next: part.saturating_add(1), told: None },
         })
     }
+
+    /// One who has all of a run before this part, its catalogue at least.
+    pub(super) fn before(run: RunId, next: u64) -> Self {
+        Self(Place::Within { run, next, told: None })
+    }
 }
 
 pub(super) fn next(runs: &VecDeque<Run>, cursor: &mut Cursor) -> Option<Bytes> {

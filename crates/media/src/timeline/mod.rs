@@ -157,6 +157,24 @@ impl Timeline {
         feed::next(&self.runs, cursor)
     }
 
+    /// Where somebody begins who wants to play now: a catalogue, and a cursor behind it. A live run is taken up at the last
+    /// key frame but one, a recording at its last part: whoever plays it asks for the rest.
+    pub fn opening(&self) -> Option<(Bytes, Cursor)> {
+        let run = self.runs.iter().rev().find(|run| !run.is_empty()).or(self.runs.back())?;
+        let parts = run.first_part()..run.next_part();
+        let starts = |part: &u64| run.part(*part).is_some_and(|descriptor| descriptor.independent);
+        let first = match run.catalogue.mode {
+            Mode::Vod => parts.clone().next_back(),
+            Mode::Live => parts.clone().rev().filter(starts).take(OPENING_STARTS).last(),
+        };
+        Some((run.signed.clone(), Cursor::before(run.catalogue.run, first.unwrap_or(parts.start))))
+    }
+
+    /// A descriptor, as signed.
+    pub fn signed_part(&self, run: RunId, part: u64) -> Option<&Bytes> {
+        self.run(run)?.signed_part(part)
+    }
+
     /// The stream's name.
     pub fn stream(&self) -> &StreamId {
         &self.stream
@@ -368,5 +386,7 @@ enum Relation {
 
 /// Most parts kept of a live stream, whatever its window: six hours of parts of 0.3 s.
 pub const LIVE_PARTS_MAX: usize = 72_000;
+/// Key frames at which parts may begin that are taken up: a newcomer who wants the last one before now finds it.
+const OPENING_STARTS: usize = 2;
 /// Most parts of an on-demand run: a day of third-seconds.
 pub const VOD_PARTS_MAX: usize = 1 << 18;

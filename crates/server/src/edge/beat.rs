@@ -96,6 +96,7 @@ fn beat(edge: &Edge, usage_every: Duration) -> EdgeBeat {
         edge: edge.config.name().to_owned(),
         instance: edge.lease.instance().clone(),
         public_url: edge.config.public_url.clone(),
+        stun_port: None,
         capacity_bps: edge.config.upload_budget.0,
         committed_bps: tally.committed_bps,
         sessions: tally.open,

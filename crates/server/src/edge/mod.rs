@@ -7,6 +7,7 @@
 mod beat;
 mod budget;
 mod cache;
+mod cluster;
 mod fetch;
 mod follow;
 mod gate;
@@ -27,12 +28,14 @@ use trellis_core::trust::table::Authority;
 use trellis_proto::StreamId;
 
 use crate::client::ManagerClient;
+use crate::clock::unix_ms;
 use crate::config::EdgeConfig;
 use crate::http::{Reply, Stop, error};
 use crate::instance::Lease;
 use crate::shelf::{Ask, MediaName, Shelf, at_hand, serve};
 
 use cache::Cache;
+use cluster::Clusters;
 use follow::Streams;
 use gate::Gate;
 use meter::Sent;
@@ -49,6 +52,7 @@ pub struct Edge {
     tickets: RwLock<Option<Authority>>,
     sessions: Sessions,
     streams: Streams,
+    clusters: Clusters,
     gate: Arc<Gate>,
     sent: Sent,
     /// Nothing new begins.
@@ -78,6 +82,7 @@ impl Edge {
                 config.upload_budget.0,
                 Duration::from_secs(config.idle_s.into()),
             ),
+            clusters: Clusters::new(config.name(), unix_ms() / 1000),
             config: config.clone(),
             lease,
             manager,
@@ -114,11 +119,7 @@ impl Edge {
             return error(StatusCode::NOT_FOUND, "not_found", "there is nothing of this name for viewers", None);
         }
         let keeps = ask.name != "state.json";
-        let entered = match &*self.tickets.read().unwrap_or_else(PoisonError::into_inner) {
-            Some(authority) => self.sessions.enter(ticket, stream, keeps, authority),
-            None => Err(Refusal::Starting),
-        };
-        let visit = match entered {
+        let visit = match self.enter(ticket, stream, keeps) {
             Ok(visit) => visit,
             Err(refusal) => return refuse(refusal),
         };
@@ -129,6 +130,14 @@ impl Edge {
         }
         let meter = meter::Out::new(visit, self.gate.clone(), self.sent.of(served.media), served.media);
         served.reply.map(|body| body.metered(Box::new(meter)))
+    }
+
+    /// Checks a ticket.
+    fn enter(&self, ticket: &str, stream: &str, keeps: bool) -> Result<Visit, Refusal> {
+        match &*self.tickets.read().unwrap_or_else(PoisonError::into_inner) {
+            Some(authority) => self.sessions.enter(ticket, stream, keeps, authority),
+            None => Err(Refusal::Starting),
+        }
     }
 
     /// The media [`Edge::serve_viewer`] would answer a plain GET with, when they are at hand and may leave now; admitted,

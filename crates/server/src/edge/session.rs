@@ -131,6 +131,11 @@ impl Session {
         &self.ticket.stream
     }
 
+    /// What the manager signed.
+    pub fn ticket(&self) -> &Ticket {
+        &self.ticket
+    }
+
     /// How fast media may leave for it at best, or what is not media.
     pub fn pace(&self, media: bool) -> &Budget {
         if media { &self.pace } else { &self.words }
@@ -452,6 +457,7 @@ pub(super) mod tests {
             expires_s: unix_ms() / 1000 + 60,
             max_rate: 1_000_000,
             class: Class::Standard,
+            rejoins: false,
         };
         change(&mut ticket);
         let body = ticket.encode();

@@ -23,7 +23,7 @@ use crate::client::ManagerClient;
 use crate::clock::unix_ms;
 use crate::cluster_api::{EdgeBeat, EdgeBeatReply, StreamSource};
 use crate::config::EdgeConfig;
-use crate::http::{Body, Handle, Limits, Listener, Plain, Reply, Stop, error, json};
+use crate::http::{Body, Caller, Handle, Limits, Listener, Plain, Reply, Stop, error, json};
 use crate::instance::Lease;
 use crate::secret::Secret;
 use crate::shelf::{Ask, Item, Key, Object, Shelf, serve};
@@ -234,7 +234,7 @@ impl Handle for Asked {
         None
     }
 
-    async fn handle(&self, request: Request<Incoming>) -> Reply {
+    async fn handle(&self, request: Request<Incoming>, _: Caller) -> Reply {
         let Some(world) = self.0.upgrade() else { return away() };
         let path = request.uri().path().trim_start_matches('/').to_owned();
         match path.strip_prefix("v1/cluster/") {

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -13,14 +13,13 @@ use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulConnection;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
 use super::lane::Lane;
-use super::roster::{Answering, Order, Place, Pulse};
-use super::{Body, Handle};
+use super::roster::{Answering, Order, Pulse};
+use super::{Body, Caller, Handle};
 
 /// How connections of a listener are spoken to.
 pub struct Protocols {
@@ -55,15 +54,15 @@ impl Protocols {
         mut stream: TcpStream,
         tls: Option<TlsAcceptor>,
         handler: Arc<impl Handle>,
-        place: Place,
+        caller: Caller,
     ) {
-        let pulse = place.pulse();
+        let pulse = &caller.pulse().clone();
         match tls {
             None => match pulse.unless_sent_away(plain_version(&mut stream)).await {
-                Some(Ok((Version::Http1, front))) => self.speak_http1(front, stream, handler, pulse).await,
+                Some(Ok((Version::Http1, front))) => self.speak_http1(front, stream, handler, caller).await,
                 Some(Ok((Version::Http2, _))) => {
                     let (read, write) = stream.into_split();
-                    self.speak_http2(tokio::io::join(PREFACE.chain(read), write), handler, pulse).await;
+                    self.speak_http2(tokio::io::join(PREFACE.chain(read), write), handler, caller).await;
                 }
                 Some(Err(error)) => tracing::debug!(%error, "a connection ended before it began"),
                 None => tracing::debug!("a connection was silent for too long"),
@@ -72,8 +71,8 @@ impl Protocols {
                 let accept = tls.accept_with(stream, |session| session.set_buffer_limit(Some(TLS_BUFFER_BYTES)));
                 match pulse.unless_sent_away(accept).await {
                     Some(Ok(stream)) => match stream.get_ref().1.alpn_protocol() {
-                        Some(b"h2") => self.speak_http2(stream, handler, pulse).await,
-                        _ => self.speak_http1(BytesMut::new(), stream, handler, pulse).await,
+                        Some(b"h2") => self.speak_http2(stream, handler, caller).await,
+                        _ => self.speak_http1(BytesMut::new(), stream, handler, caller).await,
                     },
                     Some(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
                     None => tracing::debug!("TLS handshake timed out"),
@@ -88,21 +87,25 @@ impl Protocols {
         front: BytesMut,
         stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
         handler: Arc<impl Handle>,
-        pulse: &Arc<Pulse>,
+        caller: Caller,
     ) {
+        let pulse = &caller.pulse().clone();
         let lane = Lane::new(front, stream, handler.clone(), pulse.clone());
-        let service = service_fn(|request| answer(handler.clone(), request, pulse.answering()));
-        drive(self.http1.serve_connection(lane, service), pulse).await;
+        let service = service_fn(|request| answer(handler.clone(), request, pulse.answering(), caller.clone()));
+        let connection = self.http1.serve_connection(lane, service).with_upgrades();
+        drive(connection, |connection| connection.graceful_shutdown(), pulse).await;
     }
 
     async fn speak_http2(
         &self,
         stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
         handler: Arc<impl Handle>,
-        pulse: &Arc<Pulse>,
+        caller: Caller,
     ) {
-        let service = service_fn(|request| answer(handler.clone(), request, pulse.answering()));
-        drive(self.http2.serve_connection(TokioIo::new(stream), service), pulse).await;
+        let pulse = &caller.pulse().clone();
+        let service = service_fn(|request| answer(handler.clone(), request, pulse.answering(), caller.clone()));
+        let connection = self.http2.serve_connection(TokioIo::new(stream), service);
+        drive(connection, |connection| connection.graceful_shutdown(), pulse).await;
     }
 }
 
@@ -110,12 +113,16 @@ async fn answer(
     handler: Arc<impl Handle>,
     request: Request<Incoming>,
     answering: Answering,
+    caller: Caller,
 ) -> Result<Response<Body>, Infallible> {
-    Ok(handler.handle(request).await.map(|body| body.during(answering)))
+    Ok(handler.handle(request, caller).await.map(|body| body.during(answering)))
 }
 
-/// To the connection's end, or as its pulse says.
-async fn drive<C: GracefulConnection<Error = hyper::Error>>(connection: C, pulse: &Pulse) {
+/// To the connection's end, or as its pulse says; `finish` lets it finish what it has begun.
+async fn drive<C>(connection: C, finish: impl Fn(Pin<&mut C>), pulse: &Pulse)
+where
+    C: Future<Output = hyper::Result<()>>,
+{
     let mut connection = pin!(connection);
     let mut finishing = false;
     let ended = std::future::poll_fn(|cx| {
@@ -124,7 +131,7 @@ async fn drive<C: GracefulConnection<Error = hyper::Error>>(connection: C, pulse
             Order::Finish if finishing => {}
             Order::Finish => {
                 finishing = true;
-                connection.as_mut().graceful_shutdown();
+                finish(connection.as_mut());
             }
             Order::Leave => return Poll::Ready(Ok(())),
         }

@@ -1,7 +1,7 @@
 //! Who accepts connections, and how does it stop? Graceful: no new connections, answers in flight may finish.
 
 use std::io::Write;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
 use super::connection::Protocols;
-use super::roster::{Limits, Roster};
+use super::roster::{Limits, Place, Pulse, Roster};
 use super::{Plain, Reply};
 
 /// Turns requests into answers.
@@ -22,12 +22,30 @@ pub trait Handle: Send + Sync + 'static {
     type Guard: Send + Unpin + 'static;
 
     /// One request.
-    fn handle(&self, request: http::Request<Incoming>) -> impl Future<Output = Reply> + Send;
+    fn handle(&self, request: http::Request<Incoming>, caller: Caller) -> impl Future<Output = Reply> + Send;
 
     /// The body of a plain request's 200, when it is at hand and may leave now, with its header fields written to
     /// `head`: all that [`Handle::handle`] would give but length and date. Otherwise none, and `handle` is asked.
     /// `now_ms` is the wall clock.
     fn at_once(&self, request: &Plain<'_>, now_ms: u64, head: &mut Vec<u8>) -> Option<(Bytes, Self::Guard)>;
+}
+
+/// Who asks. Its connection counts among those that are open as long as this is kept.
+#[derive(Clone)]
+pub struct Caller {
+    address: IpAddr,
+    place: Arc<Place>,
+}
+
+impl Caller {
+    /// Where from, as this listener sees it.
+    pub fn address(&self) -> IpAddr {
+        self.address
+    }
+
+    pub(super) fn pulse(&self) -> &Arc<Pulse> {
+        self.place.pulse()
+    }
 }
 
 /// A bound socket, perhaps with TLS.
@@ -91,8 +109,8 @@ impl Listener {
         let protocols = Arc::new(Protocols::new());
         let mut complaint = Complaint::default();
         loop {
-            let stream = match self.socket.accept().await {
-                Ok((stream, _)) => stream,
+            let (stream, from) = match self.socket.accept().await {
+                Ok(accepted) => accepted,
                 // Out of file descriptors, or a connection that died in the queue: breathe, go on.
                 Err(error) => {
                     complaint.say(|| tracing::warn!(%error, "cannot accept a connection"));
@@ -106,8 +124,9 @@ impl Listener {
                 continue;
             };
             prepare(&stream);
+            let caller = Caller { address: from.ip().to_canonical(), place: Arc::new(place) };
             let (protocols, handler, tls) = (protocols.clone(), handler.clone(), self.tls.clone());
-            tokio::spawn(async move { protocols.serve(stream, tls, handler, place).await });
+            tokio::spawn(async move { protocols.serve(stream, tls, handler, caller).await });
         }
     }
 }

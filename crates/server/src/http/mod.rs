@@ -18,6 +18,6 @@ pub mod tls;
 pub use body::Body;
 pub use coding::Coded;
 pub use lane::{Plain, head};
-pub use listen::{Handle, Listener, Stop};
+pub use listen::{Caller, Handle, Listener, Stop};
 pub use reply::{Reply, empty, error, json};
 pub use roster::Limits;

@@ -14,7 +14,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
 use super::tls::Certificate;
-use super::{Body, Handle, Limits, Listener, Plain, Reply, Stop};
+use super::{Body, Caller, Handle, Limits, Listener, Plain, Reply, Stop};
 use crate::config::Tls;
 
 /// Answers at once, but for `/slow`: when told.
@@ -27,7 +27,7 @@ impl Handle for Echo {
         None
     }
 
-    async fn handle(&self, request: http::Request<Incoming>) -> Reply {
+    async fn handle(&self, request: http::Request<Incoming>, _: Caller) -> Reply {
         if request.uri().path() != "/slow" {
             return Response::new(Body::full(Bytes::from_static(b"hello")));
         }

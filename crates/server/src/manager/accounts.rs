@@ -231,14 +231,15 @@ fn for_rows(statements: &'static Statements, rows: usize) -> AssertSqlSafe<&'sta
     AssertSqlSafe(statements[at].as_str())
 }
 
-/// The usage may have come first, when joins had to wait: then the viewer's name is filled in, by a second statement,
+/// The usage may have come first, when joins had to wait; or the session goes on at another edge, which speaks for it from
+/// now on. Then the row is filled in, by a second statement,
 /// because one that might fail half-way makes SQLite copy every page of it beforehand, into a file when they are many.
 /// That was a third of the cost of a row. `OR FAIL` says that the transaction ends such a case, and nothing need be undone.
 async fn insert_joins(transaction: &mut Write<'_>, rows: &[JoinRow]) -> sqlx::Result<()> {
     static INSERT: Statements = LazyLock::new(|| ROWS_PER_STATEMENT.map(|rows| joins_sql("OR FAIL", rows, "NOTHING")));
     static FILL_IN: Statements = LazyLock::new(|| {
-        let change = "UPDATE SET viewer = excluded.viewer, joined_ms = excluded.joined_ms,
-            expires_ms = excluded.expires_ms";
+        let change = "UPDATE SET viewer = excluded.viewer, edge = excluded.edge, expires_ms = excluded.expires_ms,
+            joined_ms = min(coalesce(joined_ms, excluded.joined_ms), excluded.joined_ms)";
         ROWS_PER_STATEMENT.map(|rows| joins_sql("", rows, change))
     });
     let inserted = write_joins(transaction, &INSERT, rows).await?;

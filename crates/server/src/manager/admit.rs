@@ -13,17 +13,20 @@ use trellis_proto::{SessionId, StreamId, Ticket};
 
 use super::accounts::JoinRow;
 use super::auth::{self, Denied, Viewer};
+use super::config::P2p;
 use super::directory::Stream;
 use super::registry::{Held, Place, Shortage};
+use super::rejoin::{JoinAsk, Past};
 use super::store::fresh_id;
 use super::{Manager, Now};
-use crate::cluster_api::{StreamState, ViewerClass};
+use crate::cluster_api::{LINK, StreamState, ViewerClass};
 use crate::http::{Reply, empty, error, json};
 use crate::keyfile;
 use crate::secret::{NotBearer, bearer};
 
 /// Bits of a ticket's expiry and rate; the wire ends at 2^40.
 const TICKET_NUMBER_MAX: u64 = 1 << 40;
+const PLAYLIST: &str = "index.m3u8";
 const NOT_LIVE_RETRY: Duration = Duration::from_secs(2);
 
 /// A place granted.
@@ -36,6 +39,16 @@ pub struct Admission {
     ticket: String,
     max_rate: u64,
     expires_s: u64,
+    origin_key: String,
+    p2p: P2p,
+}
+
+/// What a stream is and who carries it for one more viewer.
+struct Room {
+    held: Held,
+    origin_key: String,
+    place: Place,
+    max_rate: u64,
 }
 
 /// Why there is no place.
@@ -66,7 +79,15 @@ pub struct JoinReply<'a> {
     state: StreamState,
     /// The multivariant playlist: a URL, or a path on the manager's own host.
     hls: &'a str,
-    /// The capability inside `hls`, for engines that make their own URLs.
+    /// Where an engine opens its WebSocket, like `hls`: http for ws, https for wss.
+    link: &'a str,
+    /// The Ed25519 key the stream's tables are signed with, 64 hex digits.
+    origin_key: &'a str,
+    /// The UDP port on the host of `link` that answers STUN; none when there is no such.
+    stun_port: Option<u16>,
+    /// What viewers of this stream may be to each other.
+    p2p: P2p,
+    /// The capability inside `hls` and `link`, for engines that make their own URLs.
     ticket: &'a str,
     /// Session id, 32 hex digits, as in the accounts.
     session: &'a str,
@@ -79,9 +100,13 @@ pub struct JoinReply<'a> {
 }
 
 impl Manager {
-    /// Answers `POST /v1/streams/{stream}/join` with these headers.
-    pub fn join(&self, stream: &str, headers: &HeaderMap, now: Now) -> Reply {
-        let admitted = bearer(headers).map_err(Refused::from).and_then(|token| self.admit(stream, token, now));
+    /// Answers `POST /v1/streams/{stream}/join` with these headers and this body.
+    pub fn join(&self, stream: &str, headers: &HeaderMap, body: &[u8], now: Now) -> Reply {
+        let ask = match JoinAsk::read(body) {
+            Ok(ask) => ask,
+            Err(why) => return error(StatusCode::BAD_REQUEST, "bad_request", why.to_string(), None),
+        };
+        let admitted = bearer(headers).map_err(Refused::from).and_then(|token| self.admit(stream, token, &ask, now));
         match admitted {
             Ok(admission) => admission.reply(now),
             Err(refused) => refused.reply(),
@@ -90,22 +115,23 @@ impl Manager {
 
     /// Answers `GET /v1/streams/{stream}/play.m3u8` with this `token` in its query.
     pub fn play(&self, stream: &str, token: Option<&str>, now: Now) -> Reply {
-        match self.admit(stream, token, now) {
+        match self.admit(stream, token, &JoinAsk::default(), now) {
             Ok(admission) => admission.redirect(),
             Err(refused) => refused.reply(),
         }
     }
 
-    fn admit(&self, stream: &str, token: Option<&str>, now: Now) -> Result<Admission, Refused> {
-        let result = self.decide(stream, token, now);
+    fn admit(&self, stream: &str, token: Option<&str>, ask: &JoinAsk, now: Now) -> Result<Admission, Refused> {
+        let result = self.decide(stream, token, ask, now);
         self.metrics.joined(result.as_ref().map_or_else(Refused::word, |_| "granted"));
         result
     }
 
-    fn decide(&self, name: &str, token: Option<&str>, now: Now) -> Result<Admission, Refused> {
+    fn decide(&self, name: &str, token: Option<&str>, ask: &JoinAsk, now: Now) -> Result<Admission, Refused> {
         let (stream, viewer) = self.authorize(name, token, now)?;
-        let (held, place, max_rate) = self.find_room(&stream, viewer.max_rate, now)?;
-        let session = fresh_id(now.unix_ms);
+        let past = self.past(ask, &stream.name, now);
+        let Room { held, origin_key, place, max_rate } = self.find_room(&stream, viewer.max_rate, &past, now)?;
+        let session = past.session.unwrap_or_else(|| fresh_id(now.unix_ms));
         let expires_s = viewer.expires_s.min(TICKET_NUMBER_MAX);
         let ticket = Ticket {
             session,
@@ -114,6 +140,7 @@ impl Manager {
             expires_s,
             max_rate,
             class: viewer.class.into(),
+            rejoins: past.session.is_some(),
         };
         let ticket = self.keys.ticket.sign(&ticket);
         self.accounts.on_join(JoinRow {
@@ -124,7 +151,17 @@ impl Manager {
             joined_ms: now.unix_ms,
             expires_ms: expires_s.saturating_mul(1000),
         });
-        Ok(Admission { stream: stream.name.clone(), state: held.state, place, session, ticket, max_rate, expires_s })
+        Ok(Admission {
+            stream: stream.name.clone(),
+            state: held.state,
+            place,
+            session,
+            ticket,
+            max_rate,
+            expires_s,
+            origin_key,
+            p2p: self.config.p2p,
+        })
     }
 
     /// Authentication, then authorization. A token that is shown must be good, also where none is needed.
@@ -150,19 +187,24 @@ impl Manager {
     }
 
     /// A viewer is given the rate of the best rendition and some headroom, unless token or stream say less.
-    fn find_room(&self, stream: &Stream, most: Option<u64>, now: Now) -> Result<(Held, Place, u64), Refused> {
+    fn find_room(&self, stream: &Stream, most: Option<u64>, past: &Past, now: Now) -> Result<Room, Refused> {
         let mut registry = self.registry();
         let held = registry.held(now.mono, &stream.name).filter(|held| held.state != StreamState::Waiting);
         let held = held.ok_or(Refused::NotLive)?;
+        let origin_key = registry.source(now.mono, &stream.name).ok_or(Refused::NotLive)?.public_key;
         let rate = match held.rate_bps {
             0 => self.config.unknown_rate_bps,
             rate => rate.saturating_add(rate.saturating_mul(u64::from(self.config.rate_headroom_percent)) / 100),
         };
         let limits = [most, stream.max_rate, Some(TICKET_NUMBER_MAX)];
         let max_rate = limits.into_iter().flatten().fold(rate, u64::min).max(1);
-        let place = registry.pick(now.mono, max_rate);
+        let refused_by: Vec<_> = past.edges.iter().map(String::as_str).collect();
+        let mut place = registry.pick(now.mono, max_rate, &refused_by);
+        if place.is_err() && past.may_return {
+            place = registry.pick(now.mono, max_rate, &[]);
+        }
         let place = place.map_err(|(shortage, refusal)| Refused::NoCapacity(shortage, refusal.retry_after))?;
-        Ok((held, place, max_rate))
+        Ok(Room { held, origin_key, place, max_rate })
     }
 }
 
@@ -176,15 +218,19 @@ fn wrong_class(stream: &Stream, class: ViewerClass) -> Refused {
 }
 
 impl Admission {
-    fn url(&self) -> String {
-        format!("{}/v/{}/s/{}/index.m3u8", self.place.base, self.ticket, self.stream)
+    fn url(&self, name: &str) -> String {
+        format!("{}/v/{}/s/{}/{name}", self.place.base, self.ticket, self.stream)
     }
 
     fn reply(&self, now: Now) -> Reply {
         let reply = JoinReply {
             stream: self.stream.as_str(),
             state: self.state,
-            hls: &self.url(),
+            hls: &self.url(PLAYLIST),
+            link: &self.url(LINK),
+            origin_key: &self.origin_key,
+            stun_port: self.place.stun_port,
+            p2p: self.p2p,
             ticket: &self.ticket,
             session: &hex::encode(self.session.0),
             max_rate: self.max_rate,
@@ -196,8 +242,8 @@ impl Admission {
 
     fn redirect(&self) -> Reply {
         let mut response = empty(StatusCode::FOUND);
-        let url =
-            HeaderValue::try_from(self.url()).expect("base URLs are checked to be printable, tickets are base64url");
+        let url = HeaderValue::try_from(self.url(PLAYLIST))
+            .expect("base URLs are checked to be printable, tickets are base64url");
         response.headers_mut().insert(LOCATION, url);
         response
     }

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// The `[manager]` table of the configuration. Everything has a default.
 #[derive(Clone, Deserialize)]
@@ -22,8 +23,23 @@ pub struct ManagerConfig {
     pub unknown_rate_bps: u64,
     /// Room above the stream's reported rate that a place gets, in percent: encoders overshoot their mean.
     pub rate_headroom_percent: u32,
+    /// What viewers may be to each other.
+    pub p2p: P2p,
     /// Days that accounting records are kept after their session ended. 0: for ever.
     pub keep_accounts_days: u32,
+}
+
+/// Whether viewers pass on what they watch.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum P2p {
+    /// They do, unless their users do not want it.
+    #[default]
+    On,
+    /// They take from the edge and from helpers, and give nothing.
+    ReceiveOnly,
+    /// Everything comes from the edge, over HTTP.
+    Off,
 }
 
 impl Default for ManagerConfig {
@@ -35,6 +51,7 @@ impl Default for ManagerConfig {
             open_session_s: 12 * 3600,
             unknown_rate_bps: 8_000_000,
             rate_headroom_percent: 15,
+            p2p: P2p::On,
             // A year and the time to close its books.
             keep_accounts_days: 400,
         }
@@ -52,6 +69,7 @@ impl fmt::Debug for ManagerConfig {
             .field("open_session_s", &self.open_session_s)
             .field("unknown_rate_bps", &self.unknown_rate_bps)
             .field("rate_headroom_percent", &self.rate_headroom_percent)
+            .field("p2p", &self.p2p)
             .field("keep_accounts_days", &self.keep_accounts_days)
             .finish()
     }

@@ -18,6 +18,7 @@ mod metrics;
 mod names;
 pub mod openapi;
 pub mod registry;
+mod rejoin;
 pub mod store;
 #[cfg(test)]
 mod tests;
@@ -42,6 +43,7 @@ pub use auth::{ViewerClaims, mint};
 pub use clock::{Clock, Now, SystemClock};
 pub use config::ManagerConfig;
 pub use keys::{ApiKeyFile, Created};
+pub use rejoin::JoinAsk;
 
 /// The manager role. Cheap to share; one per data directory.
 pub struct Manager {

@@ -77,6 +77,8 @@ pub struct Place {
     pub edge: Arc<str>,
     /// What comes before `/v/{ticket}/…`: empty, or a URL without a slash at its end that is safe inside JSON.
     pub base: Arc<str>,
+    /// Where it answers STUN.
+    pub stun_port: Option<u16>,
 }
 
 /// An origin.
@@ -182,8 +184,10 @@ impl Registry {
         self.redirect.on_beat(now, &beat.edge, report).map_err(|_| BadBeat::TooMany)?;
         self.edge_names.hold(now, &beat.edge, &beat.instance, beat.draining);
         let new = !self.edges.contains_key(&beat.edge);
-        if self.edges.get(&beat.edge).is_none_or(|place| &*place.base != base) {
-            let place = Place { edge: beat.edge.as_str().into(), base: base.into() };
+        let stun_port = beat.stun_port;
+        let is = |place: &Place| &*place.base == base && place.stun_port == stun_port;
+        if !self.edges.get(&beat.edge).is_some_and(is) {
+            let place = Place { edge: beat.edge.as_str().into(), base: base.into(), stun_port };
             self.edges.insert(beat.edge.clone(), place);
         }
         if new {
@@ -263,10 +267,10 @@ impl Registry {
         Some(StreamSource { media_url: origin.media_url.clone(), public_key: origin.public_key.clone() })
     }
 
-    /// Sets `rate_bps` aside at an edge with room.
-    pub fn pick(&mut self, now: Instant, rate_bps: u64) -> Result<Place, (Shortage, Refusal)> {
+    /// Sets `rate_bps` aside at an edge with room that is none of `refused_by`.
+    pub fn pick(&mut self, now: Instant, rate_bps: u64, refused_by: &[&str]) -> Result<Place, (Shortage, Refusal)> {
         let place = |name| self.edges.get(name).expect("every edge that beats has a place").clone();
-        let picked = self.redirect.pick(now, &Ask { rate_bps, ..Ask::default() }).map(place);
+        let picked = self.redirect.pick(now, &Ask { rate_bps, refused_by, ..Ask::default() }).map(place);
         picked.map_err(|refusal| {
             let shortage = self.shortage(now, rate_bps);
             self.warn_of(now, shortage);

@@ -56,6 +56,14 @@ impl Object {
         self.whole.get()
     }
 
+    /// All bytes, as soon as they are there. None: they cannot be had.
+    pub async fn all(&self) -> Option<Bytes> {
+        let mut progress = self.progress.subscribe();
+        // The object's own sender lives as long as this borrow of it.
+        let _ = progress.wait_for(|now| *now == Progress::Failed || self.whole.get().is_some()).await;
+        self.whole.get().cloned()
+    }
+
     /// Could it not be had?
     pub fn has_failed(&self) -> bool {
         *self.progress.borrow() == Progress::Failed

@@ -18,7 +18,7 @@ use tokio::task::JoinHandle;
 use super::{HEAD_BYTES_MAX, Plain, head};
 use crate::http::tests::{until_closed, write_certificate};
 use crate::http::tls::Certificate;
-use crate::http::{Body, Handle, Limits, Listener, Reply, Stop};
+use crate::http::{Body, Caller, Handle, Limits, Listener, Reply, Stop};
 
 /// `/n{len}`: that many bytes, at hand; `/s{len}`: the same, never at hand; anything else echoes method and body.
 struct Shop {
@@ -46,7 +46,7 @@ fn goods(target: &str, kind: char) -> Option<Bytes> {
 impl Handle for Shop {
     type Guard = Alive;
 
-    async fn handle(&self, request: Request<Incoming>) -> Reply {
+    async fn handle(&self, request: Request<Incoming>, _: Caller) -> Reply {
         self.handled.fetch_add(1, Ordering::SeqCst);
         let path = request.uri().path().to_owned();
         let body = match goods(&path, 'n').or(goods(&path, 's')) {

@@ -11,6 +11,7 @@ use utoipa::IntoParams;
 use super::{Asked, Here, Json};
 use crate::cluster_api::ErrorBody;
 use crate::http::empty;
+use crate::manager::JoinAsk;
 use crate::manager::Manager;
 use crate::manager::admit::JoinReply;
 use crate::manager::openapi;
@@ -30,16 +31,18 @@ pub struct PlayQuery {
     post, path = "/v1/streams/{stream}/join", tag = "viewer", operation_id = "join",
     params(("stream" = String, Path, description = "Stream name")),
     security((), ("viewer_token" = [])),
+    request_body(content = Option<JoinAsk>, description = "Of those that come back: what they had"),
     responses(
         (status = 200, description = "A place", body = JoinReply),
+        (status = 400, description = "`bad_request`: the body is not what is expected", body = ErrorBody),
         (status = 401, description = "`token_missing`, `token_invalid`, `token_expired`", body = ErrorBody),
         (status = 403, description = "`not_allowed`: the token is for another stream or class", body = ErrorBody),
         (status = 404, description = "`no_such_stream`; `not_live`, with Retry-After", body = ErrorBody),
         (status = 503, description = "`no_capacity`, with Retry-After", body = ErrorBody),
     )
 )]
-pub fn join(manager: &Manager, stream: &str, headers: &HeaderMap) -> crate::http::Reply {
-    manager.join(stream, headers, manager.now())
+pub fn join(manager: &Manager, stream: &str, headers: &HeaderMap, body: &[u8]) -> crate::http::Reply {
+    manager.join(stream, headers, body, manager.now())
 }
 
 /// Play a stream in a plain player.

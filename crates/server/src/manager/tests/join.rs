@@ -33,6 +33,7 @@ async fn a_viewer_with_a_good_token_gets_a_place() {
     let text = got.body["ticket"].as_str().unwrap();
     let ticket = ticket(&house, text);
     let expected = json!({"stream": "live", "state": "live", "hls": format!("/v/{text}/s/live/index.m3u8"), "ticket": text,
+        "link": format!("/v/{text}/s/live/link"), "origin_key": "ab".repeat(32), "stun_port": 3478, "p2p": "on",
         "session": ticket.session.to_string(), "max_rate": 1_500_000, "expires_at": START_S + 3600, "server_time_ms": START_S * 1000});
     assert_eq!(got.body, expected);
     assert_eq!((ticket.edge.as_str(), ticket.stream.as_str()), ("e", "live"));
@@ -100,7 +101,7 @@ async fn only_a_bearer_is_a_bearer() {
     let token = house.token("anna", "live");
     let answer = |authorization: String| {
         let headers = HeaderMap::from_iter([(AUTHORIZATION, authorization.parse().unwrap())]);
-        join(&house.manager, "live", &headers).status()
+        join(&house.manager, "live", &headers, &[]).status()
     };
     assert_eq!(answer(format!("bearer  {token} ")), StatusCode::OK);
     assert_eq!(answer(format!("Basic {token}")), StatusCode::UNAUTHORIZED);

@@ -107,8 +107,12 @@ impl House {
     }
 
     async fn join(&self, stream: &str, token: Option<&str>) -> Got {
+        self.join_saying(stream, token, b"").await
+    }
+
+    async fn join_saying(&self, stream: &str, token: Option<&str>, body: &[u8]) -> Got {
         let bearer = token.map(|token| (AUTHORIZATION, format!("Bearer {token}").parse().unwrap()));
-        let reply = join(&self.manager, stream, &HeaderMap::from_iter(bearer));
+        let reply = join(&self.manager, stream, &HeaderMap::from_iter(bearer), body);
         Got::read(reply.map(Body::new)).await
     }
 
@@ -170,7 +174,7 @@ fn origin_beat(origin: &str, streams: Value) -> Value {
 
 /// An edge with 100 Mbit/s; `changes` lays other fields over it.
 fn edge_beat(edge: &str, changes: Value) -> Value {
-    let mut beat = json!({"edge": edge, "instance": instance(edge), "public_url": null, "capacity_bps": 100_000_000, "committed_bps": 0,
+    let mut beat = json!({"edge": edge, "instance": instance(edge), "public_url": null, "stun_port": 3478, "capacity_bps": 100_000_000, "committed_bps": 0,
         "sessions": 0, "departures_per_minute": 0, "draining": false, "usage": []});
     for (key, value) in changes.as_object().unwrap() {
         beat[key] = value.clone();

@@ -1,0 +1,143 @@
+//! Viewers' links: a WebSocket each, and for every stream that has one the cluster that lets them in and serves them.
+//!
+//! The hallway. `upgrade` turns a request into a WebSocket, `link` carries frames, `host` runs the cluster of a stream
+//! (`trellis_core::cluster` decides everything), `parts` brings what the shelf holds to it, `locality` says where a viewer
+//! is. Invariant: a link that does not take what it is sent is closed; nothing here grows with what anybody sends.
+
+mod host;
+mod link;
+mod locality;
+mod parts;
+#[cfg(test)]
+mod tests;
+mod upgrade;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use http::Request;
+use hyper::body::Incoming;
+use tokio::sync::mpsc;
+use trellis_core::cluster::LinkId;
+use trellis_proto::StreamId;
+use trellis_proto::frame::PeerId;
+
+use super::{Edge, refuse};
+use crate::http::{Caller, Reply};
+use host::{Event, Host, Opened};
+
+/// All clusters of an edge.
+pub struct Clusters {
+    /// What peers of this edge are numbered from.
+    first_peer: PeerId,
+    /// Numbers given, over all clusters there were: a later cluster of a stream gives none again.
+    peers: Arc<AtomicU32>,
+    links: AtomicU64,
+    open: Mutex<HashMap<StreamId, mpsc::Sender<Event>>>,
+}
+
+impl Clusters {
+    /// Of the edge of this name. `now_s` keeps the numbers of one that restarts apart from those it gave before.
+    pub fn new(edge: &str, now_s: u64) -> Self {
+        let (links, open) = Default::default();
+        let peers = Arc::new(AtomicU32::new((now_s * PEERS_PER_S) as u32 % PEERS_MAX));
+        Self { first_peer: PeerId(range_of(edge) << PEER_BITS), peers, links, open }
+    }
+
+    fn open(&self) -> MutexGuard<'_, HashMap<StreamId, mpsc::Sender<Event>>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Edge {
+    /// Answers `GET /v/{ticket}/s/{stream}/link`: a WebSocket, if the ticket is good.
+    pub async fn open_link(
+        self: &Arc<Self>,
+        ticket: &str,
+        stream: &str,
+        mut request: Request<Incoming>,
+        caller: Caller,
+    ) -> Reply {
+        let visit = match self.enter(ticket, stream, false) {
+            Ok(visit) => visit,
+            Err(refusal) => return refuse(refusal),
+        };
+        let (reply, upgraded) = match upgrade::accept(&mut request) {
+            Ok(accepted) => accepted,
+            Err(reply) => return reply,
+        };
+        // It was checked.
+        let shown = Bytes::from(URL_SAFE_NO_PAD.decode(ticket).unwrap_or_default());
+        let number = LinkId(self.clusters.links.fetch_add(1, Ordering::Relaxed));
+        let (stream, locality) = (visit.session().stream().clone(), locality::of(caller.address()));
+        let (line, link) = link::pair(number, shown);
+        let edge = self.clone();
+        tokio::spawn(async move {
+            let Some(socket) = upgrade::socket(upgraded).await else { return };
+            let events = edge.host_of(&stream, Opened { number, line, visit, locality }).await;
+            if let Some(events) = events {
+                link.run(socket, events).await;
+            }
+            drop(caller);
+        });
+        reply
+    }
+
+    /// Hands a new link to its stream's host, which is started if there is none. None: the edge stops.
+    async fn host_of(self: &Arc<Self>, stream: &StreamId, opened: Opened) -> Option<mpsc::Sender<Event>> {
+        let mut opened = Event::Opened(Box::new(opened));
+        // One that is about to end takes nobody any more: then there is another.
+        for _ in 0..HOSTS_TRIED {
+            let events = self.events_of(stream)?;
+            match events.send(opened).await {
+                Ok(()) => return Some(events),
+                Err(mpsc::error::SendError(back)) => opened = back,
+            }
+        }
+        None
+    }
+
+    fn events_of(self: &Arc<Self>, stream: &StreamId) -> Option<mpsc::Sender<Event>> {
+        if self.closed.is_set() {
+            return None;
+        }
+        let mut open = self.clusters.open();
+        if let Some(events) = open.get(stream).filter(|events| !events.is_closed()) {
+            return Some(events.clone());
+        }
+        let (events, receiver) = mpsc::channel(EVENTS_MAX);
+        open.retain(|_, events| !events.is_closed());
+        open.insert(stream.clone(), events.clone());
+        drop(open);
+        let (edge, stream) = (self.clone(), stream.clone());
+        let host = tokio::spawn(Host::open(edge, stream.clone()).run(receiver));
+        tokio::spawn(async move {
+            // A host that panics is our bug; its links end with it, and viewers come back to a new one.
+            if let Err(error) = host.await {
+                tracing::error!(%stream, %error, "a cluster broke off; its viewers begin again");
+                metrics::counter!("trellis_cluster_failures_total").increment(1);
+            }
+        });
+        Some(events)
+    }
+}
+
+/// An edge's range of peer numbers, by its name. 0 is not given, for 0 is the edge itself.
+fn range_of(edge: &str) -> u32 {
+    let hash = edge.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    (hash ^ hash >> 12 ^ hash >> 24) % RANGES
+}
+
+/// Twelve bits for the edge, twenty for its peers.
+const PEER_BITS: u32 = 20;
+const RANGES: u32 = 1 << (32 - PEER_BITS);
+const PEERS_MAX: u32 = 1 << PEER_BITS;
+/// An edge that restarts counts on from where the clock stands: it numbers apart for eighteen hours.
+const PEERS_PER_S: u64 = 16;
+/// What links have said and a host has not looked at yet: beyond that they are read no further.
+const EVENTS_MAX: usize = 1_024;
+const HOSTS_TRIED: usize = 3;

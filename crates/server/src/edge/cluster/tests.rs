@@ -1,0 +1,311 @@
+//! Do viewers come in, are they served, and are those cut off who should be? A real listener, real sockets, and the very
+//! engine that browsers and native peers run.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use futures_util::{SinkExt, StreamExt};
+use http::{Request, StatusCode};
+use hyper::body::Incoming;
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::{WebSocketStream, client_async};
+use trellis_core::limits::KEEP_PARTS;
+use trellis_core::peer::{Config, Event, Input, Mesh, Output, Peer, Support, UploadPolicy};
+use trellis_core::time::Instant;
+use trellis_core::trust::RealCrypto;
+use trellis_core::trust::table::Authority;
+use trellis_proto::Ticket;
+use trellis_proto::frame::{Bye, Decoded, Frame, Hello, LINK_VERSION, LayerId, Nat, PeerId};
+use trellis_proto::limits::FRAME_BYTES_MAX;
+
+use super::super::Edge;
+use super::super::testing::{PART, Publisher, World, ticket};
+use crate::cluster_api::LINK;
+use crate::config::EdgeConfig;
+use crate::http::{Body, Caller, Handle, Limits, Listener, Plain, Reply, Stop};
+use crate::shelf::Ask;
+
+/// An edge behind a listener, with an origin that publishes.
+struct Scene {
+    edge: Arc<Edge>,
+    address: SocketAddr,
+    origin: Publisher,
+    stop: watch::Sender<bool>,
+    _world: World,
+}
+
+/// The edge's share of what the server routes.
+struct Door(Arc<Edge>);
+
+impl Handle for Door {
+    type Guard = ();
+
+    fn at_once(&self, _: &Plain<'_>, _: u64, _: &mut Vec<u8>) -> Option<(Bytes, ())> {
+        None
+    }
+
+    async fn handle(&self, request: Request<Incoming>, caller: Caller) -> Reply {
+        let path = request.uri().path().to_owned();
+        let mut steps = path.splitn(6, '/').skip(2);
+        let (Some(ticket), Some("s"), Some(stream), Some(name)) =
+            (steps.next(), steps.next(), steps.next(), steps.next())
+        else {
+            return Reply::new(Body::empty());
+        };
+        if name == LINK {
+            return self.0.open_link(ticket, stream, request, caller).await;
+        }
+        let ask = Ask { method: request.method(), name, query: None, headers: request.headers() };
+        self.0.serve_viewer(ticket, stream, ask).await
+    }
+}
+
+impl Scene {
+    /// Nothing is published yet.
+    async fn new() -> Self {
+        Self::with(EdgeConfig::default()).await
+    }
+
+    async fn with(config: EdgeConfig) -> Self {
+        let world = World::start().await;
+        let origin = world.origin("a", ORIGIN_SEED);
+        world.name("a");
+        let (switch, stop) = Stop::new();
+        let edge = world.edge(&config, stop.clone());
+        let mut beats = world.beats();
+        beats.wait_for(|beats| !beats.is_empty()).await.unwrap();
+        while !edge.is_ready() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        let listener = Listener::bind(([127, 0, 0, 1], 0).into(), None, Limits::default()).await.unwrap();
+        let address = listener.address().unwrap();
+        tokio::spawn(listener.serve(Arc::new(Door(edge.clone())), stop));
+        Self { edge, address, origin, stop: switch, _world: world }
+    }
+
+    /// With a run of so many parts.
+    async fn live(parts: usize) -> Self {
+        let mut scene = Self::new().await;
+        scene.origin.publish(1);
+        (0..parts).for_each(|_| scene.origin.part());
+        scene
+    }
+
+    /// A ticket's text.
+    fn ticket(&self, id: u8, change: impl FnOnce(&mut Ticket)) -> String {
+        ticket(&World::ticket_pair(), id, change)
+    }
+
+    async fn open(&self, ticket: &str) -> Result<WebSocketStream<TcpStream>, Error> {
+        let request = format!("ws://{}/v/{ticket}/s/demo/{LINK}", self.address).into_client_request()?;
+        Ok(client_async(request, TcpStream::connect(self.address).await?).await?.0)
+    }
+
+    async fn viewer(&self, id: u8) -> Viewer {
+        let ticket = self.ticket(id, |_| ());
+        let socket = self.open(&ticket).await.unwrap();
+        Viewer::new(socket, URL_SAFE_NO_PAD.decode(&ticket).unwrap().into())
+    }
+}
+
+/// A viewer's engine, and its socket.
+struct Viewer {
+    socket: WebSocketStream<TcpStream>,
+    peer: Peer<RealCrypto>,
+    epoch: tokio::time::Instant,
+}
+
+impl Viewer {
+    fn new(socket: WebSocketStream<TcpStream>, ticket: Bytes) -> Self {
+        let config = Config {
+            ticket,
+            layers: vec![VIDEO],
+            declared_bps: 0,
+            upload: UploadPolicy { cap_bps: None, receive_only: false },
+            nat: Nat::Unknown,
+            behind: Duration::ZERO,
+            support: Support::default(),
+            keep_parts: KEEP_PARTS,
+            mesh: Mesh::default(),
+        };
+        let key = Ed25519KeyPair::from_seed_unchecked(&[ORIGIN_SEED; 32]).unwrap();
+        let authority = Authority::new(key.public_key().as_ref().try_into().unwrap()).unwrap();
+        let mut peer = Peer::new(config, RealCrypto(authority), 1, Instant(0));
+        peer.handle(Instant(0), Input::Connected(PeerId::EDGE));
+        Self { socket, peer, epoch: tokio::time::Instant::now() }
+    }
+
+    fn tell(&mut self, input: Input<Bytes>) {
+        self.peer.handle(Instant(self.epoch.elapsed().as_micros() as u64), input);
+    }
+
+    /// Goes on until this happens.
+    async fn until(&mut self, wanted: impl Fn(&Output<Bytes>) -> bool) -> Output<Bytes> {
+        let happens = async {
+            loop {
+                while let Some(output) = self.peer.poll() {
+                    if let Output::Send(PeerId::EDGE, frame) = &output {
+                        // It may be gone.
+                        let _ = self.socket.send(Message::Binary(frame.encode().into())).await;
+                    }
+                    if wanted(&output) {
+                        return output;
+                    }
+                }
+                let wake = self.peer.wake_at().map_or(Duration::from_secs(1), |at| Duration::from_micros(at.0));
+                let input = tokio::select! {
+                    message = self.socket.next() => match message {
+                        Some(Ok(Message::Binary(bytes))) => match Frame::decode(bytes).unwrap() {
+                            Decoded::Frame(frame) => Input::Frame(PeerId::EDGE, frame),
+                            Decoded::Unknown(kind) => panic!("an edge sends no kind {kind}"),
+                        },
+                        Some(Ok(_)) => continue,
+                        Some(Err(_)) | None => Input::Lost(PeerId::EDGE),
+                    },
+                    () = tokio::time::sleep_until(self.epoch + wake) => Input::Wake,
+                };
+                self.tell(input);
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), happens).await.expect("what is awaited happens")
+    }
+
+    /// Goes on until this part is whole and checked.
+    async fn part(&mut self, number: u64) {
+        let whole = |output: &Output<Bytes>| matches!(output, Output::Part(part) if part.descriptor.part == number);
+        let Output::Part(part) = self.until(whole).await else { unreachable!() };
+        let bytes: Vec<_> = part.chunks.iter().flat_map(|chunk| chunk.payload().to_vec()).collect();
+        assert_eq!(bytes, PART);
+    }
+}
+
+/// What the other end says last.
+async fn bye(socket: &mut WebSocketStream<TcpStream>) -> Option<Bye> {
+    let said = async {
+        let mut last = None;
+        while let Some(Ok(message)) = socket.next().await {
+            if let Message::Binary(bytes) = message
+                && let Ok(Decoded::Frame(Frame::Bye(bye))) = Frame::decode(bytes)
+            {
+                last = Some(bye);
+            }
+        }
+        last
+    };
+    tokio::time::timeout(Duration::from_secs(5), said).await.expect("the link ends")
+}
+
+fn hello(ticket: &str) -> Message {
+    let hello = Hello {
+        version: LINK_VERSION,
+        ticket: URL_SAFE_NO_PAD.decode(ticket).unwrap().into(),
+        declared_bps: 0,
+        receive_only: false,
+        nat: Nat::Unknown,
+        layers: vec![VIDEO],
+        behind_us: 0,
+    };
+    Message::Binary(Frame::Hello(hello).encode().into())
+}
+
+const VIDEO: LayerId = LayerId { rendition: 0, layer: 0 };
+const ORIGIN_SEED: u8 = 1;
+
+#[tokio::test]
+async fn a_viewer_is_let_in_gets_what_is_there_and_what_comes_and_leaves() {
+    let mut scene = Scene::live(14).await;
+    let mut viewer = scene.viewer(1).await;
+    let admitted = viewer.until(|output| matches!(output, Output::Event(Event::Admitted(_)))).await;
+    let Output::Event(Event::Admitted(me)) = admitted else { unreachable!() };
+    assert_eq!(me.0 >> super::PEER_BITS, super::range_of("edge"));
+    for part in 12..14 {
+        viewer.part(part).await;
+    }
+    for part in 14..20 {
+        scene.origin.part();
+        viewer.part(part).await;
+    }
+    viewer.tell(Input::Leave);
+    assert!(matches!(viewer.until(|output| matches!(output, Output::Closed(_))).await, Output::Closed(Bye::Leaving)));
+}
+
+#[tokio::test]
+async fn who_comes_with_the_streams_first_request_waits_for_its_tables_and_not_in_vain() {
+    let mut scene = Scene::new().await;
+    let mut viewer = scene.viewer(1).await;
+    scene.origin.publish(1);
+    scene.origin.part();
+    viewer.part(0).await;
+}
+
+#[tokio::test]
+async fn only_a_good_ticket_opens_a_link() {
+    let scene = Scene::live(1).await;
+    let status = async |ticket: String| match scene.open(&ticket).await {
+        Err(Error::Http(reply)) => reply.status(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(status("x".into()).await, StatusCode::FORBIDDEN);
+    assert_eq!(status(scene.ticket(1, |t| t.edge = "other".into())).await, StatusCode::FORBIDDEN);
+    assert_eq!(status(scene.ticket(1, |t| t.stream = "other".parse().unwrap())).await, StatusCode::FORBIDDEN);
+    assert_eq!(status(scene.ticket(1, |t| t.expires_s = 1)).await, StatusCode::FORBIDDEN);
+    let plain = reqwest::get(format!("http://{}/v/{}/s/demo/{LINK}", scene.address, scene.ticket(1, |_| ()))).await;
+    assert_eq!(plain.unwrap().status(), StatusCode::UPGRADE_REQUIRED);
+}
+
+#[tokio::test]
+async fn who_breaks_the_protocol_is_told_and_cut_off() {
+    let scene = Scene::live(1).await;
+    let (ticket, other) = (scene.ticket(1, |_| ()), scene.ticket(2, |_| ()));
+    let ping = || Message::Binary(Frame::<Bytes>::Ping { sent_us: 0 }.encode().into());
+    for (first, then, expected) in [
+        (hello(&other), None, Some(Bye::Ticket)),
+        (ping(), None, Some(Bye::Protocol)),
+        (Message::Binary(vec![0xff].into()), None, Some(Bye::Protocol)),
+        (Message::text("hello"), None, Some(Bye::Protocol)),
+        (hello(&ticket), Some(vec![Message::Binary(vec![0x14, 9, 9].into())]), Some(Bye::Protocol)),
+        (hello(&ticket), Some(vec![Message::Binary(vec![0; FRAME_BYTES_MAX + 1].into())]), Some(Bye::Protocol)),
+        (hello(&ticket), Some(vec![ping(); 2_000]), Some(Bye::Flood)),
+    ] {
+        let mut socket = scene.open(&ticket).await.unwrap();
+        socket.send(first).await.unwrap();
+        for message in then.into_iter().flatten() {
+            // It may have been cut off already.
+            let _ = socket.feed(message).await;
+        }
+        let _ = socket.flush().await;
+        assert_eq!(bye(&mut socket).await, expected);
+    }
+    scene.viewer(3).await.part(0).await;
+    drop(scene.edge);
+}
+
+#[tokio::test]
+async fn a_frame_of_a_later_edition_is_skipped() {
+    let scene = Scene::live(1).await;
+    let mut viewer = scene.viewer(1).await;
+    viewer.part(0).await;
+    viewer.socket.send(Message::Binary(vec![0x7f, 1, 2].into())).await.unwrap();
+    let mut again = scene.viewer(1).await;
+    again.part(0).await;
+    let replaced = viewer.until(|output| matches!(output, Output::Closed(_) | Output::Connect(_))).await;
+    assert!(matches!(replaced, Output::Closed(Bye::Replaced)), "{replaced:?}");
+}
+
+#[tokio::test]
+async fn viewers_are_sent_elsewhere_when_the_edge_stops() {
+    let scene = Scene::live(1).await;
+    let mut viewer = scene.viewer(1).await;
+    viewer.part(0).await;
+    scene.stop.send_replace(true);
+    let ended = viewer.until(|output| matches!(output, Output::Closed(_) | Output::Connect(PeerId::EDGE))).await;
+    assert!(matches!(ended, Output::Connect(PeerId::EDGE)), "{ended:?}");
+}
