@@ -13,6 +13,6 @@ export { follow, hlsConfig } from "./hls";
 export { Mesh, type Admission, type MeshOptions } from "./mesh";
 export { readP2p, type P2p } from "./policy";
 export { sentence, type Reason } from "./reasons";
-export type { MeshStats, Rescue } from "./stats";
+export { addStats, type MeshStats, type Rescue } from "./stats";
 export type { LinkStats } from "./peer-links";
 export { loadEngine } from "./wasm";

@@ -34,6 +34,8 @@ export interface MeshOptions {
   /** The place at the edge is another one now: what is asked over HTTP goes there. */
   moved?: (admission: Admission) => void;
   wasmUrl?: string | URL;
+  /** What is watched is no live stream. */
+  recording?: boolean;
 }
 
 /** What a player finds in the engine. */
@@ -57,7 +59,6 @@ export class Mesh implements Host {
   private reason: Reason = "starting";
   private readonly begunMs = performance.now();
   private videos: string[] = [];
-  private audios: string[] = [];
   private video: string | null = null;
   private audio: string | null = null;
   private readonly history = new Map<string, string>();
@@ -65,6 +66,7 @@ export class Mesh implements Host {
   private readonly touched = new Set<number>();
   private readonly rescues: Rescue[] = [];
   private me = 0;
+  private changedMs = 0;
   private httpBytes = 0;
   private retries = 0;
   private retryTimer: ReturnType<typeof setTimeout> | undefined;
@@ -102,6 +104,11 @@ export class Mesh implements Host {
   /** Media comes from the mesh now. */
   get plays(): boolean {
     return this.engine !== null && this.me !== 0;
+  }
+
+  /** Media has come from it just now. */
+  get flows(): boolean {
+    return this.plays && performance.now() - this.changedMs < FLOWS_MS;
   }
 
   /** Not yet known whether it will. */
@@ -156,7 +163,7 @@ export class Mesh implements Host {
   /** A multivariant playlist came: the ladder is known, and with it what can be asked of the edge. */
   knowLadder(text: string): void {
     const { videos, audios } = ladder(text);
-    [this.videos, this.audios] = [videos, audios];
+    this.videos = videos;
     this.audio ??= audios[0] ?? null;
   }
 
@@ -293,6 +300,7 @@ export class Mesh implements Host {
   }
 
   changed(): void {
+    this.changedMs = performance.now();
     for (const watcher of [...this.watchers]) watcher();
   }
 
@@ -324,6 +332,7 @@ export class Mesh implements Host {
     const { p2p, why } = this.decision;
     if (p2p === "off") return why === "operator" ? "operator_off" : why === "save_data" ? "save_data" : "asked_off";
     if (!this.admission.link || !this.admission.originKey) return "no_link_offered";
+    if (this.options.recording) return "recording";
     return canLink() ? null : "no_webrtc";
   }
 
@@ -474,6 +483,8 @@ export class Mesh implements Host {
 
 const COUNTS = 11;
 const REOPEN_MS = 2_000;
+/** Some part times. */
+const FLOWS_MS = 2_500;
 
 function rememberedUplink(): number {
   try {

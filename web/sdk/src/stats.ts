@@ -61,3 +61,15 @@ export function readCounts(counts: ArrayLike<number>): Pick<
     rescues: at(6), pulls: at(7), parentSwitches: at(8), missed: at(9), cutOff: at(10),
   };
 }
+
+/** What came before a change of place counts on; how things stand is told by the newer. */
+export function addStats(before: MeshStats, now: MeshStats): MeshStats {
+  const sum = { ...now };
+  for (const name of SUMMED) sum[name] += before[name];
+  return sum;
+}
+
+const SUMMED = [
+  "httpBytes", "edgeBytes", "p2pBytes", "uploadedBytes", "controlBytes", "duplicateBytes", "duplicates", "rescues", "pulls",
+  "parentSwitches", "missed", "cutOff", "failedLinks",
+] as const;
