@@ -90,7 +90,7 @@ impl Engine {
         let notes = Notes::default();
         let verifier = Noting::new(start.crypto, notes.clone());
         Self {
-            peer: Peer::new(start.config, verifier, seed, now),
+            peer: Peer::new(start.config, verifier, seed, now).starting_on_schedule(),
             notes,
             listing: Listing::new(start.stream),
             counts: Counts::default(),
@@ -347,6 +347,11 @@ impl Engine {
     /// Moves whenever an answer of [`Self::has`] or [`Self::media`] may be another one.
     pub fn version(&self) -> u32 {
         self.version
+    }
+
+    /// Has anything been told of what there is?
+    pub fn knows(&self) -> bool {
+        self.listing.newest().is_some()
     }
 
     /// Is anything listed?

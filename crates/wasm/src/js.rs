@@ -253,6 +253,11 @@ impl PeerEngine {
         }
     }
 
+    /// Has anything been told of what there is?
+    pub fn knows(&self) -> bool {
+        self.engine.knows()
+    }
+
     /// Is anything listed?
     pub fn lists(&self) -> bool {
         self.engine.lists()
@@ -292,7 +297,8 @@ impl PeerEngine {
             "p" => Some(number as u64..=number as u64),
             _ => self.engine.parts_of(run, number as u64),
         };
-        let times = parts.and_then(|parts| parts.map(|part| self.engine.load_time(run, part)).sum::<Option<Duration>>());
+        let times =
+            parts.and_then(|parts| parts.map(|part| self.engine.load_time(run, part)).sum::<Option<Duration>>());
         times.map_or(-1.0, |time| time.as_secs_f64() * 1e3)
     }
 

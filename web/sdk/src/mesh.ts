@@ -41,8 +41,9 @@ export interface MeshOptions {
 /** What a player finds in the engine. */
 export type Found = "elsewhere" | "coming" | "here";
 
-/** A viewer begins this far behind what comes in, the least H: with the key frame before that it can play at once. */
-const BEHIND_MS = 1_000;
+/** A viewer begins this far behind what comes in, the least H and a little: with the key frame before that it can play at
+ * once. */
+const BEHIND_MS = 1_100;
 /** A player's first requests wait so long for the mesh; a WebSocket that takes longer is not waited for. */
 const START_PATIENCE_MS = 700;
 /** After these the link is tried again; then it stays plain HLS. */
@@ -67,6 +68,7 @@ export class Mesh implements Host {
   private readonly rescues: Rescue[] = [];
   private me = 0;
   private changedMs = 0;
+  private admittedMs = -Infinity;
   private httpBytes = 0;
   private retries = 0;
   private retryTimer: ReturnType<typeof setTimeout> | undefined;
@@ -209,8 +211,14 @@ export class Mesh implements Host {
 
   find(run: string, rendition: string, kind: string, number: number): Found {
     if (!this.plays) return this.undecided ? "coming" : "elsewhere";
+    if (this.isNew()) return "coming";
     const found = this.engine?.ask((peer) => peer.find(run, rendition, kind, number), 0);
     return found === 2 ? "here" : found === 1 ? "coming" : "elsewhere";
+  }
+
+  /** Let in, and not told yet what there is. */
+  private isNew(): boolean {
+    return performance.now() - this.admittedMs < NEWS_MS && !this.engine?.ask((peer) => peer.knows(), true);
   }
 
   /** What `find` found, and how long it took to come, ms. */
@@ -276,6 +284,7 @@ export class Mesh implements Host {
 
   admitted(me: number): void {
     this.me = me;
+    this.admittedMs = performance.now();
     this.reason = "on";
     this.retries = 0;
     this.changed();
@@ -483,6 +492,8 @@ export class Mesh implements Host {
 
 const COUNTS = 11;
 const REOPEN_MS = 2_000;
+/** What there is comes right after the welcome. */
+const NEWS_MS = 300;
 /** Some part times. */
 const FLOWS_MS = 2_500;
 

@@ -189,6 +189,13 @@ impl<V: Verifier> Peer<V> {
         }
     }
 
+    /// The player begins where it would be had it been here all the time, as those do that seek to their distance from the
+    /// live edge; else it is thought to begin at the key frame before that and to catch up.
+    pub fn starting_on_schedule(mut self) -> Self {
+        self.playback.set_skips();
+        self
+    }
+
     /// Something happened.
     pub fn handle(&mut self, now: Instant, input: Input<V::Payload>) {
         if self.stage == Stage::Closed {
