@@ -5,6 +5,7 @@ mod channel;
 mod check;
 mod demo;
 mod log;
+mod peer;
 mod publish;
 mod serve;
 mod sim;
@@ -33,6 +34,8 @@ enum Command {
     Serve(serve::Args),
     /// Send a file, a device or a URL to an origin (needs ffmpeg)
     Publish(publish::Args),
+    /// Watch a stream in VLC, mpv or ffplay, and pass it on to other viewers
+    Peer(peer::Args),
     /// Make a viewer token by hand
     Token(token::Args),
     /// Say whether a configuration file is good, and what it amounts to
@@ -52,6 +55,7 @@ async fn main() -> std::process::ExitCode {
         Command::Demo(args) => demo::run(args).await,
         Command::Serve(args) => serve::run(args).await,
         Command::Publish(args) => publish::run(args).await,
+        Command::Peer(args) => peer::run(args).await,
         Command::Token(args) => token::run(&args),
         Command::CheckConfig(args) => check::run(&args),
         Command::Sim(args) => sim::run(&args),

@@ -72,15 +72,21 @@ pub struct EdgeBeat {
     /// UDP port on the host of `public_url` that answers STUN; none when nothing does.
     #[serde(default)]
     pub stun_port: Option<u16>,
-    /// Upload budget for media, bit/s.
+    /// Upload budget for media and what viewers may promise to each other, bit/s.
     pub capacity_bps: u64,
-    /// Sum of the rates of the sessions it holds, bit/s.
+    /// What of it is promised: to sessions without a link by their rates, to clusters as they hold it, bit/s.
     pub committed_bps: u64,
     /// Sum of the rates of all sessions it took up since it started, bit/s, those that left included; one that comes
     /// back counts once. Tells the manager which of its grants `committed_bps` contains. Left out: a grant counts
     /// against the room for 5 s.
     #[serde(default)]
     pub admitted_bps_total: u64,
+    /// What one more viewer is expected to give, bit/s; 0 without a mesh.
+    #[serde(default)]
+    pub brings_bps: u64,
+    /// By how much what viewers give has grown lately, bit/s per second.
+    #[serde(default)]
+    pub growth_bps2: u64,
     /// Sessions it holds.
     pub sessions: u32,
     /// Sessions that ended within the last minute: tells when there will be room again.

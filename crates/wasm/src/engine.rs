@@ -32,6 +32,10 @@ pub struct Engine {
     wanted: Vec<RenditionName>,
     /// Layers were asked of the edge that it has not granted.
     asked_layers: Option<Vec<LayerId>>,
+    /// Parts have come whole.
+    begun: bool,
+    /// The first part is later than hoped for, since then.
+    late: Option<(PartId, Instant)>,
     paused: bool,
     moved: Option<Instant>,
     /// Moves whenever something new can be played or listed.
@@ -97,6 +101,8 @@ impl Engine {
             out: VecDeque::new(),
             wanted: start.wanted,
             asked_layers: None,
+            begun: false,
+            late: None,
             paused: false,
             moved: None,
             version: 0,
@@ -170,6 +176,7 @@ impl Engine {
             frame => self.input(now, Input::Frame(from, frame)),
         }
         if let Some(part) = part {
+            self.listing.note_chunk(now, part);
             self.look_at(now, part);
         }
     }
@@ -242,6 +249,9 @@ impl Engine {
         for table in self.notes.take() {
             self.on_table(now, table);
         }
+        if let Some((part, _)) = self.late.take_if(|(_, since)| now.since(*since) > START_GRACE) {
+            self.give_up(part);
+        }
         let before = self.listing.timeline().version();
         self.listing.advance(|part| self.peer.is_whole(part));
         if self.listing.timeline().version() != before {
@@ -255,7 +265,7 @@ impl Engine {
             Verified::Descriptor(it) => (false, Some(PartId { run: it.run, part: it.part })),
             Verified::RunEnd(_) => (false, None),
         };
-        self.listing.know(now, table);
+        self.listing.know(table);
         if let Some(part) = part {
             self.look_at(now, part);
         }
@@ -269,6 +279,7 @@ impl Engine {
     fn look_at(&mut self, now: Instant, part: PartId) {
         if self.peer.is_whole(part) {
             self.version = self.version.wrapping_add(1);
+            self.begun = true;
             self.listing.note_whole(now, part);
         }
     }
@@ -282,7 +293,7 @@ impl Engine {
             Output::Part(peer::Part { descriptor, .. }) => {
                 self.look_at(now, PartId { run: descriptor.run, part: descriptor.part });
             }
-            Output::Event(event) => self.on_event(event),
+            Output::Event(event) => self.on_event(now, event),
             Output::Closed(why) => self.out.push_back(Action::Closed(why)),
         }
         if self.asked_layers.as_deref() == Some(self.peer.layers()) {
@@ -291,13 +302,16 @@ impl Engine {
         }
     }
 
-    fn on_event(&mut self, event: Event) {
+    fn on_event(&mut self, now: Instant, event: Event) {
         match event {
             Event::Admitted(peer) => self.out.push_back(Action::Admitted(peer)),
             Event::Due(part, whole) => {
                 self.counts.missed += u64::from(!whole);
-                self.listing.give_up(part);
-                self.version = self.version.wrapping_add(u32::from(!whole));
+                if whole || self.begun {
+                    self.give_up(part);
+                } else {
+                    self.late = self.late.or(Some((part, now)));
+                }
             }
             Event::Rescue(chunk, from) => {
                 self.counts.rescues += 1;
@@ -315,6 +329,12 @@ impl Engine {
             }
             Event::Completed => {}
         }
+    }
+
+    /// A part's time is up: what is not here of it the player takes from elsewhere.
+    fn give_up(&mut self, part: PartId) {
+        self.listing.give_up(part);
+        self.version = self.version.wrapping_add(1);
     }
 
     fn chunk_bytes(&self, id: ChunkId) -> u64 {
@@ -414,11 +434,9 @@ impl Engine {
         Some(trellis_core::trust::chunk::init_hash(bytes) == rendition.init_hash)
     }
 
-    /// How long a part took from its descriptor to its last chunk: the time it took to load, without the time it took to
-    /// be made. None: it is not here.
+    /// How long a part took to load. None: it is not here.
     pub fn load_time(&self, run: RunId, number: u64) -> Option<Duration> {
-        let times = self.listing.times(PartId { run, part: number })?;
-        Some(times.whole?.since(times.known))
+        self.listing.load_time(PartId { run, part: number })
     }
 
     /// The part numbers of a segment that is complete.
@@ -457,6 +475,8 @@ pub fn layers_of(names: &[RenditionName], videos: u8) -> Vec<LayerId> {
 const AHEAD_MAX: Duration = Duration::from_millis(400);
 /// And so far behind: what it needs would be passed over.
 const BEHIND_MAX: Duration = Duration::from_millis(2_500);
+/// At the start nothing is lost yet when the first part is late, and the edge has been asked for it already.
+const START_GRACE: Duration = Duration::from_millis(600);
 const MOVE_AGAIN: Duration = Duration::from_secs(2);
 /// A playlist of the edge's is ahead of the descriptors here by so few parts.
 const AHEAD_PARTS: u64 = 4;

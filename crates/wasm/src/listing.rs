@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use trellis_core::limits::AHEAD_PARTS_MAX;
@@ -22,19 +23,19 @@ pub struct Listing {
     catalogues: BTreeMap<RunId, Arc<Catalogue>>,
     ends: BTreeMap<RunId, RunEnd>,
     waiting: BTreeMap<PartId, Arc<Descriptor>>,
-    /// When parts came to be known and to be whole: what a player takes for the time they took to load.
+    /// When parts came.
     times: BTreeMap<PartId, Times>,
+    last_whole: Instant,
     /// Up to here the time is up.
     given_up: Option<PartId>,
 }
 
-/// When a part came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Times {
-    /// Its descriptor.
-    pub known: Instant,
-    /// All that was wanted of it.
-    pub whole: Option<Instant>,
+struct Times {
+    /// Its first chunk.
+    first: Instant,
+    /// From then on, or from the time the part before was whole, until all was here that was wanted of it.
+    load: Option<Duration>,
 }
 
 impl Listing {
@@ -46,12 +47,13 @@ impl Listing {
             ends: BTreeMap::new(),
             waiting: BTreeMap::new(),
             times: BTreeMap::new(),
+            last_whole: Instant(0),
             given_up: None,
         }
     }
 
     /// A table was believed.
-    pub fn know(&mut self, now: Instant, table: Verified) {
+    pub fn know(&mut self, table: Verified) {
         match table {
             Verified::Catalogue(catalogue) => {
                 self.catalogues.insert(catalogue.run, catalogue);
@@ -63,8 +65,6 @@ impl Listing {
             }
             Verified::Descriptor(descriptor) => {
                 let id = PartId { run: descriptor.run, part: descriptor.part };
-                self.times.entry(id).or_insert(Times { known: now, whole: None });
-                keep_last(&mut self.times, TIMES_MAX);
                 if self.listed_to().is_none_or(|listed| id > listed) {
                     self.waiting.insert(id, descriptor);
                     keep_last(&mut self.waiting, WAITING_MAX);
@@ -73,9 +73,18 @@ impl Listing {
         }
     }
 
+    /// A chunk of a part came.
+    pub fn note_chunk(&mut self, now: Instant, part: PartId) {
+        self.times.entry(part).or_insert(Times { first: now, load: None });
+        keep_last(&mut self.times, TIMES_MAX);
+    }
+
     /// All that was wanted of a part is here.
     pub fn note_whole(&mut self, now: Instant, part: PartId) {
-        self.times.get_mut(&part).filter(|times| times.whole.is_none()).into_iter().for_each(|t| t.whole = Some(now));
+        let Some(times) = self.times.get_mut(&part).filter(|times| times.load.is_none()) else { return };
+        // Parts that come side by side share the line: each is charged what it took longer than the one before.
+        times.load = Some(now.since(times.first.max(self.last_whole)));
+        self.last_whole = now;
     }
 
     /// A part's time is up, whether it is here or not, and so is that of all before it.
@@ -148,9 +157,9 @@ impl Listing {
         self.catalogues.last_key_value().map(|(_, catalogue)| catalogue.as_ref())
     }
 
-    /// When a part came.
-    pub fn times(&self, part: PartId) -> Option<Times> {
-        self.times.get(&part).copied()
+    /// How long a part took to load, without the time it took to be made or to be asked for.
+    pub fn load_time(&self, part: PartId) -> Option<Duration> {
+        self.times.get(&part)?.load
     }
 
     /// What a part consists of.

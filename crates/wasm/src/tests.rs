@@ -303,7 +303,7 @@ fn the_peer_goes_where_its_player_goes() {
     let lag = |swarm: &Swarm| swarm.viewers[viewer].engine.peer().lag();
     assert!(lag(&swarm) < Duration::from_millis(300), "it begins where all others are: {:?}", lag(&swarm));
     // The player is 1.3 s behind what is new, as it should be; then it goes eight seconds back, and returns.
-    let mut plays = |swarm: &mut Swarm, behind_ms: u64| {
+    let plays = |swarm: &mut Swarm, behind_ms: u64| {
         let (now, newest_ms) = (swarm.now, 1_000_000 + swarm.part * PART_US / 1_000);
         swarm.viewers[viewer].engine.player(now, newest_ms - behind_ms, false);
         swarm.settle();

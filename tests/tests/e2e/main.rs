@@ -9,5 +9,6 @@ mod command_line;
 mod decoding;
 mod edges;
 mod joining;
+mod networks;
 mod operating;
 mod protocol;

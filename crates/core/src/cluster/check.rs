@@ -69,6 +69,11 @@ impl<P: Payload> Cluster<P> {
         }
     }
 
+    /// What the edge has promised, bit/s: of [`Stats`] the one number that is asked for all the time.
+    pub fn edge_held_bps(&self) -> u64 {
+        self.overlay.ledger.account(EDGE).held_bps
+    }
+
     /// How deep each substream's tree is, in the catalogue's order.
     pub fn depths(&self) -> impl Iterator<Item = u16> + '_ {
         self.overlay.trees.iter().map(|tree| tree.depth())

@@ -248,6 +248,11 @@ impl<V: Verifier> Peer<V> {
         (self.store.len(), self.neighbors.len())
     }
 
+    /// A part's descriptor, as verified, while it is known.
+    pub fn descriptor(&self, part: PartId) -> Option<&Arc<Descriptor>> {
+        self.store.get(part).map(|held| &held.descriptor)
+    }
+
     /// The layers that are wanted of a part, once its descriptor is here: it can be played when all of them have come.
     pub fn wanted(&self, part: PartId) -> impl Iterator<Item = LayerId> + '_ {
         self.store.get(part).into_iter().flat_map(|held| held.layers.iter().map(|layer| layer.of))

@@ -78,7 +78,8 @@ impl Playback {
 
     /// The edge says how long the first parts will take to come: the longer, the more of them the mesh is to bring.
     pub fn set_start_goal(&mut self, goal: Duration) {
-        self.start_goal = goal.clamp(START_GOAL, START_GOAL_MAX);
+        let at_once = self.skips && goal <= START_GOAL;
+        self.start_goal = if at_once { START_NOW } else { goal.clamp(START_GOAL, START_GOAL_MAX) };
     }
 
     /// The player begins on schedule, wherever the key frame before that lies.
@@ -203,6 +204,8 @@ impl Playback {
 
 /// The shortest time to the first part: two round trips and the transfer, so that the edge is asked for it at once.
 const START_GOAL: Duration = Duration::from_millis(300);
+/// Who begins on schedule has its player waiting: no neighbor can be linked to before the edge has answered.
+const START_NOW: Duration = Duration::from_millis(60);
 /// The longest.
 const START_GOAL_MAX: Duration = Duration::from_secs(3);
 

@@ -90,6 +90,15 @@ fn sweep(edge: &Edge) {
 
 fn beat(edge: &Edge, usage_every: Duration) -> EdgeBeat {
     let tally = *edge.sessions.tally();
+    let mesh = edge.clusters.standing();
+    // Of all who come: those without an engine bring nothing.
+    let viewers = u64::from(tally.open.max(mesh.viewers)).max(1);
+    let gauge = |name: &'static str, value: u64| metrics::gauge!(name).set(value as f64);
+    gauge("trellis_cluster_viewers", mesh.viewers.into());
+    gauge("trellis_cluster_supporters", mesh.supporters.into());
+    gauge("trellis_cluster_peers_bits_per_second", mesh.peers_bps);
+    gauge("trellis_cluster_peers_held_bits_per_second", mesh.peers_held_bps);
+    gauge("trellis_cluster_edge_held_bits_per_second", mesh.edge_held_bps);
     metrics::gauge!("trellis_edge_sessions").set(tally.open);
     metrics::gauge!("trellis_edge_committed_bits_per_second").set(tally.committed_bps as f64);
     EdgeBeat {
@@ -97,8 +106,10 @@ fn beat(edge: &Edge, usage_every: Duration) -> EdgeBeat {
         instance: edge.lease.instance().clone(),
         public_url: edge.config.public_url.clone(),
         stun_port: None,
-        capacity_bps: edge.config.upload_budget.0,
-        committed_bps: tally.committed_bps,
+        capacity_bps: edge.config.upload_budget.0.saturating_add(mesh.peers_bps),
+        committed_bps: edge.promises.promised_bps().saturating_add(mesh.peers_held_bps),
+        brings_bps: mesh.peers_bps / viewers,
+        growth_bps2: mesh.growth_bps2,
         sessions: tally.open,
         departures_per_minute: edge.sessions.departures_per_minute(),
         draining: edge.stop.is_set(),

@@ -12,6 +12,7 @@ mod fetch;
 mod follow;
 mod gate;
 mod meter;
+mod promises;
 mod session;
 #[cfg(test)]
 pub mod testing;
@@ -25,7 +26,7 @@ use http::{HeaderMap, StatusCode};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use trellis_core::trust::table::Authority;
-use trellis_proto::StreamId;
+use trellis_proto::{StreamId, Ticket};
 
 use crate::client::ManagerClient;
 use crate::clock::unix_ms;
@@ -39,6 +40,7 @@ use cluster::Clusters;
 use follow::Streams;
 use gate::Gate;
 use meter::Sent;
+use promises::Promises;
 use session::{Refusal, Sessions};
 
 pub use session::Visit;
@@ -51,6 +53,7 @@ pub struct Edge {
     /// What tickets are checked with; unknown until the manager has answered once.
     tickets: RwLock<Option<Authority>>,
     sessions: Sessions,
+    promises: Arc<Promises>,
     streams: Streams,
     clusters: Clusters,
     gate: Arc<Gate>,
@@ -74,14 +77,16 @@ impl Edge {
     ) -> Arc<Self> {
         let cache = Cache::new(config.cache_bytes);
         let gate = Gate::new(config.upload_budget.0 / 8);
+        let promises = Promises::new(config.upload_budget.0);
         let (close, closed) = Stop::new();
         let edge = Arc::new(Self {
             streams: Streams::new(manager.clone(), http, config.parent.clone(), cache, stop.clone()),
             sessions: Sessions::new(
                 config.name().to_owned(),
-                config.upload_budget.0,
+                promises.clone(),
                 Duration::from_secs(config.idle_s.into()),
             ),
+            promises,
             clusters: Clusters::new(config.name(), unix_ms() / 1000),
             config: config.clone(),
             lease,
@@ -130,6 +135,11 @@ impl Edge {
         }
         let meter = meter::Out::new(visit, self.gate.clone(), self.sent.of(served.media), served.media);
         served.reply.map(|body| body.metered(Box::new(meter)))
+    }
+
+    /// A newer ticket of a viewer that is here. None: it is none of our manager's.
+    fn renewed(&self, message: &[u8]) -> Option<Ticket> {
+        self.tickets.read().unwrap_or_else(PoisonError::into_inner).as_ref()?.ticket(message).ok()
     }
 
     /// Checks a ticket.

@@ -1,7 +1,8 @@
 //! Who is being served? A session is a ticket's place: it opens with the first request, lasts as long as the player
 //! keeps asking, and gives its place back when it stops.
 //!
-//! Invariant: the rates of open sessions never add up to more than the edge's capacity. A place is for a viewer to whom
+//! Invariant: the rates of open sessions without a link never add up to more than the edge's capacity leaves to them
+//! (`promises`); who has a link is served by its cluster, and takes the rest as surplus. A place is for a viewer to whom
 //! bytes move: neither looking at the stream's state nor a response that nobody reads keeps one.
 
 use std::collections::HashMap;
@@ -18,6 +19,7 @@ use trellis_proto::{SessionId, StreamId, Ticket, limits};
 
 use super::budget::Budget;
 use super::gate::{Gate, STEP_MAX};
+use super::promises::Promises;
 use crate::clock::unix_ms;
 use crate::cluster_api::{BEAT_INTERVAL_MS, Usage, UsageEnd};
 use crate::shelf::BLOCKED_MAX;
@@ -32,7 +34,7 @@ struct FrontHasher(DefaultHasher);
 /// All sessions of an edge.
 pub struct Sessions {
     edge: String,
-    capacity_bps: u64,
+    promises: Arc<Promises>,
     idle: Duration,
     remembered_max: usize,
     /// By ticket, as it stands in the URL: the path every request takes.
@@ -43,7 +45,7 @@ pub struct Sessions {
 /// What the manager is told about all sessions together.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Tally {
-    /// Sum of the rates of open sessions, bit/s.
+    /// Sum of the rates of open sessions that have no link, bit/s.
     pub committed_bps: u64,
     /// Open sessions.
     pub open: u32,
@@ -58,6 +60,10 @@ pub struct Session {
     pace: Budget,
     words: Budget,
     share: Budget,
+    /// The share of who has a link: none.
+    no_share: Budget,
+    /// Links that are let in; changed while `life` is held.
+    links: AtomicU32,
     started_ms: u64,
     updated_ms: AtomicU64,
     media_bytes: AtomicU64,
@@ -143,12 +149,17 @@ impl Session {
 
     /// What it was promised: at this rate its bytes wait for nobody.
     pub fn share(&self) -> &Budget {
-        &self.share
+        if self.has_link() { &self.no_share } else { &self.share }
     }
 
     /// The most bytes to let out at once while others want to: what its share lets out at once.
     pub fn step(&self) -> usize {
         self.share.burst_len().clamp(STEP_MIN, STEP_MAX)
+    }
+
+    /// Is it a member of a cluster?
+    pub fn has_link(&self) -> bool {
+        self.links.load(Ordering::Relaxed) > 0
     }
 
     /// Counted first and looked at afterwards, so that no sweep comes between.
@@ -168,9 +179,9 @@ impl Session {
 
 impl Sessions {
     /// None yet.
-    pub fn new(edge: String, capacity_bps: u64, idle: Duration) -> Self {
+    pub fn new(edge: String, promises: Arc<Promises>, idle: Duration) -> Self {
         let (by_ticket, tally) = Default::default();
-        Self { edge, capacity_bps, idle, remembered_max: REMEMBERED_MAX, by_ticket, tally }
+        Self { edge, promises, idle, remembered_max: REMEMBERED_MAX, by_ticket, tally }
     }
 
     /// Lets a request in: at once when its session is open, else after checking the ticket and the room. One that does
@@ -239,17 +250,53 @@ impl Sessions {
             return Ok(());
         }
         let rate = session.ticket.max_rate;
-        let mut tally = self.tally();
-        if tally.committed_bps.saturating_add(rate) > self.capacity_bps {
-            return Err(Refusal::NoRoom);
+        if !session.has_link() {
+            if !self.promises.take(rate) {
+                return Err(Refusal::NoRoom);
+            }
+            self.tally().committed_bps += rate;
         }
-        tally.committed_bps += rate;
+        self.begin(session, &mut life);
+        Ok(())
+    }
+
+    fn begin(&self, session: &Session, life: &mut Life) {
+        let mut tally = self.tally();
         tally.open += 1;
         if life.ended == Some(NEVER_OPENED) && session.is_fresh(unix_ms()) {
-            tally.admitted_bps_total += rate;
+            tally.admitted_bps_total += session.ticket.max_rate;
         }
         life.ended = None;
-        Ok(())
+    }
+
+    /// A cluster has let it in: the place it may have had is free.
+    pub fn link(&self, session: &Session) {
+        let mut life = session.life();
+        let first = session.links.fetch_add(1, Ordering::Relaxed) == 0;
+        match life.ended {
+            None if first => self.vacate(session),
+            None => {}
+            Some(_) => self.begin(session, &mut life),
+        }
+    }
+
+    /// And has let it go. Whoever goes on without a link needs a place again.
+    pub fn unlink(&self, session: &Session) {
+        let mut life = session.life();
+        if session.links.fetch_sub(1, Ordering::Relaxed) == 1 && life.ended.is_none() {
+            self.finish(&mut life, UsageEnd::Idle);
+        }
+    }
+
+    fn vacate(&self, session: &Session) {
+        self.promises.give_back(session.ticket.max_rate);
+        self.tally().committed_bps -= session.ticket.max_rate;
+    }
+
+    fn finish(&self, life: &mut Life, why: UsageEnd) {
+        life.ended = Some(why);
+        life.ended_ms = unix_ms();
+        self.tally().open -= 1;
     }
 
     fn end(&self, session: &Session, why: UsageEnd) {
@@ -257,11 +304,10 @@ impl Sessions {
         if life.ended.is_some() {
             return;
         }
-        life.ended = Some(why);
-        life.ended_ms = unix_ms();
-        let mut tally = self.tally();
-        tally.committed_bps -= session.ticket.max_rate;
-        tally.open -= 1;
+        if !session.has_link() {
+            self.vacate(session);
+        }
+        self.finish(&mut life, why);
     }
 
     /// Ends sessions that are over and forgets those whose ticket is void and whose account is settled.
@@ -270,7 +316,7 @@ impl Sessions {
         for session in self.map().values() {
             let quiet = Duration::from_millis(now.saturating_sub(session.updated_ms.load(Ordering::Relaxed)));
             // A request that waits for the publisher or for its pace is answered within this time, or nobody reads it.
-            let held = session.busy.load(Ordering::Acquire) > 0 && quiet < STUCK;
+            let held = session.has_link() || session.busy.load(Ordering::Acquire) > 0 && quiet < STUCK;
             if now / 1000 >= session.ticket.expires_s {
                 self.end(session, UsageEnd::Expired);
             } else if !held && quiet > ENDED_IDLE && ended_streams(session.stream()) {
@@ -323,13 +369,14 @@ impl Sessions {
 
     /// The manager has these.
     pub fn acknowledge(&self, usage: &[Usage]) {
-        let by_id: HashMap<SessionId, &Usage> =
-            usage.iter().filter_map(|usage| Some((usage.session.parse().ok()?, usage))).collect();
+        // One that goes on with another ticket is here twice, and began twice.
+        let by_id: HashMap<(SessionId, u64), &Usage> =
+            usage.iter().filter_map(|usage| Some(((usage.session.parse().ok()?, usage.started_ms), usage))).collect();
         if by_id.is_empty() {
             return;
         }
         for session in self.map().values() {
-            if let Some(usage) = by_id.get(&session.ticket.session) {
+            if let Some(usage) = by_id.get(&(session.ticket.session, session.started_ms)) {
                 let mut life = session.life();
                 life.told = (usage.media_bytes + usage.other_bytes, usage.ended);
                 life.told_ms = unix_ms();
@@ -407,6 +454,8 @@ fn new_session(ticket: Ticket) -> Session {
         // playlists takes no more than a slow viewer.
         words: Budget::new(WORDS_RATE, Duration::from_secs(WORDS_BURST / WORDS_RATE)),
         share: Gate::share(ticket.max_rate / 8),
+        no_share: Budget::new(1, Duration::ZERO),
+        links: AtomicU32::new(0),
         ticket,
         started_ms: now,
         updated_ms: AtomicU64::new(now),
@@ -474,7 +523,7 @@ pub(super) mod tests {
     /// A session of this rate, alone at its edge.
     pub fn one_visit(rate: u64) -> (Sessions, Visit) {
         let (pair, authority) = keys(1);
-        let sessions = Sessions::new("edge".into(), rate, Duration::from_secs(30));
+        let sessions = Sessions::new("edge".into(), Promises::new(rate), Duration::from_secs(30));
         let visit = sessions.enter(&ticket(&pair, 1, |t| t.max_rate = rate), "demo", true, &authority);
         (sessions, visit.ok().unwrap())
     }
@@ -488,7 +537,7 @@ pub(super) mod tests {
     #[test]
     fn only_a_valid_ticket_for_this_edge_and_stream_enters() {
         let (pair, authority) = keys(1);
-        let sessions = Sessions::new("edge".into(), 10_000_000, Duration::from_secs(30));
+        let sessions = Sessions::new("edge".into(), Promises::new(10_000_000), Duration::from_secs(30));
         let enter = |text: &str| sessions.enter(text, "demo", true, &authority).map(drop);
         assert_eq!(enter(&ticket(&pair, 1, |_| ())), Ok(()));
         assert_eq!(enter(&ticket(&keys(2).0, 1, |_| ())), Err(Refusal::Ticket));
@@ -503,7 +552,7 @@ pub(super) mod tests {
     #[test]
     fn places_are_promised_once_and_come_back() {
         let (pair, authority) = keys(1);
-        let sessions = Sessions::new("edge".into(), 2_000_000, Duration::ZERO);
+        let sessions = Sessions::new("edge".into(), Promises::new(2_000_000), Duration::ZERO);
         let tickets: Vec<_> = (1..=3).map(|id| ticket(&pair, id, |_| ())).collect();
         let first = sessions.enter(&tickets[0], "demo", true, &authority).ok().unwrap();
         assert!(sessions.enter(&tickets[1], "demo", true, &authority).is_ok());
@@ -535,7 +584,7 @@ pub(super) mod tests {
     #[test]
     fn who_comes_back_is_reported_at_once() {
         let (pair, authority) = keys(1);
-        let sessions = Sessions::new("edge".into(), 1_000_000, Duration::ZERO);
+        let sessions = Sessions::new("edge".into(), Promises::new(1_000_000), Duration::ZERO);
         let ticket = ticket(&pair, 1, |_| ());
         let report = || sessions.changes(Duration::from_secs(60), 10);
         for ended in [None, Some(UsageEnd::Shutdown), None] {
@@ -552,7 +601,7 @@ pub(super) mod tests {
     #[test]
     fn looking_at_the_state_neither_takes_nor_keeps_a_place() {
         let (pair, authority) = keys(1);
-        let sessions = Sessions::new("edge".into(), 1_000_000, Duration::from_secs(5));
+        let sessions = Sessions::new("edge".into(), Promises::new(1_000_000), Duration::from_secs(5));
         let (one, two) = (ticket(&pair, 1, |_| ()), ticket(&pair, 2, |_| ()));
         drop(sessions.enter(&one, "demo", true, &authority).ok().unwrap());
         age(&sessions, Duration::from_secs(6));
@@ -580,7 +629,7 @@ pub(super) mod tests {
     #[test]
     fn one_viewer_has_so_many_requests_at_a_time() {
         let (pair, authority) = keys(1);
-        let sessions = Sessions::new("edge".into(), 1_000_000, Duration::ZERO);
+        let sessions = Sessions::new("edge".into(), Promises::new(1_000_000), Duration::ZERO);
         let ticket = ticket(&pair, 1, |_| ());
         let enter = || sessions.enter(&ticket, "demo", true, &authority);
         let mut visits: Vec<_> = (0..IN_FLIGHT_MAX).map(|_| enter().ok().unwrap()).collect();
@@ -607,7 +656,7 @@ pub(super) mod tests {
     #[test]
     fn only_a_first_opening_soon_after_the_join_counts_as_an_arrival() {
         let (pair, authority) = keys(1);
-        let sessions = Sessions::new("edge".into(), 10_000_000, Duration::ZERO);
+        let sessions = Sessions::new("edge".into(), Promises::new(10_000_000), Duration::ZERO);
         let joined = |ms: u64| ticket(&pair, 1, |t| t.session.0[..6].copy_from_slice(&ms.to_be_bytes()[2..]));
         let enter = |ticket: &str| drop(sessions.enter(ticket, "demo", true, &authority).ok().unwrap());
         let fresh = joined(unix_ms());

@@ -274,13 +274,18 @@ impl Drop for Silence {
 impl Publisher {
     /// Begins a run of one rendition, in segments of six parts.
     pub fn publish(&mut self, run: u64) {
+        self.publish_as(run, Mode::Live);
+    }
+
+    /// The same, live or as a recording.
+    pub fn publish_as(&mut self, run: u64, mode: Mode) {
         (self.run, self.parts) = (RunId(run), 0);
         let init = Bytes::from_static(b"init");
         let catalogue = Catalogue {
             stream: self.shelf.stream().clone(),
             run: self.run,
             key: self.pair.public_key().as_ref().try_into().unwrap(),
-            mode: Mode::Live,
+            mode,
             started_ms: unix_ms() + run,
             first_msn: 1_000 * run,
             discontinuity: 0,

@@ -17,6 +17,7 @@ pub mod tls;
 
 pub use body::Body;
 pub use coding::Coded;
+pub use hyper::body::Incoming;
 pub use lane::{Plain, head};
 pub use listen::{Caller, Handle, Listener, Stop};
 pub use reply::{Reply, empty, error, json};

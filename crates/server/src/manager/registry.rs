@@ -179,6 +179,8 @@ impl Registry {
             sessions: beat.sessions,
             departures_per_minute: beat.departures_per_minute,
             draining: beat.draining,
+            brings_bps: beat.brings_bps,
+            growth_bps2: beat.growth_bps2,
             ..redirect::Beat::default()
         };
         self.redirect.on_beat(now, &beat.edge, report).map_err(|_| BadBeat::TooMany)?;

@@ -4,24 +4,27 @@
 //! Invariant: it waits for no link, for nothing but its inputs; a link that is not up to what it is sent is closed.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use trellis_core::cluster::{Cluster, Config, Event as ClusterEvent, Input, LinkId, Output};
+use trellis_core::cluster::{Cluster, Config, Event as ClusterEvent, Input, LinkId, Output, Shares, Stats};
 use trellis_core::locality::Locality;
 use trellis_core::time::Instant;
 use trellis_proto::StreamId;
-use trellis_proto::frame::{Bye, ChunkId, Frame, PeerId};
+use trellis_proto::frame::{Bye, ChunkId, Frame, PartId, PeerId};
 
 use super::super::Edge;
+use super::super::promises::Allowance;
 use super::super::session::Visit;
 use super::link::{Line, word};
+use super::member::{Member, Purposes};
 use super::parts::{self, Step};
 use super::{PEER_BITS, PEERS_MAX};
+use crate::clock::unix_ms;
 use crate::keyfile;
 use crate::shelf::Shelf;
 
@@ -54,32 +57,41 @@ pub struct Host {
     edge: Arc<Edge>,
     shelf: Arc<Shelf>,
     cluster: Cluster<Bytes>,
+    allowance: Allowance,
+    /// The allowance the cluster knows, bit/s.
+    told_bps: u64,
     epoch: tokio::time::Instant,
     members: HashMap<LinkId, Member>,
+    /// Sum of the rates of who is in, bit/s.
+    rates_bps: u64,
+    newest: Option<PartId>,
+    purposes: Purposes,
+    /// How it stands, for the edge's reports.
+    standing: Arc<Mutex<Stats>>,
+    looked: tokio::time::Instant,
     fetches: JoinSet<(LinkId, ChunkId, Option<Bytes>)>,
 }
 
-/// A link's place in the host.
-struct Member {
-    line: Line,
-    visit: Visit,
-}
-
 impl Host {
-    /// Of nobody yet.
-    pub fn open(edge: Arc<Edge>, stream: StreamId) -> Self {
+    /// Of nobody yet. It says in `standing` how it stands.
+    pub fn open(edge: Arc<Edge>, stream: StreamId, standing: Arc<Mutex<Stats>>) -> Self {
         let (range, given) = (edge.clusters.first_peer.0, edge.clusters.peers.load(Ordering::Relaxed));
-        let config = Config {
-            budget_bps: edge.config.upload_budget.0,
-            first_peer: PeerId(range | given.clamp(1, PEERS_MAX - 1)),
-            ..Config::default()
-        };
+        let first_peer = PeerId(range | given.clamp(1, PEERS_MAX - 1));
+        let allowance = edge.promises.allowance();
+        let config = Config { budget_bps: allowance.bps(), first_peer, ..Config::default() };
         let seed = u64::from_be_bytes(keyfile::random());
         Self {
             shelf: edge.streams.shelf(&stream),
             cluster: Cluster::new(config, seed, Instant(0)),
+            told_bps: config.budget_bps,
+            allowance,
             epoch: tokio::time::Instant::now(),
+            looked: tokio::time::Instant::now(),
             members: HashMap::new(),
+            rates_bps: 0,
+            newest: None,
+            purposes: Purposes::new(),
+            standing,
             fetches: JoinSet::new(),
             edge,
         }
@@ -92,18 +104,21 @@ impl Host {
         begun.spawn(parts::follow(self.shelf.clone(), sender));
         self.await_first_tables(&mut steps).await;
         let (closed, stop) = (self.edge.closed.clone(), self.edge.stop.clone());
-        let (mut is_draining, mut useful) = (false, tokio::time::Instant::now());
+        let (mut drain_until, mut useful) = (None, tokio::time::Instant::now());
         loop {
             self.act();
+            self.look_around();
             let (wake_at, is_idle) = (self.wake_at(), self.members.is_empty());
             useful = if is_idle { useful } else { tokio::time::Instant::now() };
+            let drained = drain_until.unwrap_or(wake_at + LINGER);
             tokio::select! {
                 biased;
                 () = closed.wait() => return self.leave_all(),
-                () = stop.wait(), if !is_draining => {
-                    is_draining = true;
+                () = stop.wait(), if drain_until.is_none() => {
+                    drain_until = Some(tokio::time::Instant::now() + DRAIN);
                     self.handle(Input::Drain);
                 }
+                () = tokio::time::sleep_until(drained) => return self.leave_all(),
                 Some(step) = steps.recv() => self.on_step(step),
                 Some(Ok((link, id, chunk))) = self.fetches.join_next() => self.handle(Input::Fetched(link, id, chunk)),
                 () = tokio::time::sleep_until(wake_at) => self.handle(Input::Wake),
@@ -120,25 +135,30 @@ impl Host {
     /// Newcomers that came with the stream's first request are heard once there is something to tell them.
     async fn await_first_tables(&mut self, steps: &mut mpsc::Receiver<Step>) {
         let told = async {
-            while let Some(Step::Tell(input)) = steps.recv().await {
-                self.handle(input);
+            while let Some(step @ Step::Tell(_)) = steps.recv().await {
+                self.on_step(step);
             }
         };
         let _ = tokio::time::timeout(FIRST_TABLES, told).await;
     }
 
     fn on_step(&mut self, step: Step) {
-        if let Step::Tell(input) = step {
-            self.handle(input);
+        let Step::Tell(input) = step else { return };
+        if let Input::Part(descriptor, ..) = &input {
+            self.newest = Some(PartId { run: descriptor.run, part: descriptor.part });
         }
+        self.handle(input);
     }
 
     fn on_event(&mut self, event: Event) {
         match event {
             Event::Opened(opened) => self.on_opened(*opened),
             Event::Frame(link, frame) => {
-                if self.members.contains_key(&link) {
-                    self.handle(Input::Frame(link, frame));
+                let Some(member) = self.members.get_mut(&link) else { return };
+                member.hears(&frame);
+                match &frame {
+                    Frame::Renew(message) => self.edge.renewed(message).iter().for_each(|ticket| member.renew(ticket)),
+                    _ => self.handle(Input::Frame(link, frame)),
                 }
             }
             Event::Left(link) => {
@@ -152,21 +172,58 @@ impl Host {
     }
 
     fn on_opened(&mut self, Opened { number: link, line, visit, locality }: Opened) {
-        let ticket = visit.session().ticket();
-        let (session, max_rate_bps, rejoins) = (ticket.session, ticket.max_rate, ticket.rejoins);
-        self.members.insert(link, Member { line, visit });
+        let member = Member::new(line, visit);
+        let (session, max_rate_bps) = (member.ticket().session, member.ticket().max_rate);
+        let rejoins = member.ticket().rejoins;
+        self.members.insert(link, member);
         self.handle(Input::Opened { link, session, max_rate_bps, locality, rejoins });
     }
 
     fn lose(&mut self, link: LinkId) {
-        if self.members.remove(&link).is_some() {
+        if self.remove(link) {
             self.handle(Input::Closed(link));
         }
     }
 
+    /// False: it was not here.
+    fn remove(&mut self, link: LinkId) -> bool {
+        let member = self.members.remove(&link);
+        self.rates_bps -= member.as_ref().map_or(0, Member::rate_bps);
+        member.is_some()
+    }
+
+    /// The cluster acts, under the allowance it has now.
     fn handle(&mut self, input: Input<Bytes>) {
-        let now = self.now();
-        self.cluster.handle(now, input);
+        let (now, cluster, told) = (self.now(), &mut self.cluster, &mut self.told_bps);
+        let reserve_bps = self.rates_bps / RESERVED_OF;
+        self.allowance.during(|allowed| {
+            // Less is told at once, more when it is worth it.
+            if allowed < *told || allowed > *told + *told / NOTICEABLE {
+                *told = allowed;
+                cluster.handle(now, Input::Budget(allowed));
+            }
+            cluster.handle(now, input);
+            let shares = Shares::default();
+            (cluster.edge_held_bps().saturating_mul(1_000) / u64::from(shares.serving)).max(reserve_bps)
+        });
+    }
+
+    /// What is done now and then: who may stay no longer goes, and the edge hears how the cluster stands.
+    fn look_around(&mut self) {
+        let now = tokio::time::Instant::now();
+        if now < self.looked + LOOK_EVERY {
+            return;
+        }
+        self.looked = now;
+        let now_s = unix_ms() / 1_000;
+        let expired: Vec<_> =
+            self.members.iter().filter(|(_, member)| member.is_expired(now_s)).map(|(link, _)| *link).collect();
+        for link in expired {
+            self.close(link, Bye::Ticket);
+            self.handle(Input::Closed(link));
+        }
+        self.edge.promises.share_out();
+        *self.standing.lock().unwrap_or_else(PoisonError::into_inner) = self.cluster.stats();
     }
 
     /// Does all the cluster wants.
@@ -191,24 +248,29 @@ impl Host {
     fn send(&mut self, link: LinkId, frame: &Frame) {
         let Some(member) = self.members.get_mut(&link) else { return };
         let bytes = Bytes::from(frame.encode());
-        let (all, media) = (bytes.len() as u64, payload_bytes(frame));
+        let all = bytes.len() as u64;
         if !member.line.send(bytes) {
             metrics::counter!("trellis_cluster_links_cut_total", "reason" => "slow").increment(1);
             return self.lose(link);
         }
-        member.visit.sent(media, true);
-        member.visit.sent(all - media, false);
+        self.purposes.count(all, member.books(frame, all));
+        // The cluster paces itself within what it is allowed; what others take beyond their share comes after it.
+        self.edge.gate.book(std::time::Instant::now(), all as usize).leave();
     }
 
     /// Says good-bye; the link ends after that.
     fn close(&mut self, link: LinkId, bye: Bye) {
         self.send(link, &Frame::Bye(bye));
-        self.members.remove(&link);
+        self.remove(link);
     }
 
     fn note(&mut self, event: ClusterEvent) {
         match event {
-            ClusterEvent::Admitted(_, peer, _) => {
+            ClusterEvent::Admitted(link, peer, _) => {
+                if let Some(member) = self.members.get_mut(&link) {
+                    member.admit(&self.edge, self.newest);
+                    self.rates_bps += member.rate_bps();
+                }
                 self.edge.clusters.peers.fetch_max((peer.0 & (PEERS_MAX - 1)) + 1, Ordering::Relaxed);
                 debug_assert_eq!(peer.0 >> PEER_BITS, self.edge.clusters.first_peer.0 >> PEER_BITS);
                 metrics::counter!("trellis_cluster_admitted_total").increment(1);
@@ -239,17 +301,19 @@ impl Host {
     }
 }
 
-/// Media in a frame.
-fn payload_bytes(frame: &Frame) -> u64 {
-    match frame {
-        Frame::Chunk(chunk) => chunk.payload.len() as u64,
-        _ => 0,
-    }
-}
-
 /// A host without links ends after so long.
 const LINGER: Duration = Duration::from_secs(30);
 /// As long as players wait for the first tables of a stream that is fetched for its first viewer.
 const FIRST_TABLES: Duration = Duration::from_secs(4);
 const WAKE_GAP: Duration = Duration::from_millis(1);
 const STEPS_MAX: usize = 4;
+/// How often the edge is told.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// An allowance that grew by less than one in so many is not told.
+const NOTICEABLE: u64 = 50;
+/// Of what its viewers watch, the edge keeps one in so many free for those whom the mesh fails: plain sessions do not get
+/// it, however little the edge itself gives.
+const RESERVED_OF: u64 = 10;
+/// After a stop viewers move to other edges, a few at a time, for so long; the rest then goes at once. The listener waits a
+/// little longer.
+const DRAIN: Duration = Duration::from_secs(6);

@@ -7,6 +7,7 @@
 mod host;
 mod link;
 mod locality;
+mod member;
 mod parts;
 #[cfg(test)]
 mod tests;
@@ -22,7 +23,7 @@ use bytes::Bytes;
 use http::Request;
 use hyper::body::Incoming;
 use tokio::sync::mpsc;
-use trellis_core::cluster::LinkId;
+use trellis_core::cluster::{LinkId, Stats};
 use trellis_proto::StreamId;
 use trellis_proto::frame::PeerId;
 
@@ -37,7 +38,13 @@ pub struct Clusters {
     /// Numbers given, over all clusters there were: a later cluster of a stream gives none again.
     peers: Arc<AtomicU32>,
     links: AtomicU64,
-    open: Mutex<HashMap<StreamId, mpsc::Sender<Event>>>,
+    open: Mutex<HashMap<StreamId, Open>>,
+}
+
+/// A stream's host, seen from outside.
+struct Open {
+    events: mpsc::Sender<Event>,
+    standing: Arc<Mutex<Stats>>,
 }
 
 impl Clusters {
@@ -48,7 +55,14 @@ impl Clusters {
         Self { first_peer: PeerId(range_of(edge) << PEER_BITS), peers, links, open }
     }
 
-    fn open(&self) -> MutexGuard<'_, HashMap<StreamId, mpsc::Sender<Event>>> {
+    /// How all clusters together stand.
+    pub fn standing(&self) -> Stats {
+        let open = self.open();
+        let living = open.values().filter(|open| !open.events.is_closed());
+        living.map(|open| *open.standing.lock().unwrap_or_else(PoisonError::into_inner)).fold(Stats::default(), sum)
+    }
+
+    fn open(&self) -> MutexGuard<'_, HashMap<StreamId, Open>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -106,15 +120,16 @@ impl Edge {
             return None;
         }
         let mut open = self.clusters.open();
-        if let Some(events) = open.get(stream).filter(|events| !events.is_closed()) {
-            return Some(events.clone());
+        if let Some(open) = open.get(stream).filter(|open| !open.events.is_closed()) {
+            return Some(open.events.clone());
         }
         let (events, receiver) = mpsc::channel(EVENTS_MAX);
-        open.retain(|_, events| !events.is_closed());
-        open.insert(stream.clone(), events.clone());
+        open.retain(|_, open| !open.events.is_closed());
+        let standing = Arc::<Mutex<Stats>>::default();
+        open.insert(stream.clone(), Open { events: events.clone(), standing: standing.clone() });
         drop(open);
         let (edge, stream) = (self.clone(), stream.clone());
-        let host = tokio::spawn(Host::open(edge, stream.clone()).run(receiver));
+        let host = tokio::spawn(Host::open(edge, stream.clone(), standing).run(receiver));
         tokio::spawn(async move {
             // A host that panics is our bug; its links end with it, and viewers come back to a new one.
             if let Err(error) = host.await {
@@ -123,6 +138,19 @@ impl Edge {
             }
         });
         Some(events)
+    }
+}
+
+/// What is asked of several clusters together.
+fn sum(all: Stats, one: Stats) -> Stats {
+    Stats {
+        viewers: all.viewers + one.viewers,
+        supporters: all.supporters + one.supporters,
+        peers_bps: all.peers_bps + one.peers_bps,
+        peers_held_bps: all.peers_held_bps + one.peers_held_bps,
+        edge_held_bps: all.edge_held_bps + one.edge_held_bps,
+        growth_bps2: all.growth_bps2 + one.growth_bps2,
+        ..all
     }
 }
 

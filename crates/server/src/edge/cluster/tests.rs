@@ -18,20 +18,22 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, client_async};
 use trellis_core::limits::KEEP_PARTS;
-use trellis_core::peer::{Config, Event, Input, Mesh, Output, Peer, Support, UploadPolicy};
+use trellis_core::peer::{Config, Event, Input, Mesh, Output, Peer, Seek, Support, UploadPolicy};
 use trellis_core::time::Instant;
 use trellis_core::trust::RealCrypto;
 use trellis_core::trust::table::Authority;
-use trellis_proto::Ticket;
-use trellis_proto::frame::{Bye, Decoded, Frame, Hello, LINK_VERSION, LayerId, Nat, PeerId};
+use trellis_proto::frame::{Bye, Decoded, Frame, Hello, LINK_VERSION, LayerId, Nat, PartId, PeerId};
 use trellis_proto::limits::FRAME_BYTES_MAX;
+use trellis_proto::{EndReason, Mode, RunId, Ticket};
 
 use super::super::Edge;
 use super::super::testing::{PART, Publisher, World, ticket};
+use crate::clock::unix_ms;
 use crate::cluster_api::LINK;
 use crate::config::EdgeConfig;
 use crate::http::{Body, Caller, Handle, Limits, Listener, Plain, Reply, Stop};
 use crate::shelf::Ask;
+use crate::units::Rate;
 
 /// An edge behind a listener, with an origin that publishes.
 struct Scene {
@@ -39,6 +41,8 @@ struct Scene {
     address: SocketAddr,
     origin: Publisher,
     stop: watch::Sender<bool>,
+    /// Of all tickets: the same text for the same viewer.
+    expires_s: u64,
     _world: World,
 }
 
@@ -88,12 +92,16 @@ impl Scene {
         let listener = Listener::bind(([127, 0, 0, 1], 0).into(), None, Limits::default()).await.unwrap();
         let address = listener.address().unwrap();
         tokio::spawn(listener.serve(Arc::new(Door(edge.clone())), stop));
-        Self { edge, address, origin, stop: switch, _world: world }
+        Self { edge, address, origin, stop: switch, expires_s: unix_ms() / 1_000 + 60, _world: world }
     }
 
     /// With a run of so many parts.
     async fn live(parts: usize) -> Self {
-        let mut scene = Self::new().await;
+        Self::with_parts(EdgeConfig::default(), parts).await
+    }
+
+    async fn with_parts(config: EdgeConfig, parts: usize) -> Self {
+        let mut scene = Self::with(config).await;
         scene.origin.publish(1);
         (0..parts).for_each(|_| scene.origin.part());
         scene
@@ -101,7 +109,10 @@ impl Scene {
 
     /// A ticket's text.
     fn ticket(&self, id: u8, change: impl FnOnce(&mut Ticket)) -> String {
-        ticket(&World::ticket_pair(), id, change)
+        ticket(&World::ticket_pair(), id, |ticket| {
+            ticket.expires_s = self.expires_s;
+            change(ticket);
+        })
     }
 
     async fn open(&self, ticket: &str) -> Result<WebSocketStream<TcpStream>, Error> {
@@ -110,9 +121,20 @@ impl Scene {
     }
 
     async fn viewer(&self, id: u8) -> Viewer {
+        self.viewer_from(id, Duration::ZERO).await
+    }
+
+    /// One who begins so far back.
+    async fn viewer_from(&self, id: u8, behind: Duration) -> Viewer {
         let ticket = self.ticket(id, |_| ());
         let socket = self.open(&ticket).await.unwrap();
-        Viewer::new(socket, URL_SAFE_NO_PAD.decode(&ticket).unwrap().into())
+        Viewer::new(socket, URL_SAFE_NO_PAD.decode(&ticket).unwrap().into(), behind)
+    }
+
+    /// The status of what a player asks for.
+    async fn get(&self, id: u8, name: &str) -> StatusCode {
+        let ticket = self.ticket(id, |_| ());
+        reqwest::get(format!("http://{}/v/{ticket}/s/demo/{name}", self.address)).await.unwrap().status()
     }
 }
 
@@ -124,14 +146,14 @@ struct Viewer {
 }
 
 impl Viewer {
-    fn new(socket: WebSocketStream<TcpStream>, ticket: Bytes) -> Self {
+    fn new(socket: WebSocketStream<TcpStream>, ticket: Bytes, behind: Duration) -> Self {
         let config = Config {
             ticket,
             layers: vec![VIDEO],
             declared_bps: 0,
             upload: UploadPolicy { cap_bps: None, receive_only: false },
             nat: Nat::Unknown,
-            behind: Duration::ZERO,
+            behind,
             support: Support::default(),
             keep_parts: KEEP_PARTS,
             mesh: Mesh::default(),
@@ -308,4 +330,43 @@ async fn viewers_are_sent_elsewhere_when_the_edge_stops() {
     scene.stop.send_replace(true);
     let ended = viewer.until(|output| matches!(output, Output::Closed(_) | Output::Connect(PeerId::EDGE))).await;
     assert!(matches!(ended, Output::Connect(PeerId::EDGE)), "{ended:?}");
+}
+
+#[tokio::test]
+async fn a_recording_is_asked_for_and_comes_from_its_beginning() {
+    let mut scene = Scene::new().await;
+    scene.origin.publish_as(1, Mode::Vod);
+    (0..150).for_each(|_| scene.origin.part());
+    scene.origin.end(EndReason::Ended);
+    let mut viewer = scene.viewer_from(1, Duration::from_secs(50)).await;
+    for part in 0..6 {
+        viewer.part(part).await;
+    }
+    viewer.tell(Input::Seek(Seek::To(PartId { run: RunId(1), part: 149 })));
+    viewer.part(149).await;
+}
+
+#[tokio::test]
+async fn who_has_a_link_holds_no_place_and_what_clusters_hold_is_no_room_for_others() {
+    // Room for one by the serving share of the cluster, and for nobody besides.
+    let config = EdgeConfig { upload_budget: Rate(1_500_000), ..EdgeConfig::default() };
+    let scene = Scene::with_parts(config, 8).await;
+    assert_eq!(scene.get(1, "v0.m3u8").await, StatusCode::OK);
+    assert_eq!((scene.edge.sessions.tally().committed_bps, scene.edge.promises.promised_bps()), (1_000_000, 1_000_000));
+    scene.edge.sessions.end_all();
+    let mut viewer = scene.viewer(1).await;
+    viewer.part(7).await;
+    let held = scene.edge.promises.promised_bps();
+    assert!((500_000..=1_500_000).contains(&held), "{held}");
+    assert_eq!(scene.get(1, "v0.m3u8").await, StatusCode::OK, "who has a link needs no place");
+    assert_eq!(scene.edge.sessions.tally().committed_bps, 0);
+    assert_eq!(scene.get(2, "v0.m3u8").await, StatusCode::SERVICE_UNAVAILABLE, "nobody else fits in");
+    let used = scene.edge.sessions.changes(Duration::ZERO, 10);
+    assert!(used[0].media_bytes >= PART.len() as u64 && used[0].other_bytes > 0, "{used:?}");
+    viewer.tell(Input::Leave);
+    viewer.until(|output| matches!(output, Output::Closed(_))).await;
+    drop(viewer);
+    while scene.get(2, "v0.m3u8").await != StatusCode::OK {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }

@@ -1,0 +1,579 @@
+//! The host of the brain: one task that owns a `Peer`, carries frames between it and its links, and wakes it in time.
+//!
+//! It decides nothing of the protocol. Invariant: after every input all outputs are taken, and whatever the network says
+//! becomes an input or is dropped; nothing here grows with what others send.
+
+use std::pin::Pin;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use tokio::sync::{mpsc, watch};
+use trellis_core::limits::KEEP_PARTS;
+use trellis_core::peer::{self, Input, Mesh, Output, Peer, Support, UploadPolicy};
+use trellis_core::time::Instant as CoreInstant;
+use trellis_core::trust::RealCrypto;
+use trellis_proto::frame::{Bye, Decoded, Frame, PeerId};
+use trellis_proto::signal::Signal;
+use trellis_server::http::Stop;
+use trellis_server::shelf::Key;
+
+use crate::choice::Choice;
+use crate::edge_link::EdgeLink;
+use crate::entry::{Door, Entered, First};
+use crate::fetch;
+use crate::join::{Place, Refused};
+use crate::links::{Event, Links};
+use crate::player::{Listed, Player};
+use crate::stats::{State, Stats};
+
+/// What a driver is made of.
+pub struct Driver {
+    pub door: Door,
+    pub policy: UploadPolicy,
+    /// Nobody watches here.
+    pub supporter: bool,
+    pub player: Player,
+    pub media: std::sync::Arc<fetch::Edge>,
+    /// What the local player asked for that the mesh did not bring.
+    pub asked: mpsc::Receiver<Key>,
+    pub stats: watch::Sender<Stats>,
+    pub stop: Stop,
+}
+
+/// A driver at work.
+struct Running {
+    driver: Driver,
+    began: Instant,
+    place: Option<Place>,
+    peer: Option<Peer<RealCrypto>>,
+    edge: Option<EdgeLink>,
+    links: Option<Links>,
+    choice: Choice,
+    entering: Option<Entering>,
+    /// When to ask for a place again.
+    again: Option<Instant>,
+    /// Tickets of edges that refused or were lost.
+    lost: Vec<String>,
+    nat: trellis_proto::frame::Nat,
+    count: Stats,
+    rescued: std::collections::VecDeque<trellis_proto::frame::ChunkId>,
+    shown: Instant,
+    ended: Option<Result<(), String>>,
+}
+
+type Entering = Pin<Box<dyn Future<Output = Result<Entered, Refused>> + Send>>;
+
+impl Driver {
+    /// Runs until it is told to stop. Err: it cannot go on, and why.
+    pub async fn run(self, first: Result<Entered, Refused>) -> Result<(), String> {
+        let now = Instant::now();
+        let mut running = Running {
+            driver: self,
+            began: now,
+            place: None,
+            peer: None,
+            edge: None,
+            links: None,
+            choice: Choice::default(),
+            entering: None,
+            again: None,
+            lost: Vec::new(),
+            nat: trellis_proto::frame::Nat::Unknown,
+            count: Stats::default(),
+            rescued: std::collections::VecDeque::new(),
+            shown: now,
+            ended: None,
+        };
+        running.entered(now, first);
+        running.work().await
+    }
+}
+
+impl Running {
+    async fn work(&mut self) -> Result<(), String> {
+        let stop = self.driver.stop.clone();
+        let mut leaving_until = None;
+        loop {
+            let now = Instant::now();
+            self.turn(now);
+            if let Some(ended) = self.ended.take() {
+                self.show(now);
+                return ended;
+            }
+            if leaving_until.is_some_and(|until| now >= until) {
+                return Ok(());
+            }
+            let wake = self.wake_at(now).min(leaving_until.unwrap_or(now + SHOW_EVERY));
+            tokio::select! {
+                () = stop.wait(), if leaving_until.is_none() => {
+                    leaving_until = Some(Instant::now() + LEAVE_TIME);
+                    self.leave();
+                }
+                frame = next_frame(&mut self.edge) => self.on_edge(Instant::now(), frame),
+                () = readable(&self.links) => {
+                    if let Some(links) = &mut self.links {
+                        links.receive(Instant::now());
+                    }
+                }
+                result = poll_entering(&mut self.entering) => {
+                    self.entering = None;
+                    self.entered(Instant::now(), result);
+                }
+                Some(key) = self.driver.asked.recv() => self.on_asked(Instant::now(), key),
+                () = tokio::time::sleep_until(wake.into()) => {}
+            }
+        }
+    }
+
+    fn wake_at(&self, now: Instant) -> Instant {
+        let peer = self.peer.as_ref().and_then(Peer::wake_at);
+        // The brain may name a moment that has just passed.
+        let peer = peer.map(|at| (self.began + Duration::from_micros(at.0)).max(now + WAKE_GAP));
+        let links = self.links.as_ref().and_then(Links::wake_at);
+        let all = [peer, links, self.again, Some(self.shown + SHOW_EVERY)];
+        all.into_iter().flatten().min().unwrap_or(now + SHOW_EVERY)
+    }
+
+    /// Everything that can be done now.
+    fn turn(&mut self, now: Instant) {
+        if let Some(links) = self.links.as_mut().filter(|links| links.wake_at().is_some_and(|at| at <= now)) {
+            links.on_time(now);
+        }
+        let due = self.peer.as_ref().and_then(Peer::wake_at).is_some_and(|at| at <= self.core(now));
+        if due {
+            self.tell(now, Input::Wake);
+        }
+        self.hear_links(now);
+        if self.again.is_some_and(|at| now >= at) && self.entering.is_none() {
+            self.again = None;
+            self.enter();
+        }
+        self.list(now);
+        if now >= self.shown + SHOW_EVERY {
+            self.show(now);
+        }
+    }
+
+    fn core(&self, now: Instant) -> CoreInstant {
+        CoreInstant(now.saturating_duration_since(self.began).as_micros() as u64)
+    }
+
+    /// Hands something to the brain and does what it wants.
+    fn tell(&mut self, now: Instant, input: Input<Bytes>) {
+        let at = self.core(now);
+        let Some(peer) = &mut self.peer else { return };
+        peer.handle(at, input);
+        while let Some(output) = self.peer.as_mut().and_then(Peer::poll) {
+            self.on_output(now, output);
+        }
+    }
+
+    fn on_output(&mut self, now: Instant, output: Output<Bytes>) {
+        match output {
+            Output::Send(PeerId::EDGE, frame) => self.send_edge(&frame),
+            Output::Send(to, frame) => self.send_peer(now, to, &frame),
+            Output::Connect(PeerId::EDGE) => {
+                self.edge = None;
+                self.enter();
+            }
+            Output::Connect(peer) => {
+                if let Some(links) = &mut self.links {
+                    links.dial(now, peer);
+                }
+            }
+            Output::Disconnect(peer) => {
+                if let Some(links) = &mut self.links {
+                    links.hang_up(peer);
+                }
+            }
+            Output::Part(part) => {
+                if self.count.startup_ms == 0 {
+                    self.count.startup_ms = now.saturating_duration_since(self.began).as_millis().max(1) as u64;
+                }
+                if !self.driver.supporter {
+                    self.driver.player.on_part(part);
+                }
+            }
+            Output::Event(event) => self.on_event(event),
+            Output::Closed(why) => self.on_closed(now, why),
+        }
+    }
+
+    fn send_edge(&mut self, frame: &Frame) {
+        if let Frame::Report(report) = frame {
+            self.count.alpha_bps = report.alpha_bps;
+        }
+        let message = frame.encode();
+        self.count.control_bytes += message.len() as u64;
+        if self.edge.as_ref().is_some_and(|edge| !edge.send(message.into())) {
+            // Its reader finds out and says so.
+            tracing::debug!("the edge takes nothing");
+        }
+    }
+
+    fn send_peer(&mut self, now: Instant, to: PeerId, frame: &Frame) {
+        let Some(links) = &mut self.links else { return };
+        let message = Bytes::from(frame.encode());
+        let payload = match frame {
+            Frame::Chunk(chunk) => Some(chunk.payload.len()),
+            _ => None,
+        };
+        self.count.uploaded_bytes += payload.unwrap_or(0) as u64;
+        self.count.control_bytes += (message.len() - payload.unwrap_or(0)) as u64;
+        links.send(now, to, message, payload);
+    }
+
+    fn hear_links(&mut self, now: Instant) {
+        while let Some(event) = self.links.as_mut().and_then(Links::poll) {
+            match event {
+                Event::Signal(peer, signal) => self.send_edge(&Frame::Signal { peer, body: signal.encode().into() }),
+                Event::Up(peer) => self.tell(now, Input::Connected(peer)),
+                Event::Down(peer) => self.tell(now, Input::Lost(peer)),
+                Event::Unsent(peer, bytes) => self.tell(now, Input::Unsent(peer, bytes)),
+                Event::Message(peer, message) => self.on_message(now, peer, message),
+            }
+        }
+    }
+
+    /// From another peer.
+    fn on_message(&mut self, now: Instant, from: PeerId, message: Bytes) {
+        let length = message.len() as u64;
+        match Frame::decode(message) {
+            Ok(Decoded::Frame(frame)) => {
+                let payload = payload_bytes(&frame);
+                self.count.p2p_bytes += payload;
+                self.count.control_bytes += length - payload;
+                self.tell(now, Input::Frame(from, frame));
+            }
+            Ok(Decoded::Unknown(_)) => self.count.control_bytes += length,
+            Err(error) => {
+                tracing::debug!(peer = from.0, %error, "a peer sends what is no frame");
+                self.count.cut_off += 1;
+                if let Some(links) = &mut self.links {
+                    links.hang_up(from);
+                }
+                self.tell(now, Input::Lost(from));
+            }
+        }
+    }
+
+    /// A frame from the edge, and what came with it; None: the link is gone.
+    fn on_edge(&mut self, now: Instant, first: Option<Bytes>) {
+        let mut next = first;
+        let Some(_) = next else { return self.on_edge_lost(now) };
+        for _ in 0..FRAMES_AT_ONCE {
+            let Some(message) = next else { return };
+            self.on_edge_frame(now, message);
+            next = self.edge.as_mut().and_then(EdgeLink::try_next);
+        }
+        if let Some(message) = next {
+            self.on_edge_frame(now, message);
+        }
+    }
+
+    fn on_edge_frame(&mut self, now: Instant, message: Bytes) {
+        let length = message.len() as u64;
+        let frame = match Frame::decode(message) {
+            Ok(Decoded::Frame(frame)) => frame,
+            Ok(Decoded::Unknown(_)) => return,
+            Err(error) => return tracing::warn!(%error, "the edge sends what is no frame"),
+        };
+        let payload = payload_bytes(&frame);
+        self.count.edge_bytes += payload;
+        self.count.control_bytes += length - payload;
+        match &frame {
+            Frame::Signal { peer, body } => {
+                if let (Some(links), Ok(signal)) = (&mut self.links, Signal::decode(body)) {
+                    links.on_signal(now, *peer, signal);
+                }
+                return;
+            }
+            Frame::Chunk(chunk) => {
+                if let Some(at) = self.rescued.iter().position(|id| *id == chunk.id) {
+                    self.rescued.remove(at);
+                    self.count.rescued_bytes += payload;
+                }
+            }
+            Frame::Table(table) => {
+                let ours = self.driver.player.on_table(table);
+                if ours {
+                    return;
+                }
+                self.check_choice(now);
+            }
+            Frame::Welcome(_) => {
+                (self.count.state, self.count.why) = (State::Watching, String::new());
+                self.lost.clear();
+            }
+            _ => {}
+        }
+        self.tell(now, Input::Frame(PeerId::EDGE, frame));
+    }
+
+    /// The catalogue says whether what was asked for in the greeting is there.
+    fn check_choice(&mut self, now: Instant) {
+        let most = self.place.as_ref().map_or(0, |place| place.max_rate_bps);
+        let (player, choice) = (&self.driver.player, &mut self.choice);
+        if let Some(layers) = player.newest_catalogue(|catalogue| choice.on_catalogue(catalogue, most)).flatten() {
+            self.tell(now, Input::Switch(layers));
+        }
+    }
+
+    fn on_asked(&mut self, now: Instant, key: Key) {
+        let Some(newest) = self.driver.player.newest() else { return };
+        let (player, choice) = (&self.driver.player, &mut self.choice);
+        let layers = player.catalogue(key.run, |catalogue| choice.on_asked(now, key, newest, catalogue));
+        if let Some(layers) = layers.flatten() {
+            self.tell(now, Input::Switch(layers));
+        }
+    }
+
+    fn on_edge_lost(&mut self, now: Instant) {
+        self.edge = None;
+        if let Some(place) = &self.place {
+            self.lost.retain(|ticket| *ticket != place.ticket_text);
+            self.lost.push(place.ticket_text.clone());
+            let more = self.lost.len().saturating_sub(LOST_MAX);
+            self.lost.drain(..more);
+        }
+        match self.count.state {
+            State::Watching | State::Rejoining => {
+                (self.count.state, self.count.why) = (State::Rejoining, "the edge is gone".into());
+                self.tell(now, Input::Lost(PeerId::EDGE));
+            }
+            // Not let in yet: as if it had been refused.
+            State::Joining => self.start_over(now + AGAIN),
+            State::Leaving | State::Ended => self.tell(now, Input::Lost(PeerId::EDGE)),
+        }
+    }
+
+    /// Asks for a place, unless it is being asked for already.
+    fn enter(&mut self) {
+        if self.entering.is_some() || self.edge.is_some() || self.again.is_some() {
+            return;
+        }
+        let (door, lost) = (self.driver.door.clone(), self.lost.clone());
+        self.entering = Some(match self.links {
+            None => Box::pin(door.enter(lost)),
+            Some(_) => Box::pin(door.enter_again(lost)),
+        });
+    }
+
+    fn entered(&mut self, now: Instant, result: Result<Entered, Refused>) {
+        if matches!(self.count.state, State::Leaving | State::Ended) {
+            return;
+        }
+        match result {
+            Ok(entered) => self.on_entered(now, entered),
+            Err(Refused::Never(why)) if self.peer.is_none() => self.ended = Some(Err(why)),
+            // It plays from the mesh, and the brain asks again.
+            Err(refused) if self.peer.is_some() => {
+                self.count.why = refused.to_string();
+                self.lost.clear();
+            }
+            Err(refused) => {
+                let after = match &refused {
+                    Refused::Later(_, after) => *after,
+                    Refused::Never(_) => AGAIN,
+                };
+                self.count.why = refused.to_string();
+                tracing::info!("{}; asking again in {} s", self.count.why, after.as_secs().max(1));
+                self.lost.clear();
+                self.again = Some(now + after.max(AGAIN));
+            }
+        }
+    }
+
+    fn on_entered(&mut self, now: Instant, entered: Entered) {
+        let Entered { place, link, first } = entered;
+        if let Some(First { sockets, reflexive, nat, choice }) = first {
+            let mut links = Links::new(sockets, self.driver.policy.cap_bps, now);
+            reflexive.into_iter().for_each(|seen| links.on_reflexive(seen));
+            (self.links, self.nat, self.choice) = (Some(links), nat, choice);
+        }
+        self.driver.media.set(place.media.clone());
+        self.driver.player.trust(place.authority.clone());
+        self.count.edge = place.link.authority().to_owned();
+        self.edge = Some(link);
+        if self.peer.is_some() {
+            self.tell(now, Input::Renew(place.ticket.clone()));
+        } else {
+            self.peer = Some(self.new_peer(now, &place));
+        }
+        self.place = Some(place);
+        self.tell(now, Input::Connected(PeerId::EDGE));
+    }
+
+    fn new_peer(&self, now: Instant, place: &Place) -> Peer<RealCrypto> {
+        let policy = self.driver.policy;
+        let layers = self.driver.player.newest_catalogue(|catalogue| self.choice.layers(catalogue));
+        let config = peer::Config {
+            ticket: place.ticket.clone(),
+            layers: layers.unwrap_or_else(|| self.choice.layers(None)),
+            declared_bps: self.count.alpha_bps,
+            upload: UploadPolicy { receive_only: policy.receive_only || !place.may_give, ..policy },
+            nat: self.nat,
+            behind: Duration::ZERO,
+            support: Support::WhileWatching,
+            keep_parts: KEEP_PARTS,
+            mesh: Mesh::Hybrid,
+        };
+        let mut seed = [0; 8];
+        // Without randomness it is only less spread.
+        let _ = getrandom::fill(&mut seed);
+        Peer::new(config, RealCrypto(place.authority.clone()), u64::from_le_bytes(seed), self.core(now))
+    }
+
+    fn on_event(&mut self, event: peer::Event) {
+        use peer::Event as E;
+        match event {
+            E::Admitted(me) => tracing::debug!(me = me.0, "admitted"),
+            E::Due(part, whole) => {
+                self.count.missed += u64::from(!whole);
+                self.driver.player.on_due(part);
+            }
+            E::Rescue(chunk, instead_of) => {
+                tracing::debug!(?chunk, instead_of = instead_of.0, "rescued");
+                self.count.rescues += 1;
+                self.rescued.push_back(chunk);
+                if self.rescued.len() > RESCUED_MAX {
+                    self.rescued.pop_front();
+                }
+            }
+            E::Duplicate(..) => self.count.duplicates += 1,
+            E::CutOff(peer) => {
+                tracing::warn!(peer = peer.0, "a peer sent wrong bytes and was cut off");
+                self.count.cut_off += 1;
+            }
+            E::Pull(..) | E::Switched { .. } | E::Completed => {}
+        }
+    }
+
+    fn on_closed(&mut self, now: Instant, why: Bye) {
+        let leaving = self.count.state == State::Leaving;
+        match why {
+            Bye::Leaving if leaving => self.finish(Ok(())),
+            Bye::Ended => {
+                self.count.state = State::Ended;
+                self.drop_mesh();
+            }
+            Bye::Replaced => self.finish(Err("another process took this session's place".into())),
+            Bye::NoRoom(_) => {
+                self.count.why = "the edge has no room".into();
+                self.note_lost();
+                self.start_over(now);
+            }
+            why => {
+                self.count.why = format!("the edge ended the session: {why:?}");
+                if matches!(why, Bye::Moved | Bye::BadChunk | Bye::Flood | Bye::Protocol) {
+                    self.note_lost();
+                }
+                self.start_over(now + AGAIN);
+            }
+        }
+    }
+
+    fn note_lost(&mut self) {
+        if let Some(place) = &self.place {
+            self.lost.push(place.ticket_text.clone());
+            let more = self.lost.len().saturating_sub(LOST_MAX);
+            self.lost.drain(..more);
+        }
+    }
+
+    /// With a new session. What is on the shelf stays.
+    fn start_over(&mut self, at: Instant) {
+        if matches!(self.count.state, State::Leaving | State::Ended) {
+            return;
+        }
+        self.drop_mesh();
+        self.count.state = State::Joining;
+        self.again = Some(at);
+    }
+
+    fn drop_mesh(&mut self) {
+        (self.peer, self.edge) = (None, None);
+        if let Some(links) = &mut self.links {
+            links.hang_up_all();
+            while links.poll().is_some() {}
+        }
+        self.count.peers = 0;
+    }
+
+    fn leave(&mut self) {
+        self.count.state = State::Leaving;
+        self.again = None;
+        self.entering = None;
+        match self.peer {
+            Some(_) => self.tell(Instant::now(), Input::Leave),
+            None => self.finish(Ok(())),
+        }
+    }
+
+    fn finish(&mut self, ended: Result<(), String>) {
+        self.drop_mesh();
+        self.ended = Some(ended);
+    }
+
+    fn list(&mut self, now: Instant) {
+        if self.driver.supporter {
+            return;
+        }
+        if let Listed::UpTo(descriptor, started_ms) = self.driver.player.list(now, self.peer.as_ref()) {
+            let ends_ms =
+                started_ms + descriptor.tracks.iter().map(|t| u64::from(t.duration_us)).max().unwrap_or(0) / 1_000;
+            let ahead = self.place.as_ref().map_or(0, |place| place.clock_ahead_ms);
+            let now_ms =
+                SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64) + ahead;
+            self.count.latency_ms = u64::try_from(now_ms).unwrap_or(0).saturating_sub(ends_ms);
+        }
+        while let Some((from, count)) = self.driver.player.poll_ask() {
+            self.send_edge(&Frame::Ask { from, count });
+        }
+    }
+
+    fn show(&mut self, now: Instant) {
+        self.shown = now;
+        self.count.http_bytes = self.driver.media.bytes();
+        self.count.peers = self.links.as_ref().map_or(0, Links::open);
+        self.driver.stats.send_replace(self.count.clone());
+    }
+}
+
+fn payload_bytes(frame: &Frame) -> u64 {
+    match frame {
+        Frame::Chunk(chunk) => chunk.payload.len() as u64,
+        _ => 0,
+    }
+}
+
+async fn next_frame(edge: &mut Option<EdgeLink>) -> Option<Bytes> {
+    match edge {
+        Some(edge) => edge.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn readable(links: &Option<Links>) {
+    match links {
+        Some(links) => links.readable().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn poll_entering(entering: &mut Option<Entering>) -> Result<Entered, Refused> {
+    match entering {
+        Some(entering) => entering.await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The brain gives itself two seconds; then it is over in any case.
+const LEAVE_TIME: Duration = Duration::from_millis(2_500);
+const SHOW_EVERY: Duration = Duration::from_millis(500);
+const WAKE_GAP: Duration = Duration::from_millis(1);
+const AGAIN: Duration = Duration::from_secs(1);
+/// As many tickets as a join takes.
+const LOST_MAX: usize = 8;
+const FRAMES_AT_ONCE: usize = 64;
+const RESCUED_MAX: usize = 512;

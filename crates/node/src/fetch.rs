@@ -1,0 +1,122 @@
+//! What the mesh does not bring: init segments, older parts, other renditions, and what was missing when it was due. Asked
+//! of the edge over HTTP when a player asks for it, and checked chunk by chunk like everything else.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::StatusCode;
+use reqwest::Client;
+use tokio::sync::{Semaphore, mpsc};
+use trellis_server::shelf::{Arrival, Key, Object, Shelf, Source};
+use url::Url;
+
+/// The edge as plain HLS has it.
+pub struct Edge {
+    http: Client,
+    /// What names are relative to: it changes with the ticket.
+    media: RwLock<Option<Url>>,
+    bytes: AtomicU64,
+    turns: Semaphore,
+    /// Who decides which rendition the mesh brings hears what else is asked for.
+    asked: mpsc::Sender<Key>,
+}
+
+/// The [`Source`] of the local shelf.
+pub struct FromEdge(pub Arc<Edge>);
+
+#[derive(Debug, thiserror::Error)]
+enum FetchError {
+    #[error("there is no edge now")]
+    NoEdge,
+    #[error(transparent)]
+    Http(#[from] reqwest::Error),
+    #[error("the edge answered {0}")]
+    Status(StatusCode),
+    #[error("the edge stopped short")]
+    Short,
+    #[error("bytes do not match what the origin signed")]
+    Forged,
+}
+
+impl Edge {
+    /// No edge yet. What is fetched is told to `asked`, as far as it listens.
+    pub fn new(http: Client, asked: mpsc::Sender<Key>) -> Arc<Self> {
+        Arc::new(Self {
+            http,
+            media: RwLock::default(),
+            bytes: AtomicU64::new(0),
+            turns: Semaphore::new(AT_ONCE),
+            asked,
+        })
+    }
+
+    /// From now on here.
+    pub fn set(&self, media: Url) {
+        *self.media.write().unwrap_or_else(PoisonError::into_inner) = Some(media);
+    }
+
+    /// Bytes that came.
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    async fn fill(&self, path: &str, arrival: &mut Arrival, object: &Object) {
+        for attempt in 0..ATTEMPTS {
+            if attempt > 0 {
+                tokio::time::sleep(RETRY * attempt).await;
+            }
+            let Ok(_turn) = self.turns.acquire().await else { break };
+            match self.attempt(path, arrival, object).await {
+                Ok(()) => return,
+                Err(error) => tracing::debug!(%path, attempt, %error, "fetching from the edge failed"),
+            }
+        }
+        object.fail();
+    }
+
+    async fn attempt(&self, path: &str, arrival: &mut Arrival, object: &Object) -> Result<(), FetchError> {
+        let media = self.media.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let url = media.and_then(|media| media.join(path).ok()).ok_or(FetchError::NoEdge)?;
+        let (mut request, mut expected) = (self.http.get(url).timeout(PATIENCE), StatusCode::OK);
+        if arrival.bytes() > 0 {
+            request = request.header(http::header::RANGE, format!("bytes={}-", arrival.bytes()));
+            expected = StatusCode::PARTIAL_CONTENT;
+        }
+        let mut response = request.send().await.map_err(reqwest::Error::without_url)?;
+        if response.status() != expected {
+            return Err(FetchError::Status(response.status()));
+        }
+        let mut pending = BytesMut::new();
+        while let Some(piece) = response.chunk().await.map_err(reqwest::Error::without_url)? {
+            self.bytes.fetch_add(piece.len() as u64, Ordering::Relaxed);
+            pending.extend_from_slice(&piece);
+            if !arrival.take(&mut pending, object) {
+                return Err(FetchError::Forged);
+            }
+        }
+        if arrival.bytes() == object.size() { Ok(()) } else { Err(FetchError::Short) }
+    }
+}
+
+impl Source for FromEdge {
+    fn get(&self, shelf: &Arc<Shelf>, key: Key, size: usize) -> Option<Arc<Object>> {
+        let mut arrival = Arrival::of(shelf, key)?;
+        let path = shelf.path(key)?;
+        let _ = self.0.asked.try_send(key);
+        if size == 0 {
+            return Some(Object::ready(Bytes::new()));
+        }
+        let object = Arc::new(Object::filling(size));
+        let (edge, filled) = (self.0.clone(), object.clone());
+        tokio::spawn(async move { edge.fill(&path, &mut arrival, &filled).await });
+        Some(object)
+    }
+}
+
+/// What browsers do at one host.
+const AT_ONCE: usize = 6;
+const ATTEMPTS: u32 = 4;
+const RETRY: Duration = Duration::from_millis(150);
+const PATIENCE: Duration = Duration::from_secs(10);
