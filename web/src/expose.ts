@@ -45,7 +45,9 @@ export function expose(session: Session): void {
       latencyMs: played.latencyS === null ? null : Math.round(played.latencyS * 1000),
     };
   };
-  Object.defineProperty(window, "trellis", { value: Object.freeze({ state, stats }) });
+  /** In base64. */
+  const tape = () => btoa(Array.from(session.player?.tape() ?? [], (byte) => String.fromCharCode(byte)).join(""));
+  Object.defineProperty(window, "trellis", { value: Object.freeze({ state, stats, tape }) });
 }
 
 /** What a player without a mesh has to tell of it. */

@@ -25,7 +25,7 @@ history.replaceState(null, "", route.cleanUrl);
 const app = byId("app");
 const stream = route.stream ?? "";
 const player = import("./player/choose").then((module) => module.choosePlayer);
-const session = new Session(stream, route.token, route.p2p, byId<HTMLVideoElement>("video"), byId<HTMLCanvasElement>("freeze"), player, draw);
+const session = new Session(stream, route.token, route, byId<HTMLVideoElement>("video"), byId<HTMLCanvasElement>("freeze"), player, draw);
 if (route.stream) session.begin();
 else session.dispatch({ is: "impossible", error: "bad_address" });
 

@@ -11,6 +11,8 @@ export interface Route {
   embed: boolean;
   /** What is to be given to other viewers, when the address says so. */
   p2p: P2p | null;
+  /** The engine's life is recorded for `window.trellis.tape()`. */
+  record: boolean;
   /** What the address bar may show. */
   cleanUrl: string;
 }
@@ -28,6 +30,7 @@ export function readRoute(href: string): Route {
     token,
     embed: url.searchParams.get("embed") === "1",
     p2p: readP2p(url.searchParams.get("p2p")),
+    record: url.searchParams.get("record") === "1",
     cleanUrl: url.pathname + url.search + url.hash,
   };
 }

@@ -14,6 +14,8 @@ import { readStats, type Stats } from "./stats";
 /** A player that waits this long without a byte and without an error is stuck: no edge holds an answer back for more
  * than 20 s. An edge that is dead, the pulse notices sooner. */
 const STUCK_MS = 22_000;
+/** Some minutes of a stream. */
+const TAPE_BYTES = 32_000_000;
 /** An impatient viewer asks no more often than this. */
 const PRESS_MS = 3_000;
 
@@ -44,7 +46,7 @@ export class Session {
   constructor(
     readonly stream: string,
     token: string | null,
-    private readonly p2p: P2p | null,
+    private readonly mesh: { p2p: P2p | null; record: boolean },
     readonly video: HTMLVideoElement,
     canvas: HTMLCanvasElement,
     private readonly playerReady: Promise<MakePlayer>,
@@ -178,7 +180,8 @@ export class Session {
 
   private wishes(): Wishes {
     return {
-      p2p: this.p2p,
+      p2p: this.mesh.p2p,
+      tapeBytes: this.mesh.record ? TAPE_BYTES : 0,
       join: async (lost) => {
         const event = await join(this.stream, this.token, lost);
         return event.is === "admitted" ? event.admission.mesh : null;

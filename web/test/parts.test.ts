@@ -38,9 +38,9 @@ describe("the address", () => {
 
   it("names the stream, and the token leaves it", () => {
     expect(read("/watch/town-hall?token=a.b.c&embed=1#x")).toEqual({
-      stream: "town-hall", token: "a.b.c", embed: true, p2p: null, cleanUrl: "/watch/town-hall?embed=1#x",
+      stream: "town-hall", token: "a.b.c", embed: true, p2p: null, record: false, cleanUrl: "/watch/town-hall?embed=1#x",
     });
-    expect(read("/")).toEqual({ stream: "demo", token: null, embed: false, p2p: null, cleanUrl: "/" });
+    expect(read("/")).toEqual({ stream: "demo", token: null, embed: false, p2p: null, record: false, cleanUrl: "/" });
     expect(read("/?stream=kitchen&token=").stream).toBe("kitchen");
   });
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use trellis_core::peer::{self, Config, Event, Held, Input, Output, Peer, Seek, UploadPolicy};
+use trellis_core::tape::Tape;
 use trellis_core::time::Instant;
 use trellis_core::trust::{RealCrypto, Verified};
 use trellis_media::playlist::Wait;
@@ -29,6 +30,7 @@ pub struct Engine {
     listing: Listing,
     counts: Counts,
     out: VecDeque<Action>,
+    tape: Option<Tape>,
     wanted: Vec<RenditionName>,
     /// Layers were asked of the edge that it has not granted.
     asked_layers: Option<Vec<LayerId>>,
@@ -94,11 +96,12 @@ impl Engine {
         let notes = Notes::default();
         let verifier = Noting::new(start.crypto, notes.clone());
         Self {
-            peer: Peer::new(start.config, verifier, seed, now).starting_on_schedule(),
+            peer: Peer::new(start.config, verifier, seed, now),
             notes,
             listing: Listing::new(start.stream),
             counts: Counts::default(),
             out: VecDeque::new(),
+            tape: None,
             wanted: start.wanted,
             asked_layers: None,
             begun: false,
@@ -107,6 +110,16 @@ impl Engine {
             moved: None,
             version: 0,
         }
+    }
+
+    /// Records all that its peer lives through, up to so many bytes: to be called before anything else.
+    pub fn record(&mut self, tape: Tape) {
+        self.tape = Some(tape);
+    }
+
+    /// What was recorded.
+    pub fn tape(&self) -> &[u8] {
+        self.tape.as_ref().map_or(&[], Tape::bytes)
     }
 
     /// A link stands.
@@ -242,8 +255,10 @@ impl Engine {
     }
 
     fn input(&mut self, now: Instant, input: Input<Bytes>) {
+        self.tape.iter_mut().for_each(|tape| tape.input(now, &input));
         self.peer.handle(now, input);
         while let Some(output) = self.peer.poll() {
+            self.tape.iter_mut().for_each(|tape| tape.output(&output));
             self.on_output(now, output);
         }
         for table in self.notes.take() {

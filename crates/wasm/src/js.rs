@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use trellis_core::limits::KEEP_PARTS;
 use trellis_core::peer::{Config, Mesh, Support, UploadPolicy};
+use trellis_core::tape::Tape;
 use trellis_core::time::Instant;
 use trellis_core::trust::RealCrypto;
 use trellis_core::trust::table::Authority;
@@ -32,6 +33,7 @@ pub struct Options {
     udp_blocked: bool,
     behind_ms: f64,
     seed: (u32, u32),
+    tape_bytes: u32,
 }
 
 #[wasm_bindgen]
@@ -57,6 +59,11 @@ impl Options {
         (self.behind_ms, self.seed) = (behind_ms, (seed_high, seed_low));
     }
 
+    /// Records what the peer lives through, up to so many bytes.
+    pub fn record(&mut self, bytes_max: u32) {
+        self.tape_bytes = bytes_max;
+    }
+
     /// No data channel can be made here.
     pub fn without_links(&mut self) {
         self.udp_blocked = true;
@@ -77,6 +84,7 @@ impl Options {
             support: Support::WhileWatching,
             keep_parts: KEEP_PARTS,
             mesh: Mesh::Hybrid,
+            on_schedule: true,
         };
         let crypto = RealCrypto(Authority::new(&key)?);
         Some(Start { config, crypto, stream: self.stream.parse().ok()?, wanted })
@@ -96,7 +104,12 @@ impl PeerEngine {
     /// Undefined: the options are not good (a stream's name, a key).
     pub fn start(options: &Options, now_us: f64) -> Option<PeerEngine> {
         let seed = u64::from(options.seed.0) << 32 | u64::from(options.seed.1);
-        let engine = Engine::new(options.start()?, seed, at(now_us));
+        let start = options.start()?;
+        let key = options.origin_key.as_slice().try_into().ok()?;
+        let tape = (options.tape_bytes > 0)
+            .then(|| Tape::new(&start.config, &key, seed, at(now_us), options.tape_bytes as usize));
+        let mut engine = Engine::new(start, seed, at(now_us));
+        tape.into_iter().for_each(|tape| engine.record(tape));
         Some(Self { engine, action: None, found: Vec::new() })
     }
 
@@ -324,6 +337,11 @@ impl PeerEngine {
         let all = [c.edge_bytes, c.peer_bytes, c.uploaded_bytes, c.control_bytes, c.duplicate_bytes, c.duplicates];
         let more = [c.rescues, c.pulls, c.switches, c.missed, c.cut_off];
         all.into_iter().chain(more).map(|count| count as f64).collect()
+    }
+
+    /// What was recorded, for `trellis sim replay`.
+    pub fn tape(&self) -> Vec<u8> {
+        self.engine.tape().to_vec()
     }
 
     /// H, ms.

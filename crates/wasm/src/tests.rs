@@ -114,6 +114,7 @@ impl Swarm {
             support: Support::WhileWatching,
             keep_parts: 90,
             mesh: Mesh::Hybrid,
+            on_schedule: true,
         };
         let crypto = RealCrypto(Authority::new(&self.key.verifying_key().to_bytes()).unwrap());
         let number = self.viewers.len();

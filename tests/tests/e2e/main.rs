@@ -9,6 +9,7 @@ mod command_line;
 mod decoding;
 mod edges;
 mod joining;
+mod mesh;
 mod networks;
 mod operating;
 mod protocol;

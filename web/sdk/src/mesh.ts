@@ -34,6 +34,8 @@ export interface MeshOptions {
   /** The place at the edge is another one now: what is asked over HTTP goes there. */
   moved?: (admission: Admission) => void;
   wasmUrl?: string | URL;
+  /** Records what the engine lives through, up to so many bytes, for `tape()`. */
+  tapeBytes?: number;
   /** What is watched is no live stream. */
   recording?: boolean;
 }
@@ -144,6 +146,11 @@ export class Mesh implements Host {
       me: this.me,
       steady: this.engine?.steady ?? false,
     };
+  }
+
+  /** What was recorded, for `trellis sim replay`. */
+  tape(): Uint8Array {
+    return this.engine?.ask((peer) => peer.tape(), new Uint8Array()) ?? new Uint8Array();
   }
 
   holdBackMs(): number {
@@ -360,6 +367,7 @@ export class Mesh implements Host {
     const options = new Options(stream, bytesOf64(ticket), bytesOfHex(originKey ?? ""));
     options.watch(wanted, this.videos.length);
     options.give(this.options.uploadCapBps ?? 0, this.decision.p2p !== "on", rememberedUplink());
+    options.record(this.options.tapeBytes ?? 0);
     const seed = crypto.getRandomValues(new Uint32Array(2));
     options.begin(BEHIND_MS, seed[0] ?? 0, seed[1] ?? 0);
     try {

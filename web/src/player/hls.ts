@@ -102,6 +102,10 @@ export class HlsPlayer implements Player {
     return this.taking?.flows ?? false;
   }
 
+  tape(): Uint8Array {
+    return this.taking?.tape() ?? new Uint8Array();
+  }
+
   leave(): void {
     this.before = this.mesh();
     this.stopFollowing?.();
@@ -157,10 +161,11 @@ export class HlsPlayer implements Player {
 
   private makeMesh({ mesh, publisher }: Admission): Mesh | null {
     if (!mesh) return null;
-    const { p2p, join, moved } = this.wishes;
+    const { p2p, tapeBytes, join, moved } = this.wishes;
     this.taking = new Mesh({
       admission: mesh,
       asked: p2p,
+      tapeBytes,
       recording: publisher === "vod",
       join: (lost) => join(lost),
       moved: (place) => moved(place.hls),

@@ -81,6 +81,10 @@ export class NativePlayer implements Player {
     return false;
   }
 
+  tape(): Uint8Array {
+    return new Uint8Array();
+  }
+
   leave(): void {
     // The browser says good-bye for itself.
   }

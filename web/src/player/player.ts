@@ -41,6 +41,8 @@ export interface Player {
   mesh(): MeshStats | null;
   /** Other viewers bring what is needed: an edge that is silent is no reason to stop. */
   carries(): boolean;
+  /** What was recorded, if anything was to be. */
+  tape(): Uint8Array;
   /** The page is left. */
   leave(): void;
 }
@@ -48,6 +50,8 @@ export interface Player {
 /** What the viewer, and the page for them, has to do with the mesh. */
 export interface Wishes {
   p2p: P2p | null;
+  /** What the engine lives through is recorded, up to so many bytes. */
+  tapeBytes: number;
   /** Joins once more, for an edge in place of those that are lost. */
   join(lost: string[]): Promise<MeshAdmission | null>;
   /** The place is at another edge now. */

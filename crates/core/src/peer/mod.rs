@@ -151,7 +151,7 @@ impl<V: Verifier> Peer<V> {
             begin: None,
             rejoin: None,
         };
-        let keep = config.keep_parts;
+        let (keep, on_schedule) = (config.keep_parts, config.on_schedule);
         let uplink = uplink::Uplink::new(config.upload, config.declared_bps);
         let room = Room { total: uplink.window_bytes(), link: LINK_WINDOW, waiting: WAITING_MAX };
         Self {
@@ -171,7 +171,7 @@ impl<V: Verifier> Peer<V> {
             plan: 0,
             pace: None,
             store: store::Store::new(keep),
-            playback: Playback::new(HOLD_BACK_MIN),
+            playback: Playback::new(HOLD_BACK_MIN, on_schedule),
             upstream: upstream::Upstream::default(),
             downstream: downstream::Downstream::default(),
             gossip: gossip::Gossip::default(),
@@ -187,13 +187,6 @@ impl<V: Verifier> Peer<V> {
             seeded,
             out: VecDeque::new(),
         }
-    }
-
-    /// The player begins where it would be had it been here all the time, as those do that seek to their distance from the
-    /// live edge; else it is thought to begin at the key frame before that and to catch up.
-    pub fn starting_on_schedule(mut self) -> Self {
-        self.playback.set_skips();
-        self
     }
 
     /// Something happened.

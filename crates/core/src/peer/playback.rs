@@ -69,22 +69,27 @@ pub enum Step {
 }
 
 impl Playback {
-    /// Plays this far behind.
-    pub fn new(hold_back: Duration) -> Self {
+    /// Plays this far behind; begins on schedule, wherever the key frame before that lies, or at that one.
+    pub fn new(hold_back: Duration, on_schedule: bool) -> Self {
         let (cursor, stalled_since, stalled) = (None, None, Duration::ZERO);
         let (start_goal, paused, live) = (START_GOAL, false, true);
-        Self { cursor, hold_back, start_goal, stalled_since, stalled, paused, live, skips: false, skipping: false }
+        Self {
+            cursor,
+            hold_back,
+            start_goal,
+            stalled_since,
+            stalled,
+            paused,
+            live,
+            skips: on_schedule,
+            skipping: false,
+        }
     }
 
     /// The edge says how long the first parts will take to come: the longer, the more of them the mesh is to bring.
     pub fn set_start_goal(&mut self, goal: Duration) {
         let at_once = self.skips && goal <= START_GOAL;
         self.start_goal = if at_once { START_NOW } else { goal.clamp(START_GOAL, START_GOAL_MAX) };
-    }
-
-    /// The player begins on schedule, wherever the key frame before that lies.
-    pub fn set_skips(&mut self) {
-        self.skips = true;
     }
 
     /// The cluster announced another H.
@@ -227,7 +232,7 @@ mod tests {
 
     #[test]
     fn parts_play_a_hold_back_after_they_came() {
-        let mut playback = Playback::new(Duration::from_secs(1));
+        let mut playback = Playback::new(Duration::from_secs(1), false);
         playback.start(at(0), part(7, 0));
         assert_eq!(playback.step(at(10), true, Some(part(8, 330)), PART), Step::Wait(at(1_000)));
         assert_eq!(playback.step(at(1_000), true, Some(part(8, 330)), PART), Step::Played(part(7, 0).part));
@@ -237,7 +242,7 @@ mod tests {
 
     #[test]
     fn who_joins_late_in_a_segment_starts_when_the_edge_says_that_the_first_part_can_be_there() {
-        let mut playback = Playback::new(Duration::from_secs(1));
+        let mut playback = Playback::new(Duration::from_secs(1), false);
         playback.start(at(2_000), part(0, 0));
         assert_eq!(playback.cursor().unwrap().at, at(2_300), "at once");
         playback.set_start_goal(Duration::from_millis(1_200));
@@ -254,8 +259,7 @@ mod tests {
 
     #[test]
     fn who_starts_on_schedule_needs_all_that_is_past_at_once_and_is_not_behind_after_that() {
-        let mut playback = Playback::new(Duration::from_secs(1));
-        playback.set_skips();
+        let mut playback = Playback::new(Duration::from_secs(1), true);
         playback.start(at(2_000), part(0, 0));
         let deadlines = [0, 1, 3, 4, 6].map(|n| playback.deadline(&part(n, n * 330)));
         assert_eq!(deadlines, [2_300, 2_300, 2_300, 2_320, 2_980].map(at));
@@ -273,7 +277,7 @@ mod tests {
 
     #[test]
     fn who_stalls_plays_on_when_it_can_and_catches_up() {
-        let mut playback = Playback::new(Duration::from_secs(1));
+        let mut playback = Playback::new(Duration::from_secs(1), false);
         playback.start(at(0), part(0, 0));
         assert_eq!(playback.step(at(1_000), false, Some(part(1, 330)), PART), Step::Stalled(part(0, 0).part));
         assert_eq!(playback.step(at(1_100), false, Some(part(1, 330)), PART), Step::Idle);

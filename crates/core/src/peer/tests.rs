@@ -134,6 +134,7 @@ impl Swarm {
             support: Support::WhileWatching,
             keep_parts: crate::limits::KEEP_PARTS,
             mesh,
+            on_schedule: false,
         };
         let key = self.origin.0.verifying_key().to_bytes();
         let crypto = RealCrypto(Authority::new(&key).unwrap());
