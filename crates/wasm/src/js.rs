@@ -140,7 +140,7 @@ impl PeerEngine {
 
     /// When to call `wake`, µs; infinity: not before something else happens.
     pub fn wake_at(&self) -> f64 {
-        self.engine.wake_at().map_or(f64::INFINITY, |at| at.0 as f64)
+        self.engine.wake_at().map_or(f64::INFINITY, |at| at.0.saturating_sub(BEFORE_US) as f64)
     }
 
     /// Tells a peer something about a link: step 1 offer, 2 answer, 3 candidate, 4 hang-up.
@@ -360,8 +360,9 @@ impl PeerEngine {
     }
 }
 
+/// A page's clock begins with the page, but what came before it has its time, too.
 fn at(us: f64) -> Instant {
-    Instant(us.max(0.0) as u64)
+    Instant(us.max(0.0) as u64 + BEFORE_US)
 }
 
 fn policy(cap_bps: f64, receive_only: bool) -> UploadPolicy {
@@ -387,6 +388,8 @@ fn reason(why: Bye) -> u8 {
     }
 }
 
+/// A day: further back no stream's window reaches.
+const BEFORE_US: u64 = 86_400_000_000;
 const OFFER: u8 = 1;
 const ANSWER: u8 = 2;
 const CANDIDATE: u8 = 3;

@@ -246,9 +246,14 @@ fn bytes(media: Media) -> Vec<u8> {
 fn viewers_list_what_is_whole_and_play_the_origins_very_bytes_most_of_them_from_each_other() {
     let mut swarm = Swarm::new();
     (0..12).for_each(|_| swarm.part());
-    let all: Vec<_> = (0..6).map(|_| swarm.join()).collect();
-    swarm.pass(300);
-    assert!(swarm.viewers[0].engine.lists(), "what was there when it came is listed at once");
+    let all: Vec<_> = (0..6)
+        .map(|_| {
+            let viewer = swarm.join();
+            swarm.pass(20);
+            assert!(swarm.viewers[viewer].engine.lists(), "what was there when it came is there at once");
+            viewer
+        })
+        .collect();
     (0..60).for_each(|_| swarm.part());
     let mut counts = BTreeMap::new();
     for viewer in all {

@@ -29,6 +29,8 @@ interface Sample {
 }
 
 let samples: Sample[] = [];
+/** Numbers of one cluster have much in common. */
+const short = (peer: number) => `#${peer % 1_000}`;
 const cells = new Map<string, Element>();
 
 export function drawMesh(stats: MeshStats | null): void {
@@ -51,7 +53,7 @@ export function drawMesh(stats: MeshStats | null): void {
 function rescues({ rescues: count, lastRescues }: MeshStats): string {
   const last = lastRescues[lastRescues.length - 1];
   if (!last) return String(count);
-  const who = last.by === EDGE ? "nobody had it" : `viewer ${last.by & 0xfffff} was late`;
+  const who = last.by === EDGE ? "nobody had it" : `viewer ${short(last.by)} was late`;
   return `${count} · last ${Math.round((performance.now() - last.atMs) / 1000)} s ago: ${who}`;
 }
 
@@ -79,10 +81,10 @@ function drawMap(stats: MeshStats, flow: Map<number, Flow>): void {
     if (!wanted.has(group.getAttribute("data-peer") ?? "")) group.remove();
   }
   place(EDGE, { x: ME.x, y: 16 }, "edge", flow.get(EDGE));
-  peers.forEach((peer, at) => place(peer, spot(at, peers.length), String(peer & 0xfffff), flow.get(peer)));
+  peers.forEach((peer, at) => place(peer, spot(at, peers.length), short(peer), flow.get(peer)));
   const me = map.querySelector("g[data-me]") ?? map.appendChild(group("me"));
   setAttr(me, "data-me", "");
-  dot(me, ME, 11, stats.me > 0 ? `you · ${stats.me & 0xfffff}` : "you");
+  dot(me, ME, 11, stats.me > 0 ? `you · ${short(stats.me)}` : "you");
 }
 
 /** Around this viewer, the top being the edge's. */
