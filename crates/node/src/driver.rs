@@ -38,6 +38,8 @@ pub struct Driver {
     pub asked: mpsc::Receiver<Key>,
     pub stats: watch::Sender<Stats>,
     pub stop: Stop,
+    /// When the viewer came.
+    pub began: Instant,
 }
 
 /// A driver at work.
@@ -68,8 +70,8 @@ impl Driver {
     pub async fn run(self, first: Result<Entered, Refused>) -> Result<(), String> {
         let now = Instant::now();
         let mut running = Running {
+            began: self.began,
             driver: self,
-            began: now,
             place: None,
             peer: None,
             edge: None,
@@ -187,9 +189,7 @@ impl Running {
                 }
             }
             Output::Part(part) => {
-                if self.count.startup_ms == 0 {
-                    self.count.startup_ms = now.saturating_duration_since(self.began).as_millis().max(1) as u64;
-                }
+                self.note_startup(now);
                 if !self.driver.supporter {
                     self.driver.player.on_part(part);
                 }
@@ -514,6 +514,13 @@ impl Running {
     fn finish(&mut self, ended: Result<(), String>) {
         self.drop_mesh();
         self.ended = Some(ended);
+    }
+
+    /// Something can be played.
+    fn note_startup(&mut self, now: Instant) {
+        if self.count.startup_ms == 0 {
+            self.count.startup_ms = now.saturating_duration_since(self.began).as_millis().max(1) as u64;
+        }
     }
 
     fn list(&mut self, now: Instant) {

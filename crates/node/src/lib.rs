@@ -86,6 +86,7 @@ impl Node {
         let stream = door.address.stream.clone();
         let source = Box::new(fetch::FromEdge(media.clone()));
         let shelf = Shelf::new(Timeline::new(stream.clone()), stream, source);
+        let began = std::time::Instant::now();
         let first = match door.clone().enter(Vec::new()).await {
             Err(Refused::Never(why)) => return Err(anyhow!(why)),
             first => first,
@@ -101,6 +102,7 @@ impl Node {
             asked,
             stats: stats_to,
             stop: stopped,
+            began,
         };
         let address = listener.as_ref().map(|listener| listener.address()).transpose()?;
         let playlist = serve::playlist(&shelf);

@@ -1,135 +1,152 @@
-//! Do viewers give to each other? Pages of Chromium around one edge: what comes from whom, and what becomes of those that
-//! cannot take part.
+//! Do native peers stream to each other, and is what their players get what the origin made?
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
 use serde_json::Value;
-use trellis_core::peer::Output;
-use trellis_core::tape::{Replayed, replay};
-use trellis_tests::browser::Browser;
-use trellis_tests::publisher::{Channel, clip, vod};
-use trellis_tests::server::{Server, Setup};
+use trellis_tests::client::{Viewer, get, join};
+use trellis_tests::media::{decode, run_aside};
+use trellis_tests::peer::{Peer, newest_part};
+use trellis_tests::playlist::Multivariant;
+use trellis_tests::publisher::Channel;
+use trellis_tests::server::{Cluster, Server, Setup};
+use trellis_tests::{PATIENCE, eventually};
 
-/// Plays, and the engine brings it.
-const IN_THE_MESH: &str = "window.trellis?.state().state === 'playing' && window.trellis.stats().mode === 'mesh' && window.trellis.stats().me > 0";
-const LONG: Duration = Duration::from_secs(45);
+const SECONDS: u32 = 6;
 
-fn number(stats: &Value, name: &str) -> f64 {
-    stats[name].as_f64().unwrap_or_else(|| panic!("no {name} in {stats}"))
+async fn live(manager: &Server, origin: &Server, key: &str) -> Channel {
+    let channel = Channel::start(origin, key, "town");
+    eventually("the channel is live", PATIENCE, async || {
+        (join(manager, "town", None).await.status == 200).then_some(())
+    })
+    .await;
+    channel
 }
 
-/// So many pages that watch the same, each let in by the cluster.
-async fn watchers(server: &Server, count: u64, init: &str) -> Browser {
-    let mut browser = Browser::start().await;
-    for _ in 0..count {
-        browser.another(init, "");
-        browser.open(&format!("{}/watch/town", server.base()));
-        browser.wait_for(IN_THE_MESH, LONG);
-    }
-    browser
+fn number(stats: &Value, name: &str) -> u64 {
+    stats[name].as_u64().unwrap_or_else(|| panic!("no `{name}` in {stats}"))
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn pages_take_most_of_what_they_play_from_each_other() {
-    let server = Setup::new("all").start().await;
-    let _channel = Channel::start(&server, &server.key("publish.key"), "town");
-    let mut browser = watchers(&server, 3, "").await;
-    // With one root a substream, each byte leaves the edge once for the three; the start is the edge's.
-    browser.wait_for("window.trellis.stats().p2pBytes > 400_000", LONG);
-    let all: Vec<Value> = (1..=3)
-        .map(|page| {
-            browser.turn(page);
-            browser.stats()
-        })
-        .collect();
-    let sum = |name: &str| all.iter().map(|stats| number(stats, name)).sum::<f64>();
-    let (taken, given) = (sum("p2pBytes"), sum("uploadedBytes"));
-    // The pages are asked one after the other, while bytes are on their way.
-    assert!(taken <= 1.1 * given + 100_000.0, "{taken} bytes were taken, {given} given");
-    assert!(given <= 1.1 * (taken + sum("duplicateBytes")) + 100_000.0, "{taken} bytes were taken, {given} given");
-    for stats in &all {
-        assert_eq!((stats["stalls"].as_u64(), stats["cutOff"].as_u64()), (Some(0), Some(0)), "{stats}");
-        assert_eq!(number(stats, "peers"), 2.0, "{stats}");
-        assert!(number(stats, "latencyMs") < 3_000.0, "{stats}");
-        let media = number(stats, "httpBytes") + number(stats, "edgeBytes") + number(stats, "p2pBytes");
-        assert!(number(stats, "controlBytes") < 0.06 * media, "{stats}");
-    }
-    browser.eval("document.getElementById('stats').click()");
-    browser.wait(
-        "!document.getElementById('mesh').hidden && document.querySelectorAll('#mesh-map g[data-peer]').length === 3",
-    );
-    browser.screenshot("mesh.png");
-    // A viewer who leaves says so: the others need not find out.
-    browser.close();
-    browser.turn(1);
-    browser.wait_for("window.trellis.stats().peers === 1", Duration::from_secs(3));
-    let complaints = browser.complaints();
-    assert!(complaints.is_empty(), "{complaints:#?}");
+fn bytes_from_peers(stats: &Value) -> bool {
+    number(stats, "p2pBytes") > 200_000
+}
+
+/// The newest part of a playlist, now.
+async fn newest(peer: &Peer, name: &str) -> u64 {
+    newest_part(&peer.playlist(name).await).expect("a live playlist has parts")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_page_lived_through_the_simulators_host_lives_through_the_same() {
+async fn players_of_native_peers_get_the_origins_bytes_and_most_of_them_came_from_another_peer() {
     let server = Setup::new("all").start().await;
-    let _channel = Channel::start(&server, &server.key("publish.key"), "town");
-    let mut browser = watchers(&server, 1, "").await;
-    browser.another("", "");
-    browser.open(&format!("{}/watch/town?record=1", server.base()));
-    browser.wait_for(&format!("{IN_THE_MESH} && window.trellis.stats().p2pBytes > 100_000"), LONG);
-    let tape = browser.eval("window.trellis.tape()");
-    let tape = BASE64_STANDARD.decode(tape.as_str().unwrap()).unwrap();
-    let mut parts = 0;
-    let replayed = replay(&tape, |_, output| parts += usize::from(matches!(output, Output::Part(_))));
-    assert!(matches!(replayed, Ok(Replayed { inputs: 100.., .. })), "{replayed:?}");
-    assert!(parts > 10, "{parts} parts");
+    let _channel = live(&server, &server, &server.key("publish.key")).await;
+    let one = Peer::start(&server, "town", &[]).await;
+    one.until("the first watches", |stats| stats["state"] == "watching").await;
+    let two = Peer::start(&server, "town", &[]).await;
+    two.until("bytes come from the other", bytes_from_peers).await;
+    let viewer = Viewer::join(&server, "town", None).await;
+    let names = Multivariant::read(&get(&two.url("index.m3u8")).await.text()).playlists();
+    assert_eq!(names, viewer.multivariant().await.playlists());
+    // What the mesh brings: the best picture and the sound, near the live edge; and what it does not.
+    for name in ["v0.m3u8", "a0.m3u8", "v2.m3u8"] {
+        let playlist = two.playlist(name).await;
+        let parts: Vec<_> = playlist.parts().map(|part| part.uri.clone()).collect();
+        let newest = parts[parts.len().saturating_sub(5)..].to_vec();
+        let first = playlist.segments.first().expect("a whole segment");
+        for uri in newest.iter().chain([&first.map, &first.uri]) {
+            let url = two.url(uri);
+            let (ours, edges) = tokio::join!(get(&url), viewer.good(uri));
+            assert_eq!((ours.status, &ours.body), (200, &edges.body), "{uri}");
+        }
+    }
+    // A blocked reload is answered when its part is listed, and the part is there then.
+    let now = two.playlist("v0.m3u8").await;
+    let (msn, part) = now.newest();
+    let (msn, part) = if part >= 4 { (msn + 1, 0) } else { (msn, part + 1) };
+    let next = two.playlist(&format!("v0.m3u8?_HLS_msn={msn}&_HLS_part={part}")).await;
+    assert!(next.newest() >= (msn, part), "{:?} after {:?}", next.newest(), now.newest());
+    let decoded = run_aside(decode(&two.url("index.m3u8"), SECONDS)).await;
+    let said = String::from_utf8_lossy(&decoded.stderr);
+    assert!(decoded.status.success() && said.is_empty(), "ffmpeg says {said}");
+    // Once the other was seen to give, the edge sends nearly nothing any more.
+    let mut before = two.stats().await;
+    let after = eventually("most bytes come from the other", PATIENCE, async || {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let now = two.stats().await;
+        let came = |name| number(&now, name) - number(&before, name);
+        let most = came("p2pBytes") > 150_000 && came("edgeBytes") * 5 < came("p2pBytes");
+        before = now.clone();
+        most.then_some(now)
+    })
+    .await;
+    assert_eq!((number(&after, "missed"), number(&after, "cutOff")), (0, 0), "{after}");
+    assert_eq!(get(&one.url("feed")).await.status, 404, "tables are for servers");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_cannot_take_part_plays_all_the_same_and_says_why() {
+async fn who_is_killed_or_leaves_is_not_missed_and_a_supporter_gives() {
     let server = Setup::new("all").start().await;
-    let _channel = Channel::start(&server, &server.key("publish.key"), "town");
-    assert_eq!(vod(&server, &server.key("publish.key"), "film", clip()).await.status, 200);
-    let mut browser = Browser::start().await;
-    for (path, init, block, reason) in [
-        ("town", "delete window.RTCPeerConnection", "", "no_webrtc"),
-        ("town", "", "**/*.wasm", "no_wasm"),
-        ("town", "delete window.WebAssembly", "", "no_wasm"),
-        ("town", "window.WebSocket = class { constructor() { throw new Error('no') } }", "", "link_refused"),
-        ("town?p2p=off", "", "", "asked_off"),
-        ("film", "", "", "recording"),
-    ] {
-        browser.another(init, block);
-        browser.open(&format!("{}/watch/{path}", server.base()));
-        browser
-            .wait_for("window.trellis?.state().state === 'playing' && window.trellis.state().total_frames > 30", LONG);
-        let stats = browser.stats();
-        let told = (stats["mode"].as_str(), stats["reason"].as_str(), number(&stats, "stalls"));
-        assert_eq!(told, (Some("plain"), Some(reason), 0.0), "{path}, {init}: {stats}");
-        assert!(number(&stats, "httpBytes") > 50_000.0 && stats["why"].as_str().unwrap().len() > 20, "{stats}");
-        browser.close();
+    let _channel = live(&server, &server, &server.key("publish.key")).await;
+    let mut killed = Peer::start(&server, "town", &[]).await;
+    killed.until("the first watches", |stats| stats["state"] == "watching").await;
+    let mut supporter = Peer::supporter(&server, "town");
+    let mut leaver = Peer::start(&server, "town", &["--upload-limit", "4M"]).await;
+    let stayer = Peer::start(&server, "town", &["--receive-only"]).await;
+    stayer.until("bytes come from others", bytes_from_peers).await;
+    killed.process().kill();
+    let part = newest(&stayer, "v0.m3u8").await;
+    stayer.lists("v0.m3u8", part + 9).await;
+    leaver.process().terminate();
+    let asked = Instant::now();
+    assert!(leaver.process().end(Duration::from_secs(5)).await.success());
+    assert!(asked.elapsed() < Duration::from_secs(4), "{:?}", asked.elapsed());
+    let part = newest(&stayer, "v0.m3u8").await;
+    stayer.lists("v0.m3u8", part + 9).await;
+    // Of those who give, the supporter is left.
+    let before = stayer.figure("p2pBytes").await;
+    stayer.until("the supporter gives", |stats| number(stats, "p2pBytes") > before + 200_000).await;
+    let stats = stayer.stats().await;
+    assert_eq!((number(&stats, "uploadedBytes"), number(&stats, "missed")), (0, 0), "{stats}");
+    let numbers: Vec<_> = stayer.playlist("v0.m3u8").await.parts().map(|part| part.uri.clone()).collect();
+    assert!(numbers.windows(2).all(|pair| pair[0] < pair[1] || pair[0].len() < pair[1].len()), "{numbers:?}");
+    supporter.terminate();
+    assert!(supporter.end(Duration::from_secs(5)).await.success());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn when_an_edge_dies_its_peers_go_on_at_another() {
+    let mut cluster = Cluster::start().await;
+    cluster.add(cluster.edge("one")).await;
+    let key = cluster.manager.key("publish.key");
+    let _channel = live(&cluster.manager, &cluster.origin, &key).await;
+    let peers = [Peer::start(&cluster.manager, "town", &[]).await, Peer::start(&cluster.manager, "town", &[]).await];
+    for peer in &peers {
+        peer.until("it watches", |stats| stats["state"] == "watching").await;
+        peer.lists("v0.m3u8", 1).await;
+    }
+    let lost = peers[0].stats().await["edge"].clone();
+    cluster.add(cluster.edge("two")).await;
+    cluster.edges[0].kill();
+    for peer in &peers {
+        let elsewhere = |stats: &Value| stats["state"] == "watching" && stats["edge"] != lost;
+        peer.until("it watches at the other edge", elsewhere).await;
+        let part = newest(peer, "v0.m3u8").await;
+        peer.lists("v0.m3u8", part + 6).await;
+        assert!(peer.playlist("v0.m3u8").await.segments.iter().all(|segment| !segment.discontinuity));
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_link_to_the_edge_that_breaks_is_made_again_and_nobody_sees_it() {
+async fn a_url_that_leads_nowhere_is_answered_with_what_to_do() {
     let server = Setup::new("all").start().await;
-    let _channel = Channel::start(&server, &server.key("publish.key"), "town");
-    let noted = "{ const W = window.WebSocket; window.sockets = [];
-        window.WebSocket = class extends W { constructor(...a) { super(...a); window.sockets.push(this); } }; }";
-    let mut browser = watchers(&server, 2, noted).await;
-    for page in 1..=2 {
-        browser.turn(page);
-        browser.eval(
-            "void (window.before = window.trellis.stats().me, window.sockets.forEach((socket) => socket.close()))",
-        );
-    }
-    for page in 1..=2 {
-        browser.turn(page);
-        browser.wait_for("window.sockets.length > 1 && window.trellis.stats().me !== window.before", LONG);
-        let at = browser.eval("document.getElementById('video').currentTime").as_f64().unwrap();
-        browser.wait_for(&format!("document.getElementById('video').currentTime > {at} + 3"), LONG);
-        let stats = browser.stats();
-        assert_eq!((stats["mode"].as_str(), number(&stats, "stalls")), (Some("mesh"), 0.0), "{stats}");
-    }
+    let refused = async |url: String| {
+        let mut command = trellis_tests::process::trellis();
+        command.args(["peer", &url, "--listen", "127.0.0.1:0"]);
+        let output = run_aside(command).await;
+        assert!(!output.status.success(), "{url}");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let said = refused(server.base()).await;
+    assert!(said.contains("names no stream") && said.contains("/watch/demo"), "{said}");
+    let said = refused(format!("{}/watch/nothing", server.base())).await;
+    assert!(said.contains("check the spelling"), "{said}");
 }
