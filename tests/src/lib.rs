@@ -8,6 +8,7 @@ pub mod client;
 pub mod command;
 pub mod lab;
 pub mod media;
+pub mod peer;
 pub mod playlist;
 pub mod process;
 pub mod publisher;

@@ -38,6 +38,11 @@ pub struct Driver {
     pub asked: mpsc::Receiver<Key>,
     pub stats: watch::Sender<Stats>,
     pub stop: Stop,
+    /// When the viewer came.
+    pub began: Instant,
+    /// Wrong bytes are given.
+    #[cfg(test)]
+    pub spoils: bool,
 }
 
 /// A driver at work.
@@ -68,8 +73,8 @@ impl Driver {
     pub async fn run(self, first: Result<Entered, Refused>) -> Result<(), String> {
         let now = Instant::now();
         let mut running = Running {
+            began: self.began,
             driver: self,
-            began: now,
             place: None,
             peer: None,
             edge: None,
@@ -187,9 +192,7 @@ impl Running {
                 }
             }
             Output::Part(part) => {
-                if self.count.startup_ms == 0 {
-                    self.count.startup_ms = now.saturating_duration_since(self.began).as_millis().max(1) as u64;
-                }
+                self.note_startup(now);
                 if !self.driver.supporter {
                     self.driver.player.on_part(part);
                 }
@@ -213,7 +216,10 @@ impl Running {
 
     fn send_peer(&mut self, now: Instant, to: PeerId, frame: &Frame) {
         let Some(links) = &mut self.links else { return };
-        let message = Bytes::from(frame.encode());
+        let message = frame.encode();
+        #[cfg(test)]
+        let message = if self.driver.spoils { spoiled(frame, message) } else { message };
+        let message = Bytes::from(message);
         let payload = match frame {
             Frame::Chunk(chunk) => Some(chunk.payload.len()),
             _ => None,
@@ -417,6 +423,7 @@ impl Running {
             support: Support::WhileWatching,
             keep_parts: KEEP_PARTS,
             mesh: Mesh::Hybrid,
+            on_schedule: false,
         };
         let mut seed = [0; 8];
         // Without randomness it is only less spread.
@@ -515,6 +522,13 @@ impl Running {
         self.ended = Some(ended);
     }
 
+    /// Something can be played.
+    fn note_startup(&mut self, now: Instant) {
+        if self.count.startup_ms == 0 {
+            self.count.startup_ms = now.saturating_duration_since(self.began).as_millis().max(1) as u64;
+        }
+    }
+
     fn list(&mut self, now: Instant) {
         if self.driver.supporter {
             return;
@@ -545,6 +559,15 @@ fn payload_bytes(frame: &Frame) -> u64 {
         Frame::Chunk(chunk) => chunk.payload.len() as u64,
         _ => 0,
     }
+}
+
+/// A chunk with its last bit turned.
+#[cfg(test)]
+fn spoiled(frame: &Frame, mut message: Vec<u8>) -> Vec<u8> {
+    if let (Frame::Chunk(_), Some(last)) = (frame, message.last_mut()) {
+        *last ^= 1;
+    }
+    message
 }
 
 async fn next_frame(edge: &mut Option<EdgeLink>) -> Option<Bytes> {

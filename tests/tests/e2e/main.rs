@@ -9,6 +9,8 @@ mod command_line;
 mod decoding;
 mod edges;
 mod joining;
+mod mesh;
 mod networks;
 mod operating;
+mod pages;
 mod protocol;

@@ -1,0 +1,152 @@
+//! Do native peers stream to each other, and is what their players get what the origin made?
+
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use trellis_tests::client::{Viewer, get, join};
+use trellis_tests::media::{decode, run_aside};
+use trellis_tests::peer::{Peer, newest_part};
+use trellis_tests::playlist::Multivariant;
+use trellis_tests::publisher::Channel;
+use trellis_tests::server::{Cluster, Server, Setup};
+use trellis_tests::{PATIENCE, eventually};
+
+const SECONDS: u32 = 6;
+
+async fn live(manager: &Server, origin: &Server, key: &str) -> Channel {
+    let channel = Channel::start(origin, key, "town");
+    eventually("the channel is live", PATIENCE, async || {
+        (join(manager, "town", None).await.status == 200).then_some(())
+    })
+    .await;
+    channel
+}
+
+fn number(stats: &Value, name: &str) -> u64 {
+    stats[name].as_u64().unwrap_or_else(|| panic!("no `{name}` in {stats}"))
+}
+
+fn bytes_from_peers(stats: &Value) -> bool {
+    number(stats, "p2pBytes") > 200_000
+}
+
+/// The newest part of a playlist, now.
+async fn newest(peer: &Peer, name: &str) -> u64 {
+    newest_part(&peer.playlist(name).await).expect("a live playlist has parts")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn players_of_native_peers_get_the_origins_bytes_and_most_of_them_came_from_another_peer() {
+    let server = Setup::new("all").start().await;
+    let _channel = live(&server, &server, &server.key("publish.key")).await;
+    let one = Peer::start(&server, "town", &[]).await;
+    one.until("the first watches", |stats| stats["state"] == "watching").await;
+    let two = Peer::start(&server, "town", &[]).await;
+    two.until("bytes come from the other", bytes_from_peers).await;
+    let viewer = Viewer::join(&server, "town", None).await;
+    let names = Multivariant::read(&get(&two.url("index.m3u8")).await.text()).playlists();
+    assert_eq!(names, viewer.multivariant().await.playlists());
+    // What the mesh brings: the best picture and the sound, near the live edge; and what it does not.
+    for name in ["v0.m3u8", "a0.m3u8", "v2.m3u8"] {
+        let playlist = two.playlist(name).await;
+        let parts: Vec<_> = playlist.parts().map(|part| part.uri.clone()).collect();
+        let newest = parts[parts.len().saturating_sub(5)..].to_vec();
+        let first = playlist.segments.first().expect("a whole segment");
+        for uri in newest.iter().chain([&first.map, &first.uri]) {
+            let url = two.url(uri);
+            let (ours, edges) = tokio::join!(get(&url), viewer.good(uri));
+            assert_eq!((ours.status, &ours.body), (200, &edges.body), "{uri}");
+        }
+    }
+    // A blocked reload is answered when its part is listed, and the part is there then.
+    let now = two.playlist("v0.m3u8").await;
+    let (msn, part) = now.newest();
+    let (msn, part) = if part >= 4 { (msn + 1, 0) } else { (msn, part + 1) };
+    let next = two.playlist(&format!("v0.m3u8?_HLS_msn={msn}&_HLS_part={part}")).await;
+    assert!(next.newest() >= (msn, part), "{:?} after {:?}", next.newest(), now.newest());
+    let decoded = run_aside(decode(&two.url("index.m3u8"), SECONDS)).await;
+    let said = String::from_utf8_lossy(&decoded.stderr);
+    assert!(decoded.status.success() && said.is_empty(), "ffmpeg says {said}");
+    // The edge feeds one of the two in each substream, the other is fed by that.
+    let mut before = two.stats().await;
+    let after = eventually("most bytes come from the other", PATIENCE, async || {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let now = two.stats().await;
+        let came = |name| number(&now, name) - number(&before, name);
+        let most = came("p2pBytes") > 150_000 && came("edgeBytes") * 2 < came("p2pBytes");
+        before = now.clone();
+        most.then_some(now)
+    })
+    .await;
+    assert_eq!((number(&after, "missed"), number(&after, "cutOff")), (0, 0), "{after}");
+    assert_eq!(get(&one.url("feed")).await.status, 404, "tables are for servers");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_killed_or_leaves_is_not_missed_and_a_supporter_gives() {
+    let server = Setup::new("all").start().await;
+    let _channel = live(&server, &server, &server.key("publish.key")).await;
+    let mut killed = Peer::start(&server, "town", &[]).await;
+    killed.until("the first watches", |stats| stats["state"] == "watching").await;
+    let mut supporter = Peer::supporter(&server, "town");
+    let mut leaver = Peer::start(&server, "town", &["--upload-limit", "4M"]).await;
+    let stayer = Peer::start(&server, "town", &["--receive-only"]).await;
+    stayer.until("bytes come from others", bytes_from_peers).await;
+    killed.process().kill();
+    let part = newest(&stayer, "v0.m3u8").await;
+    stayer.lists("v0.m3u8", part + 9).await;
+    leaver.process().terminate();
+    let asked = Instant::now();
+    assert!(leaver.process().end(Duration::from_secs(5)).await.success());
+    assert!(asked.elapsed() < Duration::from_secs(4), "{:?}", asked.elapsed());
+    let part = newest(&stayer, "v0.m3u8").await;
+    stayer.lists("v0.m3u8", part + 9).await;
+    // Of those who give, the supporter is left.
+    let before = stayer.figure("p2pBytes").await;
+    stayer.until("the supporter gives", |stats| number(stats, "p2pBytes") > before + 200_000).await;
+    let stats = stayer.stats().await;
+    assert_eq!((number(&stats, "uploadedBytes"), number(&stats, "missed")), (0, 0), "{stats}");
+    let numbers: Vec<_> = stayer.playlist("v0.m3u8").await.parts().map(|part| part.uri.clone()).collect();
+    assert!(numbers.windows(2).all(|pair| pair[0] < pair[1] || pair[0].len() < pair[1].len()), "{numbers:?}");
+    supporter.terminate();
+    assert!(supporter.end(Duration::from_secs(5)).await.success());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn when_an_edge_dies_its_peers_go_on_at_another() {
+    let mut cluster = Cluster::start().await;
+    cluster.add(cluster.edge("one")).await;
+    let key = cluster.manager.key("publish.key");
+    let _channel = live(&cluster.manager, &cluster.origin, &key).await;
+    let peers = [Peer::start(&cluster.manager, "town", &[]).await, Peer::start(&cluster.manager, "town", &[]).await];
+    for peer in &peers {
+        peer.until("it watches", |stats| stats["state"] == "watching").await;
+        peer.lists("v0.m3u8", 1).await;
+    }
+    let lost = peers[0].stats().await["edge"].clone();
+    cluster.add(cluster.edge("two")).await;
+    cluster.edges[0].kill();
+    for peer in &peers {
+        let elsewhere = |stats: &Value| stats["state"] == "watching" && stats["edge"] != lost;
+        peer.until("it watches at the other edge", elsewhere).await;
+        let part = newest(peer, "v0.m3u8").await;
+        peer.lists("v0.m3u8", part + 6).await;
+        assert!(peer.playlist("v0.m3u8").await.segments.iter().all(|segment| !segment.discontinuity));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_url_that_leads_nowhere_is_answered_with_what_to_do() {
+    let server = Setup::new("all").start().await;
+    let refused = async |url: String| {
+        let mut command = trellis_tests::process::trellis();
+        command.args(["peer", &url, "--listen", "127.0.0.1:0"]);
+        let output = run_aside(command).await;
+        assert!(!output.status.success(), "{url}");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let said = refused(server.base()).await;
+    assert!(said.contains("names no stream") && said.contains("/watch/demo"), "{said}");
+    let said = refused(format!("{}/watch/nothing", server.base())).await;
+    assert!(said.contains("check the spelling"), "{said}");
+}
