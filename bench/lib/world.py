@@ -67,7 +67,9 @@ class World:
         variables.update(TRELLIS_LISTEN=f"127.0.0.1:{port}", TRELLIS_DATA_DIR=str(self.dir / name))
         if "metrics_listen" not in settings:
             variables["TRELLIS_METRICS_LISTEN"] = f"127.0.0.1:{free_port()}"
-        command = cpu.pinned(on, [self.binary, "serve", "--config", file])
+        command = [self.binary, "serve", "--config", file]
+        if on is not None:
+            command = cpu.pinned(on, command)
         process = self.start(command, name, {**os.environ, **variables})
         server = Server(process, port, self.dir / name, variables["TRELLIS_METRICS_LISTEN"])
         log = self.dir / f"{name}.log"
@@ -142,13 +144,13 @@ class Server:
             places.append(json.loads(text)["hls"].rsplit("/", 1)[0])
         return places
 
-    def metric(self, name):
-        """The sum of a metric's series."""
+    def metric(self, name, label=""):
+        """The sum of a metric's series, of those with this label, as it is written."""
         host, port = self.metrics_address.rsplit(":", 1)
         connection = http.client.HTTPConnection(host, int(port), timeout=10)
         connection.request("GET", "/metrics")
         lines = connection.getresponse().read().decode().splitlines()
-        return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.split("{")[0].split(" ")[0] == name)
+        return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.split("{")[0].split(" ")[0] == name and label in line)
 
     def stop(self):
         stop(self.process)

@@ -6,6 +6,7 @@
 pub mod browser;
 pub mod client;
 pub mod command;
+pub mod lab;
 pub mod media;
 pub mod peer;
 pub mod playlist;

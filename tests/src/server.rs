@@ -20,6 +20,7 @@ pub struct Setup {
     env: HashMap<String, String>,
     data: Option<PathBuf>,
     scheme: &'static str,
+    host: Ipv4Addr,
 }
 
 /// A server under test.
@@ -34,13 +35,18 @@ pub struct Server {
 impl Setup {
     /// A process that plays `role`.
     pub fn new(role: &str) -> Self {
-        Self { role: role.into(), env: HashMap::new(), data: None, scheme: "http" }
+        Self { role: role.into(), env: HashMap::new(), data: None, scheme: "http", host: Ipv4Addr::LOCALHOST }
     }
 
     /// Sets a configuration key by its environment variable. `{port}` in the value becomes the server's own port.
     pub fn env(mut self, key: &str, value: impl ToString) -> Self {
         self.env.insert(key.into(), value.to_string());
         self
+    }
+
+    /// Listens on this address instead of loopback.
+    pub fn at(self, host: Ipv4Addr) -> Self {
+        Self { host, ..self }
     }
 
     /// Serves HTTPS.
@@ -72,7 +78,7 @@ impl Setup {
     /// None: somebody took the port meanwhile.
     async fn try_start(&self, data: Arc<TempDir>, port: u16, metrics: u16, good: &str) -> Option<Server> {
         let mut command = trellis();
-        command.args(["serve", "--role", &self.role, "--listen", &format!("127.0.0.1:{port}")]);
+        command.args(["serve", "--role", &self.role, "--listen", &format!("{}:{port}", self.host)]);
         command.arg("--data-dir").arg(self.data.as_deref().unwrap_or(&data_folder(&data)));
         command.env("TRELLIS_METRICS_LISTEN", format!("127.0.0.1:{metrics}"));
         command.envs(self.env.iter().map(|(key, value)| (key, value.replace("{port}", &port.to_string()))));
@@ -85,7 +91,7 @@ impl Setup {
 impl Server {
     /// Its base URL.
     pub fn base(&self) -> String {
-        format!("{}://127.0.0.1:{}", self.setup.scheme, self.port)
+        format!("{}://{}:{}", self.setup.scheme, self.setup.host, self.port)
     }
 
     /// Its port.

@@ -1,7 +1,7 @@
 //! `trellis sim`: what would a swarm do? Scenarios in virtual time, and what is different between two results.
 
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -62,15 +62,22 @@ enum Command {
         /// The one after
         new: PathBuf,
     },
+    /// Live through a tape again that a page or a peer recorded: the same inputs must lead to the same wishes
+    Replay {
+        /// The tape
+        tape: PathBuf,
+        /// Tell everything about one chunk: part/rendition.layer/index; every rescue and miss by default
+        #[arg(long, value_parser = trace::parse_chunk)]
+        chunk: Option<ChunkId>,
+    },
 }
 
 /// Runs a scenario, or compares two results.
 pub fn run(args: &Args) -> Result<()> {
-    if let Some(Command::Compare { base, new }) = &args.command {
-        let read =
-            |path: &PathBuf| std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()));
-        print!("{}", trellis_sim::compare(&read(base)?, &read(new)?).map_err(anyhow::Error::msg)?);
-        return Ok(());
+    match &args.command {
+        Some(Command::Compare { base, new }) => return compare(base, new),
+        Some(Command::Replay { tape, chunk }) => return replay(tape, *chunk),
+        None => {}
     }
     let load = if args.quick { Scenario::load_quick } else { Scenario::load };
     let scenarios = args.scenarios.iter().map(|path| load(path).with_context(|| path.display().to_string()));
@@ -80,6 +87,30 @@ pub fn run(args: &Args) -> Result<()> {
         simulate(args, &scenario, &mut reports)?;
     }
     finish(args, &reports)
+}
+
+fn compare(base: &Path, new: &Path) -> Result<()> {
+    let read = |path: &Path| std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()));
+    print!("{}", trellis_sim::compare(&read(base)?, &read(new)?).map_err(anyhow::Error::msg)?);
+    Ok(())
+}
+
+fn replay(tape: &Path, chunk: Option<ChunkId>) -> Result<()> {
+    let bytes = std::fs::read(tape).with_context(|| format!("cannot read {}", tape.display()))?;
+    let (replayed, account) = trellis_sim::replay(&bytes, chunk, |line| println!("{line}"))?;
+    println!(
+        "the same: {} inputs led to {} wishes in {:.1} s; {} parts whole, {} chunks given, {} rescued, {} asked of others, {} parts \
+         not whole when due",
+        replayed.inputs,
+        replayed.outputs,
+        replayed.lasted.as_secs_f64(),
+        account.parts,
+        account.given,
+        account.rescues,
+        account.pulls,
+        account.missed
+    );
+    Ok(())
 }
 
 /// Runs a scenario with each seed asked for.

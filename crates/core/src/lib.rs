@@ -13,5 +13,6 @@ pub mod near;
 pub mod outbox;
 pub mod peer;
 pub mod seeded;
+pub mod tape;
 pub mod time;
 pub mod trust;

@@ -182,6 +182,11 @@ impl<'a> Reader<'a> {
         if self.0.len() > max { Err(DecodeError::Field(field)) } else { self.take(self.0.len()) }
     }
 
+    /// Is nothing left?
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Nothing may be left.
     pub fn finish(self) -> Result<(), DecodeError> {
         if self.0.is_empty() { Ok(()) } else { Err(DecodeError::Trailing) }

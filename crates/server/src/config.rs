@@ -106,6 +106,28 @@ pub struct EdgeConfig {
     pub cache_bytes: u64,
     /// A session without a request for this long gives its place back, seconds.
     pub idle_s: u32,
+    /// Where it answers STUN (UDP), so that viewers' engines learn their outside address.
+    pub stun_listen: StunListen,
+    /// A file of `prefix,provider,region` lines: what the operator knows of viewers' addresses.
+    pub prefixes: Option<PathBuf>,
+}
+
+/// Where an edge answers STUN.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum StunListen {
+    /// At the listener's address: at the same number if it is free, else at any.
+    #[default]
+    Beside,
+    /// Here.
+    At(SocketAddr),
+    /// Nowhere (written `off`).
+    Off,
+}
+
+impl<'de> Deserialize<'de> for StunListen {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(address_or_off(deserializer)?.map_or(Self::Off, Self::At))
+    }
 }
 
 impl Default for Config {
@@ -142,6 +164,8 @@ impl Default for EdgeConfig {
             upload_budget: Rate(1_000_000_000),
             cache_bytes: 512 << 20,
             idle_s: 30,
+            stun_listen: StunListen::Beside,
+            prefixes: None,
         }
     }
 }
@@ -315,7 +339,7 @@ fn address_or_off<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<S
         text => text
             .parse()
             .map(Some)
-            .map_err(|_| de::Error::custom(format!("`{text}` is no address: write one as 127.0.0.1:9464, or \"off\""))),
+            .map_err(|_| de::Error::custom(format!("`{text}` is no address: write one as 127.0.0.1:8080, or \"off\""))),
     }
 }
 

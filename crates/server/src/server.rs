@@ -46,6 +46,9 @@ pub enum StartError {
     /// The data directory.
     #[error(transparent)]
     Taken(#[from] Taken),
+    /// What the operator knows of addresses.
+    #[error(transparent)]
+    Prefixes(#[from] edge::BadPrefixes),
     /// Certificates.
     #[error("TLS: {0}")]
     Tls(#[from] tls::TlsError),
@@ -102,7 +105,7 @@ impl Server {
         let inner_url = format!("http://{inner_address}");
         let (stop, stopped) = Stop::new();
         let (inner_stop, inner_stopped) = Stop::new();
-        let roles = Arc::new(Roles::start(config, &inner_url, &stopped).await?);
+        let roles = Arc::new(Roles::start(config, address, &inner_url, &stopped).await?);
         let inner = tokio::spawn(inner_listener.serve(roles.clone(), inner_stopped));
         if let Some(certificate) = certificate {
             let stopped = stopped.clone();
@@ -167,7 +170,8 @@ async fn bind(
 }
 
 impl Roles {
-    async fn start(config: &Config, inner_url: &str, stop: &Stop) -> Result<Self, StartError> {
+    /// `address` is the listener's.
+    async fn start(config: &Config, address: SocketAddr, inner_url: &str, stop: &Stop) -> Result<Self, StartError> {
         let mut router = axum::Router::new();
         let manager = match config.role.includes(Role::Manager) {
             true => Some(open_manager(config).await?),
@@ -200,7 +204,8 @@ impl Roles {
         let edge = match config.role.includes(Role::Edge) {
             true => {
                 let lease = Lease::open(&config.data_dir, "edge", config.edge.name())?;
-                Some(Edge::start(&config.edge, lease, client.clone(), http, stop.clone()))
+                let beside = edge::Beside::open(&config.edge, address).await?;
+                Some(Edge::start(&config.edge, lease, client.clone(), http, beside, stop.clone()))
             }
             false => None,
         };

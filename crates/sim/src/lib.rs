@@ -19,6 +19,7 @@ pub mod plain;
 pub mod player;
 pub mod population;
 pub mod queue;
+pub mod replay;
 pub mod report;
 pub mod run;
 pub mod scenario;
@@ -26,6 +27,7 @@ pub mod trace;
 pub mod world;
 
 pub use compare::compare;
+pub use replay::replay;
 pub use report::Report;
 pub use run::run;
 pub use scenario::{MeshKind, Scenario};

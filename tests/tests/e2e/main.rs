@@ -10,5 +10,6 @@ mod decoding;
 mod edges;
 mod joining;
 mod mesh;
+mod networks;
 mod operating;
 mod protocol;

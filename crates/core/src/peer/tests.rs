@@ -12,6 +12,7 @@ use trellis_proto::frame::*;
 use trellis_proto::{Catalogue, Descriptor, Layer, Media, Mode, Rendition, RunId};
 
 use super::*;
+use crate::tape::{Replayed, Tape, Unlike, replay};
 use crate::trust::RealCrypto;
 use crate::trust::chunk::describe;
 use crate::trust::table::{Authority, sealed};
@@ -95,6 +96,7 @@ struct Swarm {
     edge: Vec<(PeerId, Frame)>,
     events: Vec<(PeerId, Event)>,
     parts: Vec<(PeerId, u64)>,
+    tapes: BTreeMap<PeerId, Tape>,
 }
 
 impl Swarm {
@@ -111,6 +113,7 @@ impl Swarm {
             edge: Vec::new(),
             events: Vec::new(),
             parts: Vec::new(),
+            tapes: BTreeMap::new(),
         };
         (1..=count).for_each(|number| swarm.join(number));
         swarm
@@ -135,6 +138,7 @@ impl Swarm {
         let key = self.origin.0.verifying_key().to_bytes();
         let crypto = RealCrypto(Authority::new(&key).unwrap());
         let (id, catalogue) = (PeerId(number), self.origin.catalogue());
+        self.tapes.insert(id, Tape::new(&config, &key, number.into(), self.now, 1_000_000));
         self.peers.insert(id, Peer::new(config, crypto, u64::from(number), self.now));
         self.give(id, Input::Connected(PeerId::EDGE));
         let welcome = Welcome {
@@ -158,9 +162,16 @@ impl Swarm {
         let mut waiting = VecDeque::from([(to, input)]);
         while let Some((to, input)) = waiting.pop_front() {
             let Some(peer) = self.peers.get_mut(&to) else { continue };
+            let mut tape = self.tapes.get_mut(&to);
+            if let Some(tape) = &mut tape {
+                tape.input(self.now, &input);
+            }
             peer.handle(self.now, input);
             let mut sent = Vec::new();
             while let Some(output) = peer.poll() {
+                if let Some(tape) = &mut tape {
+                    tape.output(&output);
+                }
                 match output {
                     Output::Send(other, frame) if other.is_edge() => self.edge.push((to, frame)),
                     Output::Send(other, frame) => {
@@ -630,4 +641,44 @@ fn what_waits_for_a_child_that_turned_to_another_is_not_sent_any_more() {
     let held = &swarm.peers[&PeerId(2)].store;
     let here: Vec<_> = held.layer(chunk_id(1, 0).part, BASE).unwrap().present().collect();
     assert_eq!(here, [3]);
+}
+
+#[test]
+fn what_was_recorded_is_lived_through_again_step_by_step_the_same() {
+    let mut swarm = Swarm::new(3);
+    swarm.assign(1, vec![(0b0011, 0, 2)], vec![(0b0011, 2), (0b0001, 3)], vec![2, 3]);
+    swarm.assign(2, vec![(0b0011, 1, 0), (0b1100, 0, 3)], vec![], vec![1, 3]);
+    for part in 0..6 {
+        swarm.push(1, part, &[0, 1]);
+        swarm.push(2, part, &[2, 3]);
+        swarm.serve(333);
+    }
+    swarm.give(PeerId(2), Input::Upload(UploadPolicy { cap_bps: Some(0), receive_only: true }));
+    swarm.give(PeerId(2), Input::Switch(vec![BASE]));
+    swarm.give(PeerId(2), Input::Leave);
+    let tape = &swarm.tapes[&PeerId(2)];
+    let played = swarm.parts.iter().filter(|(peer, _)| *peer == PeerId(2)).count();
+    let mut again = 0;
+    let replayed = replay(tape.bytes(), |_, output| again += usize::from(matches!(output, Output::Part(_))));
+    assert!(matches!(replayed, Ok(Replayed { inputs: 50.., outputs: 20.., .. })), "{replayed:?}");
+    assert!(played > 3 && again == played, "{again} parts instead of {played}");
+
+    let mut other = tape.bytes().to_vec();
+    let seed = other.windows(8).position(|bytes| bytes == 2u64.to_be_bytes()).unwrap();
+    other[seed + 7] = 3;
+    assert!(matches!(replay(&other, |_, _| ()), Err(Unlike::Differs(_))), "another seed, another life");
+    let cut = &tape.bytes()[..tape.bytes().len() - 1];
+    assert!(matches!(replay(cut, |_, _| ()), Err(Unlike::Malformed(_))));
+}
+
+#[test]
+fn a_tape_ends_at_its_bound_and_is_good_up_to_there() {
+    let mut swarm = Swarm::new(1);
+    let peer = PeerId(1);
+    let short = swarm.tapes[&peer].bytes().len() + 20_000;
+    swarm.tapes.get_mut(&peer).unwrap().bound(short);
+    (0..3).for_each(|part| swarm.push(1, part, &[0, 1, 2, 3]));
+    let tape = &swarm.tapes[&peer];
+    assert!(tape.is_full() && tape.bytes().len() <= short);
+    assert!(replay(tape.bytes(), |_, _| ()).is_ok());
 }

@@ -105,7 +105,7 @@ fn beat(edge: &Edge, usage_every: Duration) -> EdgeBeat {
         edge: edge.config.name().to_owned(),
         instance: edge.lease.instance().clone(),
         public_url: edge.config.public_url.clone(),
-        stun_port: None,
+        stun_port: edge.stun_port,
         capacity_bps: edge.config.upload_budget.0.saturating_add(mesh.peers_bps),
         committed_bps: edge.promises.promised_bps().saturating_add(mesh.peers_held_bps),
         brings_bps: mesh.peers_bps / viewers,

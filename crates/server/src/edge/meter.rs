@@ -16,19 +16,43 @@ use crate::http::body::Meter;
 
 /// Counters of what left, by kind.
 pub struct Sent {
-    media: Counter,
-    other: Counter,
+    media: Count,
+    other: Count,
+}
+
+/// Of one kind; of media also by purpose.
+#[derive(Clone)]
+pub struct Count {
+    sent: Counter,
+    plain: Counter,
+}
+
+impl Count {
+    /// Counts nothing.
+    #[cfg(test)]
+    pub fn noop() -> Self {
+        Self { sent: Counter::noop(), plain: Counter::noop() }
+    }
+
+    fn increment(&self, bytes: u64) {
+        self.sent.increment(bytes);
+        self.plain.increment(bytes);
+    }
 }
 
 impl Sent {
     /// Finds the counters once: looking them up for every answer would cost more than counting.
     pub fn new() -> Self {
-        let counter = |kind: &'static str| metrics::counter!("trellis_edge_sent_bytes_total", "kind" => kind);
-        Self { media: counter("media"), other: counter("other") }
+        let sent = |kind: &'static str| metrics::counter!("trellis_edge_sent_bytes_total", "kind" => kind);
+        let plain = metrics::counter!("trellis_edge_media_bytes_total", "purpose" => "plain");
+        Self {
+            media: Count { sent: sent("media"), plain },
+            other: Count { sent: sent("other"), plain: Counter::noop() },
+        }
     }
 
     /// The counter for media or for playlists and the like.
-    pub fn of(&self, media: bool) -> Counter {
+    pub fn of(&self, media: bool) -> Count {
         if media { self.media.clone() } else { self.other.clone() }
     }
 }
@@ -55,7 +79,7 @@ pub fn pass(visit: &Visit, gate: &Gate, sent: &Sent, len: usize) -> bool {
 pub struct Out {
     visit: Visit,
     gate: Arc<Gate>,
-    sent: Counter,
+    sent: Count,
     media: bool,
     stage: Stage,
 }
@@ -76,7 +100,7 @@ enum Stage {
 
 impl Out {
     /// For one answer to one visit.
-    pub fn new(visit: Visit, gate: Arc<Gate>, sent: Counter, media: bool) -> Self {
+    pub fn new(visit: Visit, gate: Arc<Gate>, sent: Count, media: bool) -> Self {
         Self { visit, gate, sent, media, stage: Stage::New }
     }
 
@@ -187,7 +211,7 @@ mod tests {
     const MBIT: usize = 1_000_000 / 8;
 
     fn out(visit: &Visit, gate: &Arc<Gate>) -> Out {
-        Out::new(visit.session().clone().visit(true), gate.clone(), Counter::noop(), true)
+        Out::new(visit.session().clone().visit(true), gate.clone(), Count::noop(), true)
     }
 
     fn leaves(visit: &Visit, gate: &Arc<Gate>, len: usize) -> bool {
@@ -290,7 +314,7 @@ mod tests {
         let (_sessions, visit) = one_visit(257_000);
         let gate = Gate::new(1_000 * MBIT as u64);
         let mut cx = Context::from_waker(Waker::noop());
-        let mut out = Out::new(visit.session().clone().visit(true), gate.clone(), Counter::noop(), false);
+        let mut out = Out::new(visit.session().clone().visit(true), gate.clone(), Count::noop(), false);
         let mut most = 0;
         while out.poll_allow(&mut cx, 16_000).is_ready() && most < 100_000_000 {
             out.count(16_000);

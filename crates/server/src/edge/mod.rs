@@ -14,15 +14,18 @@ mod gate;
 mod meter;
 mod promises;
 mod session;
+mod stun;
 #[cfg(test)]
 pub mod testing;
 mod turns;
 
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
+use tokio::net::UdpSocket;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use trellis_core::trust::table::Authority;
@@ -36,14 +39,32 @@ use crate::instance::Lease;
 use crate::shelf::{Ask, MediaName, Shelf, at_hand, serve};
 
 use cache::Cache;
-use cluster::Clusters;
+use cluster::{Clusters, Prefixes};
 use follow::Streams;
 use gate::Gate;
 use meter::Sent;
 use promises::Promises;
 use session::{Refusal, Sessions};
 
+pub use cluster::BadPrefixes;
 pub use session::Visit;
+
+/// What an edge has besides its configuration.
+#[derive(Default)]
+pub struct Beside {
+    /// Where it answers STUN.
+    stun: Option<UdpSocket>,
+    /// What its operator knows of addresses.
+    prefixes: Prefixes,
+}
+
+impl Beside {
+    /// Of an edge whose listener is there.
+    pub async fn open(config: &EdgeConfig, listener: SocketAddr) -> Result<Self, BadPrefixes> {
+        let prefixes = config.prefixes.as_deref().map(Prefixes::load).transpose()?.unwrap_or_default();
+        Ok(Self { stun: stun::bind(&config.stun_listen, listener).await, prefixes })
+    }
+}
 
 /// The edge of one process.
 pub struct Edge {
@@ -56,6 +77,8 @@ pub struct Edge {
     promises: Arc<Promises>,
     streams: Streams,
     clusters: Clusters,
+    /// Where it answers STUN.
+    stun_port: Option<u16>,
     gate: Arc<Gate>,
     sent: Sent,
     /// Nothing new begins.
@@ -73,10 +96,15 @@ impl Edge {
         lease: Lease,
         manager: ManagerClient,
         http: reqwest::Client,
+        beside: Beside,
         stop: Stop,
     ) -> Arc<Self> {
         let cache = Cache::new(config.cache_bytes);
         let gate = Gate::new(config.upload_budget.0 / 8);
+        let stun = beside.stun.map(Arc::new);
+        if let Some(socket) = &stun {
+            tokio::spawn(stun::serve(socket.clone(), stop.clone()));
+        }
         let promises = Promises::new(config.upload_budget.0);
         let (close, closed) = Stop::new();
         let edge = Arc::new(Self {
@@ -87,7 +115,8 @@ impl Edge {
                 Duration::from_secs(config.idle_s.into()),
             ),
             promises,
-            clusters: Clusters::new(config.name(), unix_ms() / 1000),
+            clusters: Clusters::new(config.name(), unix_ms() / 1000, beside.prefixes),
+            stun_port: stun.as_ref().and_then(|socket| Some(socket.local_addr().ok()?.port())),
             config: config.clone(),
             lease,
             manager,

@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use trellis_proto::limits::RATE_MAX;
+
 /// The book of an edge.
 pub struct Promises {
     capacity_bps: u64,
@@ -98,7 +100,9 @@ impl Book {
     fn share_out(&self, capacity_bps: u64) {
         let free = capacity_bps.saturating_sub(self.promised_bps()) / (self.clusters.len() as u64).max(1);
         for account in self.clusters.values() {
-            account.allowed_bps.store(account.held_bps.load(Ordering::Relaxed) + free, Ordering::Relaxed);
+            let held = account.held_bps.load(Ordering::Relaxed);
+            // More is no rate.
+            account.allowed_bps.store((held + free).min(RATE_MAX), Ordering::Relaxed);
         }
     }
 }

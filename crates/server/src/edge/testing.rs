@@ -15,10 +15,10 @@ use trellis_proto::{
     Catalogue, Descriptor, EndReason, Layer, Media, Mode, Rendition, RunEnd, RunId, StreamId, Table, TrackPart,
 };
 
-use super::Edge;
 use super::cache::Cache;
 use super::follow::Streams;
 pub use super::session::tests::ticket;
+use super::{Beside, Edge};
 use crate::client::ManagerClient;
 use crate::clock::unix_ms;
 use crate::cluster_api::{EdgeBeat, EdgeBeatReply, StreamSource};
@@ -172,7 +172,7 @@ impl World {
     /// An edge.
     pub fn edge(&self, config: &EdgeConfig, stop: Stop) -> Arc<Edge> {
         let lease = Lease::open(tempfile::TempDir::new().unwrap().path(), "edge", config.name()).unwrap();
-        Edge::start(config, lease, self.manager(), reqwest::Client::new(), stop)
+        Edge::start(config, lease, self.manager(), reqwest::Client::new(), Beside::default(), stop)
     }
 
     /// An edge's streams.

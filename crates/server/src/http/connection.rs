@@ -16,10 +16,35 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 use super::lane::Lane;
 use super::roster::{Answering, Order, Pulse};
 use super::{Body, Caller, Handle};
+
+/// What HTTP/1.1 is spoken over.
+pub trait Wire: AsyncRead + AsyncWrite + Unpin {
+    /// The socket below.
+    fn socket(&self) -> &TcpStream;
+
+    /// From now on little waits in the kernel: what does cannot be overtaken by what is more urgent.
+    fn keep_queue_short(&self) {
+        #[cfg(target_os = "linux")]
+        let _ = socket2::SockRef::from(self.socket()).set_tcp_notsent_lowat(NOT_SENT_BYTES);
+    }
+}
+
+impl Wire for TcpStream {
+    fn socket(&self) -> &TcpStream {
+        self
+    }
+}
+
+impl Wire for TlsStream<TcpStream> {
+    fn socket(&self) -> &TcpStream {
+        self.get_ref().0
+    }
+}
 
 /// How connections of a listener are spoken to.
 pub struct Protocols {
@@ -85,7 +110,7 @@ impl Protocols {
     async fn speak_http1(
         &self,
         front: BytesMut,
-        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        stream: impl Wire + Send + 'static,
         handler: Arc<impl Handle>,
         caller: Caller,
     ) {
@@ -164,6 +189,9 @@ const PREFACE: &[u8] = b"PRI";
 /// 64 KiB a full write is a little longer than the 64 KiB the kernel sends in one piece, and under BBR, which paces
 /// every piece, a segment then cost a third more CPU.
 const TLS_BUFFER_BYTES: usize = 128 * 1024;
+/// A chunk or two of a viewer's link.
+#[cfg(target_os = "linux")]
+const NOT_SENT_BYTES: u32 = 16 * 1024;
 /// Largest request head.
 const HEADER_BYTES_MAX: usize = 32 * 1024;
 

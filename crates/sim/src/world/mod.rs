@@ -1,15 +1,17 @@
 //! Who is there, and what happens to whom? The hallway: an event comes from the queue, goes to the host it concerns,
 //! and what the host's machine wants is done.
 //!
-//! Hosts are edges and viewers; `net` carries frames between them. [`edge`] and [`viewer`] run the machines, [`dial`]
+//! Hosts are edges and viewers; `net` carries frames between them. [`edge`] and [`viewer`] come and go, [`carry`] runs a viewer's machine, [`watch`] its player, [`dial`]
 //! makes links, [`fault`] breaks things, [`sample`] looks at everything once a second, [`ahead`] reads what is needed soon.
 
 mod ahead;
+mod carry;
 mod dial;
 mod edge;
 mod fault;
 mod sample;
 mod viewer;
+mod watch;
 
 use std::marker::PhantomData;
 
@@ -34,7 +36,7 @@ use crate::scenario::{self, Invalid, Scenario};
 use crate::trace::{Filter, Named, Trace};
 
 pub use sample::Sample;
-pub use viewer::Summary;
+pub use watch::Summary;
 
 /// Violations told.
 const VIOLATIONS_MAX: usize = 20;

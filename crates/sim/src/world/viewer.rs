@@ -5,14 +5,13 @@ use std::time::Duration;
 use super::*;
 use trellis_core::limits::KEEP_PARTS;
 use trellis_core::near::{Coming, Near};
-use trellis_core::peer::{self, Config, Input, Mesh, Output, Part, Seek, Support, UploadPolicy};
+use trellis_core::peer::{Config, Input, Mesh, Support, UploadPolicy};
 use trellis_proto::SessionId;
-use trellis_proto::frame::{Bye, LayerId, PartId};
+use trellis_proto::frame::LayerId;
 
-use crate::machine::{PeerMachine, WAKE_GAP};
+use crate::machine::PeerMachine;
 use crate::player::Player;
 use crate::scenario::MeshKind;
-use crate::trace::Named;
 
 /// Joining over HTTP, then TCP, TLS and the WebSocket.
 const JOIN_ROUND_TRIPS: u32 = 4;
@@ -23,7 +22,7 @@ const ASK_AGAIN_US: u64 = 1_000_000;
 /// Ten seconds of parts: several H.
 const KEEP_PARTS_UNSOUGHT: usize = 30;
 /// Parts whose arrival is remembered: more than are fetched ahead.
-const RECENT: usize = 128;
+pub(super) const RECENT: usize = 128;
 
 /// Where a viewer is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,11 +41,11 @@ pub(super) enum Stage {
 
 /// What came of one part so far.
 #[derive(Debug, Clone, Copy, Default)]
-struct Recent {
-    part: u64,
-    video: bool,
-    sound: bool,
-    hops: u8,
+pub(super) struct Recent {
+    pub part: u64,
+    pub video: bool,
+    pub sound: bool,
+    pub hops: u8,
 }
 
 /// One viewer.
@@ -62,50 +61,21 @@ pub(super) struct Viewer<M> {
     /// Links being made: the other's number, which dial.
     pub dialling: Vec<(u32, u32)>,
     pub player: Player,
-    rendition: u8,
+    pub rendition: u8,
     attempt: u32,
     /// Edges that had no room for it in this search.
     refused_by: Vec<u32>,
     /// The soonest of the times they told.
     told: Option<Duration>,
     first_asked: u64,
-    asked: u64,
+    pub asked: u64,
     pub(super) admitted: Option<u64>,
-    ended: Option<u64>,
-    wake: u64,
-    recent: [Recent; RECENT],
-    given_bytes: u64,
-    taken_bytes: u64,
-    summed_up: bool,
-}
-
-/// What a viewer's session came to.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Summary {
-    /// Which viewer.
-    pub viewer: ViewerIx,
-    /// When it was let in, µs.
-    pub admitted: u64,
-    /// How long it was in, µs.
-    pub present: u64,
-    /// How long it watched, µs.
-    pub viewing: u64,
-    /// Started to play.
-    pub started: bool,
-    /// How long it stood still, µs.
-    pub stalled: u64,
-    /// How often.
-    pub stalls: u32,
-    /// Parts jumped over.
-    pub skipped: u32,
-    /// Chunk payload given to peers.
+    pub ended: Option<u64>,
+    pub wake: u64,
+    pub recent: [Recent; RECENT],
     pub given_bytes: u64,
-    /// Chunk payload received.
     pub taken_bytes: u64,
-    /// Its uplink, bit/s.
-    pub up_bps: u64,
-    /// Honest and not behind a firewall.
-    pub can_give: bool,
+    pub summed_up: bool,
 }
 
 impl<C: Crypto, B: Brain<C>> World<C, B> {
@@ -181,7 +151,7 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
 
     /// Step 6 of the paper: an edge refused it, and the manager looks for another before it is sent away. Of those who
     /// refused it, the one that hopes to have room first knows best when to come again.
-    fn searches_on(&mut self, viewer: ViewerIx, told: Duration) {
+    pub(super) fn searches_on(&mut self, viewer: ViewerIx, told: Duration) {
         self.hang_up(viewer, PeerId::EDGE);
         let it = &mut self.viewers[viewer as usize];
         it.machine = None;
@@ -273,7 +243,7 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
     }
 
     /// All layers of a rendition, and of every sound.
-    fn layers(&self, rendition: u8) -> Vec<LayerId> {
+    pub(super) fn layers(&self, rendition: u8) -> Vec<LayerId> {
         let renditions = &self.scenario.stream.rendition;
         let of = |number: u8| {
             let layers = renditions[usize::from(number)].layers.len() as u8;
@@ -361,206 +331,6 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
         }
     }
 
-    pub(super) fn wake_peer(&mut self, viewer: ViewerIx) {
-        let it = &mut self.viewers[viewer as usize];
-        if it.wake == self.now.0 {
-            it.wake = u64::MAX;
-            self.tell_peer(viewer, Input::Wake);
-        }
-    }
-
-    /// Hands something to a peer and does what it wants.
-    pub(super) fn tell_peer(&mut self, viewer: ViewerIx, input: Input<C::Payload>) {
-        let Some(machine) = &mut self.viewers[viewer as usize].machine else { return };
-        machine.handle(self.now, input);
-        while let Some(output) = self.viewers[viewer as usize].machine.as_mut().and_then(PeerMachine::poll) {
-            self.on_peer_output(viewer, output);
-        }
-        let it = &mut self.viewers[viewer as usize];
-        if let Some(at) = it.machine.as_ref().and_then(PeerMachine::wake_at) {
-            let at = at.max(self.now + WAKE_GAP);
-            if at.0 < it.wake {
-                it.wake = at.0;
-                self.queue.push(at, Event::PeerWake(viewer));
-            }
-        }
-    }
-
-    fn on_peer_output(&mut self, viewer: ViewerIx, output: Output<C::Payload>) {
-        match output {
-            Output::Send(to, frame) => self.viewer_sends(viewer, to, frame),
-            // The peer knows when it is its turn to look for an edge.
-            Output::Connect(PeerId::EDGE) => self.rejoins(viewer),
-            Output::Connect(peer) => self.dial(viewer, peer),
-            Output::Disconnect(peer) => self.hang_up(viewer, peer),
-            Output::Part(part) => self.on_part(viewer, &part),
-            Output::Event(event) => self.on_peer_event(viewer, event),
-            Output::Closed(bye) => self.on_closed(viewer, bye),
-        }
-    }
-
-    fn viewer_sends(&mut self, viewer: ViewerIx, to: PeerId, mut frame: Frame<C::Payload>) {
-        let it = &mut self.viewers[viewer as usize];
-        let Some(flow) = (if to.is_edge() { it.edge_flow } else { it.flow_to(to) }) else { return };
-        match (&mut frame, it.person.behaviour) {
-            (Frame::Chunk(_), Behaviour::FreeRider) if !to.is_edge() => {
-                // It says it was sent.
-                let unsent = self.net.unsent(flow);
-                if let Some(machine) = &mut it.machine {
-                    machine.handle(self.now, Input::Unsent(to, unsent));
-                }
-                return;
-            }
-            (Frame::Chunk(chunk), Behaviour::Polluter) if !to.is_edge() => {
-                chunk.payload = C::spoiled(&chunk.payload);
-                self.tally.polluted_chunks += 1;
-            }
-            (Frame::Hello(hello), Behaviour::Liar) => hello.declared_bps = it.person.up_bps * 10,
-            (Frame::Report(report), Behaviour::Liar) => report.alpha_bps = it.person.up_bps * 10,
-            _ => {}
-        }
-        let bytes = frame_bytes(&frame);
-        if let Frame::Chunk(chunk) = &frame {
-            let size = chunk.payload.size() as u64;
-            it.given_bytes += size;
-            self.tally.peer_media_bytes += size;
-            self.tally.peer_control_bytes += u64::from(bytes) - size;
-        } else {
-            self.tally.peer_control_bytes += u64::from(bytes);
-        }
-        if let Some(other) = self.net.flow(flow).map(|flow| flow.to) {
-            self.tell_frame("sends", viewer + self.edges_count(), other, &frame);
-        }
-        self.net.send(self.now, flow, frame, bytes, &mut self.queue);
-    }
-
-    /// A whole part of a layer reached the player: is it what the origin made, and what does it do for the viewer?
-    fn on_part(&mut self, viewer: ViewerIx, part: &Part<C::Payload>) {
-        let number = part.descriptor.part;
-        let id = PartId { run: part.descriptor.run, part: number };
-        for (index, chunk) in part.chunks.iter().enumerate() {
-            let id = ChunkId { part: id, of: part.of, index: index as u16 };
-            if self.origin.chunk(id) != Some(chunk.payload()) {
-                self.violated(&format!("viewer {viewer} plays a wrong chunk {}", Named(id)));
-            }
-            self.tally.delivered_bytes += chunk.payload().size() as u64;
-        }
-        if part.of.layer > 0 {
-            return;
-        }
-        let renditions = &self.scenario.stream.rendition;
-        let sound = renditions[usize::from(part.of.rendition)].is_sound();
-        let needs_sound = renditions.iter().any(scenario::Rendition::is_sound);
-        let it = &mut self.viewers[viewer as usize];
-        let recent = it.recent_of(number);
-        let had = if sound { &mut recent.sound } else { &mut recent.video };
-        self.figures.wasted_parts += u64::from(*had);
-        if std::mem::replace(had, true) || !(recent.video && (recent.sound || !needs_sound)) {
-            return;
-        }
-        let depth = usize::from(recent.hops).min(31);
-        let arrivals = (!self.scenario.stream.on_demand).then_some(&self.arrivals[..]);
-        let had_started = it.player.has_started();
-        let stood = it.player.on_playable(self.now.0, number, part.descriptor.independent, arrivals);
-        if stood > 0 && self.trace.wants_stall(viewer) {
-            let since = |then: u64| (self.now.0 - then) as f64 / 1e6;
-            let (known, here) = (since(self.arrivals[number as usize]), since(it.admitted.unwrap_or(0)));
-            let stood = stood as f64 / 1e6;
-            let line = format!(
-                "viewer {viewer}: stood still for {stood:.3} s; part {number} came {known:.3} s after its descriptor, over {depth} peers, {here:.1} s after it came in"
-            );
-            self.trace.tell(self.now, &line);
-        }
-        if !had_started && it.player.has_started() {
-            let started = it.player.played(self.now.0, 0, arrivals).started.unwrap_or(self.now.0);
-            self.figures.start_up.add(started - it.asked);
-        }
-        let arrived = self.arrivals[number as usize];
-        let measured = self.now.0 >= (self.scenario.measure_from_s * 1e6) as u64;
-        if measured && it.admitted.is_some_and(|admitted| arrived > admitted) && arrivals.is_some() {
-            let delay = self.now.0 - arrived;
-            self.figures.delay.add(delay);
-            if self.figures.delay_by_depth.len() <= depth {
-                self.figures.delay_by_depth.resize(depth + 1, Times::default());
-            }
-            self.figures.delay_by_depth[depth].add(delay);
-        }
-        self.trace.note(self.now, 103, u64::from(viewer), number);
-        let cursor = self.viewers[viewer as usize].player.waits_for(None);
-        if let Some((next, at)) = cursor.filter(|_| self.scenario.stream.on_demand)
-            && next == self.arrivals.len() as u64
-        {
-            self.has_it_all(viewer, at);
-        }
-    }
-
-    /// On demand: everything up to the end is there; it is watched until then, and after that the viewer lingers.
-    fn has_it_all(&mut self, viewer: ViewerIx, ends: u64) {
-        let it = &mut self.viewers[viewer as usize];
-        if it.ended.replace(ends).is_none() {
-            let linger = (self.scenario.viewers.linger_s * 1e6) as u64;
-            self.queue.push(Instant(ends + linger), Event::Goes(viewer));
-        }
-    }
-
-    fn on_peer_event(&mut self, viewer: ViewerIx, event: peer::Event) {
-        use peer::Event as E;
-        let chunk = match event {
-            E::Admitted(_) | E::Completed => None,
-            E::Due(_, whole) => {
-                self.tally.missed += u64::from(!whole);
-                None
-            }
-            E::Rescue(id, _) => {
-                self.tally.rescues += 1;
-                Some(id)
-            }
-            E::Pull(id, _) => {
-                self.tally.pulls += 1;
-                Some(id)
-            }
-            E::Switched { .. } => {
-                self.tally.switches += 1;
-                None
-            }
-            E::Duplicate(id, _) => {
-                self.tally.duplicate_bytes += self.origin.chunk(id).map_or(0, Payload::size) as u64;
-                Some(id)
-            }
-            E::CutOff(_) => {
-                self.tally.cut_off += 1;
-                None
-            }
-        };
-        if self.trace.wants(chunk, [Some(viewer), None]) {
-            let what = chunk.map_or(String::new(), |id| format!(" ({})", Named(id)));
-            self.trace.tell(self.now, &format!("viewer {viewer}: {event:?}{what}"));
-        }
-    }
-
-    fn on_closed(&mut self, viewer: ViewerIx, bye: Bye) {
-        self.trace.note(self.now, 104, u64::from(viewer), 0);
-        if let (Bye::NoRoom(seconds), Stage::Joining) = (bye, self.viewers[viewer as usize].stage) {
-            return self.searches_on(viewer, Duration::from_secs(u64::from(seconds.max(1))));
-        }
-        if bye != Bye::Leaving && bye != Bye::Ended {
-            self.figures.thrown_out += 1;
-            self.trace.tell_if(self.now, [Some(viewer), None], &format!("viewer {viewer}: thrown out: {bye:?}"));
-        }
-        self.remove(viewer, false);
-    }
-
-    /// Ends a link from this side; the other notices when the last has arrived.
-    fn hang_up(&mut self, viewer: ViewerIx, peer: PeerId) {
-        let it = &mut self.viewers[viewer as usize];
-        let flow = if peer.is_edge() { it.edge_flow.take() } else { it.take_flow(peer) };
-        if let Some(flow) = flow {
-            self.net.hang_up(flow);
-            let after = self.net.drain_us(self.now, flow);
-            self.queue.push(Instant(self.now.0 + after), Event::Broken(flow));
-        }
-    }
-
     /// Its time has come.
     pub(super) fn goes(&mut self, viewer: ViewerIx) {
         let it = &self.viewers[viewer as usize];
@@ -608,71 +378,6 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
         }
         self.trace.note(self.now, 105, u64::from(viewer), u64::from(crash));
     }
-
-    /// What its session came to.
-    pub(super) fn sum_up(&mut self, viewer: ViewerIx) {
-        let arrivals = (!self.scenario.stream.on_demand).then_some(&self.arrivals[..]);
-        let it = &mut self.viewers[viewer as usize];
-        let Some(admitted) = it.admitted.filter(|_| !it.summed_up) else { return };
-        it.summed_up = true;
-        let until = it.ended.unwrap_or(self.now.0).min(self.now.0);
-        let played = it.player.played(until, self.arrivals.len() as u64, arrivals);
-        let viewing = played.started.map_or(0, |started| until.saturating_sub(started));
-        self.tally.viewing_us += viewing;
-        self.figures.sessions.push(Summary {
-            viewer,
-            admitted,
-            present: self.now.0 - admitted,
-            viewing,
-            started: played.started.is_some(),
-            stalled: played.stalled,
-            stalls: played.stalls,
-            skipped: played.skipped,
-            given_bytes: it.given_bytes,
-            taken_bytes: it.taken_bytes,
-            up_bps: it.person.up_bps,
-            can_give: it.person.can_give(),
-        });
-    }
-
-    /// It wants another quality.
-    pub(super) fn switches(&mut self, viewer: ViewerIx) {
-        let videos = self.scenario.stream.rendition.iter().filter(|it| !it.is_sound()).count() as u64;
-        let it = &self.viewers[viewer as usize];
-        if it.stage != Stage::In {
-            return;
-        }
-        let other = (u64::from(it.rendition) + 1 + self.chance.below(videos.max(2) - 1)) % videos;
-        self.viewers[viewer as usize].rendition = other as u8;
-        self.figures.switches += 1;
-        let layers = self.layers(other as u8);
-        self.tell_peer(viewer, Input::Switch(layers));
-        let after = self.chance.exponential(self.scenario.viewers.switch_every_s);
-        self.queue.push(self.now + Duration::from_secs_f64(after), Event::Switches(viewer));
-    }
-
-    /// It wants to be elsewhere.
-    pub(super) fn seeks(&mut self, viewer: ViewerIx) {
-        if self.viewers[viewer as usize].stage != Stage::In || self.viewers[viewer as usize].ended.is_some() {
-            return;
-        }
-        let part = self.chance.below(self.arrivals.len() as u64);
-        self.seek_to(viewer, part);
-        let after = self.chance.exponential(self.scenario.viewers.seek_every_s);
-        self.queue.push(self.now + Duration::from_secs_f64(after), Event::Seeks(viewer));
-    }
-
-    /// To the key frame at or before a part, as players' seek bars have it.
-    fn seek_to(&mut self, viewer: ViewerIx, part: u64) {
-        let parts = self.origin.parts();
-        let part = part.min(parts.len() as u64 - 1);
-        let part = (0..=part).rev().find(|part| parts[*part as usize].descriptor.independent).unwrap_or(0);
-        let run = self.origin.catalogue.run;
-        let it = &mut self.viewers[viewer as usize];
-        it.player.seek();
-        it.recent = [Recent { part: u64::MAX, ..Recent::default() }; RECENT];
-        self.tell_peer(viewer, Input::Seek(Seek::To(PartId { run, part })));
-    }
 }
 
 impl<M> Viewer<M> {
@@ -716,12 +421,12 @@ impl<M> Viewer<M> {
         }
     }
 
-    fn take_flow(&mut self, peer: PeerId) -> Option<FlowId> {
+    pub(super) fn take_flow(&mut self, peer: PeerId) -> Option<FlowId> {
         let at = self.peers.binary_search_by_key(&peer.0, |(peer, _)| *peer).ok()?;
         Some(self.peers.remove(at).1)
     }
 
-    fn recent_of(&mut self, part: u64) -> &mut Recent {
+    pub(super) fn recent_of(&mut self, part: u64) -> &mut Recent {
         let recent = &mut self.recent[part as usize % RECENT];
         if recent.part != part {
             *recent = Recent { part, ..Recent::default() };
@@ -729,7 +434,7 @@ impl<M> Viewer<M> {
         recent
     }
 
-    fn on_chunk<P: Payload>(&mut self, chunk: &Chunk<P>) {
+    pub(super) fn on_chunk<P: Payload>(&mut self, chunk: &Chunk<P>) {
         self.taken_bytes += chunk.payload.size() as u64;
         let recent = self.recent_of(chunk.id.part.part);
         recent.hops = recent.hops.max(chunk.hop);

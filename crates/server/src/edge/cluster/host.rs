@@ -38,6 +38,9 @@ pub enum Event {
     Left(LinkId),
     /// It is no more.
     Closed(LinkId),
+    /// Something is wrong with us.
+    #[cfg(test)]
+    Broken,
 }
 
 /// A new link.
@@ -168,6 +171,8 @@ impl Host {
                 }
             }
             Event::Closed(link) => self.lose(link),
+            #[cfg(test)]
+            Event::Broken => panic!("as the test asked"),
         }
     }
 

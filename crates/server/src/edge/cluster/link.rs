@@ -213,3 +213,32 @@ const MESSAGES_SAVED: f64 = 1_000.0;
 const BYTES_PER_S: f64 = 128.0 * 1024.0;
 const BYTES_SAVED: f64 = 1024.0 * 1024.0;
 const _: () = assert!(QUEUE_BYTES_MAX as usize >= 8 * FRAME_BYTES_MAX);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_link_that_takes_nothing_is_full_soon_whatever_it_is_sent() {
+        for (bytes, most) in [(1, QUEUE_MAX), (FRAME_BYTES_MAX, 15)] {
+            let (mut line, mut link) = pair(LinkId(1), Bytes::new());
+            let frame = Bytes::from(vec![0; bytes]);
+            assert_eq!((0..2 * QUEUE_MAX).take_while(|_| line.send(frame.clone())).count(), most);
+            assert_eq!(line.unsent() as usize, most * bytes);
+            link.left.fetch_add(link.queue.recv().await.unwrap().len() as u64, Ordering::Relaxed);
+            assert!(line.send(frame));
+        }
+    }
+
+    #[test]
+    fn a_link_may_say_much_at_a_time_and_less_for_long() {
+        let now = Instant::now();
+        let mut flood = Flood::new(now);
+        assert_eq!((0..5_000).take_while(|_| flood.admits(now, 9)).count(), MESSAGES_SAVED as usize);
+        let mut flood = Flood::new(now);
+        assert_eq!((0..50).take_while(|_| flood.admits(now, FRAME_BYTES_MAX)).count(), 15);
+        let mut flood = Flood::new(now);
+        let says = |(at, flood): (u64, &mut Flood)| flood.admits(now + Duration::from_millis(10 * at), 500);
+        assert!((0..10_000).all(|at| says((at, &mut flood))));
+    }
+}

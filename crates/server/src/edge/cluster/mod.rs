@@ -30,6 +30,7 @@ use trellis_proto::frame::PeerId;
 use super::{Edge, refuse};
 use crate::http::{Caller, Reply};
 use host::{Event, Host, Opened};
+pub use locality::{BadPrefixes, Prefixes};
 
 /// All clusters of an edge.
 pub struct Clusters {
@@ -38,6 +39,7 @@ pub struct Clusters {
     /// Numbers given, over all clusters there were: a later cluster of a stream gives none again.
     peers: Arc<AtomicU32>,
     links: AtomicU64,
+    prefixes: Prefixes,
     open: Mutex<HashMap<StreamId, Open>>,
 }
 
@@ -49,10 +51,10 @@ struct Open {
 
 impl Clusters {
     /// Of the edge of this name. `now_s` keeps the numbers of one that restarts apart from those it gave before.
-    pub fn new(edge: &str, now_s: u64) -> Self {
+    pub fn new(edge: &str, now_s: u64, prefixes: Prefixes) -> Self {
         let (links, open) = Default::default();
         let peers = Arc::new(AtomicU32::new((now_s * PEERS_PER_S) as u32 % PEERS_MAX));
-        Self { first_peer: PeerId(range_of(edge) << PEER_BITS), peers, links, open }
+        Self { first_peer: PeerId(range_of(edge) << PEER_BITS), peers, links, open, prefixes }
     }
 
     /// How all clusters together stand.
@@ -87,7 +89,7 @@ impl Edge {
         // It was checked.
         let shown = Bytes::from(URL_SAFE_NO_PAD.decode(ticket).unwrap_or_default());
         let number = LinkId(self.clusters.links.fetch_add(1, Ordering::Relaxed));
-        let (stream, locality) = (visit.session().stream().clone(), locality::of(caller.address()));
+        let (stream, locality) = (visit.session().stream().clone(), self.clusters.prefixes.locality(caller.address()));
         let (line, link) = link::pair(number, shown);
         let edge = self.clone();
         tokio::spawn(async move {

@@ -126,7 +126,15 @@ impl Scene {
 
     /// One who begins so far back.
     async fn viewer_from(&self, id: u8, behind: Duration) -> Viewer {
-        let ticket = self.ticket(id, |_| ());
+        self.viewer_of(self.ticket(id, |_| ()), behind).await
+    }
+
+    /// One with another ticket.
+    async fn viewer_with(&self, id: u8, change: impl FnOnce(&mut Ticket)) -> Viewer {
+        self.viewer_of(self.ticket(id, change), Duration::ZERO).await
+    }
+
+    async fn viewer_of(&self, ticket: String, behind: Duration) -> Viewer {
         let socket = self.open(&ticket).await.unwrap();
         Viewer::new(socket, URL_SAFE_NO_PAD.decode(&ticket).unwrap().into(), behind)
     }
@@ -198,6 +206,16 @@ impl Viewer {
             }
         };
         tokio::time::timeout(Duration::from_secs(10), happens).await.expect("what is awaited happens")
+    }
+
+    /// Loses its socket, and opens another one when it is time.
+    async fn reopen(&mut self, scene: &Scene, change: impl FnOnce(&mut Ticket)) {
+        let ticket = scene.ticket(1, change);
+        self.tell(Input::Lost(PeerId::EDGE));
+        self.until(|output| matches!(output, Output::Connect(PeerId::EDGE))).await;
+        self.socket = scene.open(&ticket).await.unwrap();
+        self.tell(Input::Renew(URL_SAFE_NO_PAD.decode(ticket).unwrap().into()));
+        self.tell(Input::Connected(PeerId::EDGE));
     }
 
     /// Goes on until this part is whole and checked.
@@ -369,4 +387,49 @@ async fn who_has_a_link_holds_no_place_and_what_clusters_hold_is_no_room_for_oth
     while scene.get(2, "v0.m3u8").await != StatusCode::OK {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+}
+
+#[tokio::test]
+async fn whose_socket_breaks_comes_back_with_a_ticket_that_says_so_and_plays_on() {
+    let mut scene = Scene::live(1).await;
+    let mut viewer = scene.viewer(1).await;
+    viewer.part(0).await;
+    viewer.reopen(&scene, |ticket| ticket.rejoins = true).await;
+    scene.origin.part();
+    viewer.part(1).await;
+    assert_eq!(scene.edge.sessions.tally().open, 1);
+}
+
+#[tokio::test]
+async fn a_cluster_that_breaks_off_takes_nothing_with_it() {
+    let mut scene = Scene::live(1).await;
+    let mut viewer = scene.viewer(1).await;
+    viewer.part(0).await;
+    let events = scene.edge.clusters.open().values().next().unwrap().events.clone();
+    assert!(events.send(super::Event::Broken).await.is_ok());
+    events.closed().await;
+    viewer.reopen(&scene, |ticket| ticket.rejoins = true).await;
+    scene.origin.part();
+    viewer.part(1).await;
+    assert!(scene.edge.promises.promised_bps() > 0);
+}
+
+#[tokio::test]
+async fn a_link_ends_with_its_ticket_unless_a_newer_one_is_shown() {
+    let mut scene = Scene::live(1).await;
+    let soon = |ticket: &mut Ticket| ticket.expires_s = unix_ms() / 1_000 + 2;
+    let renewed = scene.ticket(1, |_| ());
+    let (mut one, mut other) = (scene.viewer_with(1, soon).await, scene.viewer_with(2, soon).await);
+    for viewer in [&mut one, &mut other] {
+        viewer.until(|output| matches!(output, Output::Event(Event::Admitted(_)))).await;
+    }
+    one.tell(Input::Renew(URL_SAFE_NO_PAD.decode(renewed).unwrap().into()));
+    let ended = async { other.until(|output| matches!(output, Output::Closed(_))).await };
+    let goes_on = async {
+        // What it is sent is looked at meanwhile.
+        let _ = tokio::time::timeout(Duration::from_millis(3_500), one.until(|_| false)).await;
+        scene.origin.part();
+        one.part(1).await;
+    };
+    assert!(matches!(tokio::join!(ended, goes_on).0, Output::Closed(Bye::Ticket)));
 }

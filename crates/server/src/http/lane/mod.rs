@@ -19,9 +19,10 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, BytesMut};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::ReadBuf;
 
 use super::Handle;
+use super::connection::Wire;
 use super::roster::Pulse;
 use answer::Answer;
 use request::{Front, front};
@@ -50,7 +51,7 @@ enum Turn {
     Theirs,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin, H: Handle> Lane<S, H> {
+impl<S: Wire, H: Handle> Lane<S, H> {
     /// Ahead of hyper on this connection, of which this much was read before.
     pub fn new(held: BytesMut, stream: S, handler: Arc<H>, pulse: Arc<Pulse>) -> Self {
         Self { io: TokioIo::new(stream), handler, pulse, turn: Turn::Ours, held, answer: None }
@@ -108,6 +109,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin, H: Handle> Lane<S, H> {
         match front(bytes) {
             Front::Partial if bytes.len() < HEAD_BYTES_MAX => {}
             Front::Partial | Front::Unbounded => self.turn = Turn::Theirs,
+            Front::Upgrade => {
+                self.io.inner().keep_queue_short();
+                self.turn = Turn::Theirs;
+            }
             Front::Whole(len) => self.lend(len),
             Front::Plain(plain, len) => {
                 self.answer = Answer::to(&plain, &*self.handler);
@@ -155,7 +160,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, H: Handle> Lane<S, H> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin, H: Handle> Read for Lane<S, H> {
+impl<S: Wire, H: Handle> Read for Lane<S, H> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, mut buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if this.turn == Turn::Ours {
@@ -176,7 +181,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, H: Handle> Read for Lane<S, H> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin, H: Handle> Write for Lane<S, H> {
+impl<S: Wire, H: Handle> Write for Lane<S, H> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.get_mut().io).poll_write(cx, bytes)
     }

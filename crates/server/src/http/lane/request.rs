@@ -23,6 +23,8 @@ pub enum Front<'a> {
     Plain(Plain<'a>, usize),
     /// One of so many bytes that is not plain; the next one begins behind it.
     Whole(usize),
+    /// A request to speak something else from now on.
+    Upgrade,
     /// What only hyper knows the end of, or what is no request.
     Unbounded,
 }
@@ -42,6 +44,7 @@ pub fn front(bytes: &[u8]) -> Front<'_> {
             Weight::None => {}
             Weight::Origin if origin.is_none() => origin = Some(header.value),
             Weight::Origin | Weight::Matters => plain = false,
+            Weight::Upgrade => return Front::Upgrade,
             Weight::Body => return Front::Unbounded,
         }
     }
@@ -58,6 +61,8 @@ enum Weight {
     Origin,
     /// The answer depends on it, or what becomes of the connection.
     Matters,
+    /// What follows may be another protocol.
+    Upgrade,
     /// The request may go on behind its head.
     Body,
 }
@@ -71,7 +76,7 @@ impl Weight {
             5 if is("range") => Self::Matters,
             6 if is("origin") => Self::Origin,
             6 if is("expect") => Self::Body,
-            7 if is("upgrade") => Self::Body,
+            7 if is("upgrade") => Self::Upgrade,
             10 if is("connection") && !says("keep-alive") => Self::Matters,
             14 if is("content-length") && says("0") => Self::Matters,
             14 if is("content-length") => Self::Body,
@@ -132,7 +137,6 @@ mod tests {
             ("POST /a HTTP/1.1", "Content-Length: 3"),
             ("GET /a HTTP/1.1", "Content-Length: 00"),
             ("GET /a HTTP/1.1", "transfer-encoding: identity"),
-            ("GET /a HTTP/1.1", "Upgrade: websocket"),
             ("GET /a HTTP/1.1", "Expect: 100-continue"),
             ("CONNECT h:1 HTTP/1.1", "Host: h"),
             ("GET /a HTTP/1.1", "no colon"),
@@ -145,6 +149,7 @@ mod tests {
             let head = format!("{line}\r\n{header}\r\n\r\n");
             assert_eq!(seen(&head), Front::Unbounded, "{head}");
         }
+        assert_eq!(seen("GET /a HTTP/1.1\r\nUpgrade: websocket\r\n\r\n"), Front::Upgrade);
         let many = format!("GET /a HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(HEADERS_MAX + 1));
         assert_eq!(seen(&many), Front::Unbounded);
     }

@@ -227,3 +227,33 @@ async fn a_stream_may_be_for_some_classes_only() {
     house.admin("PATCH", "/v1/admin/streams/gala", json!({"classes": []})).await;
     assert_eq!(house.join("gala", Some(&of(None))).await.status, StatusCode::OK);
 }
+
+#[tokio::test]
+async fn who_lost_its_edge_goes_on_at_another_and_who_was_refused_begins_there() {
+    let house = House::new().await;
+    house.on_air().await;
+    let join = async |body: serde_json::Value| house.join_saying("open", None, body.to_string().as_bytes()).await;
+    let first = house.join("open", None).await.body["ticket"].clone();
+    let was = ticket(&house, first.as_str().unwrap());
+    let read = |got: &super::Got| ticket(&house, got.body["ticket"].as_str().unwrap());
+    // There is only one: what was lost may have been the link alone.
+    let back = read(&join(json!({"lost": [first]})).await);
+    assert_eq!((back.edge.as_str(), back.session, back.rejoins), ("e", was.session, true));
+    let twice = join(json!({"lost": [first, house.join("open", None).await.body["ticket"]]})).await;
+    assert_eq!(twice.body["error"], "no_capacity", "and not a second time");
+    assert_eq!(join(json!({"refused": [first]})).await.body["error"], "no_capacity");
+
+    house.cluster("POST", "/v1/cluster/edges", edge_beat("f", json!({"public_url": "https://f.example.org/"}))).await;
+    let moved = read(&join(json!({"lost": [first]})).await);
+    assert_eq!((moved.edge.as_str(), moved.session, moved.rejoins), ("f", was.session, true));
+    let sent_on = read(&join(json!({"refused": [first]})).await);
+    assert_eq!((sent_on.edge.as_str(), sent_on.rejoins), ("f", false));
+    assert_ne!(sent_on.session, was.session);
+    let nothing = read(&join(json!({"lost": ["x", "", "AAAA"]})).await);
+    assert!(!nothing.rejoins);
+
+    for bad in ["{", "3", &json!({"lost": vec![&first; 9]}).to_string()] {
+        let got = house.join_saying("open", None, bad.as_bytes()).await;
+        assert_eq!((got.status, got.body["error"].as_str()), (StatusCode::BAD_REQUEST, Some("bad_request")), "{bad}");
+    }
+}

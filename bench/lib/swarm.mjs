@@ -1,0 +1,65 @@
+// What do many pages of one browser see? One plan in, one line of JSON out: each page's own figures, second by second.
+//
+//   node swarm.mjs <browser> <plan>    {"urls": […], "every_ms": …, "seconds": …, "crash": {"at_s": …, "pages": […]} | null}
+//
+// A context for each page, so that none shares its cache or its connections with another. A crashed page's renderer is killed.
+import { chromium } from "../../tests/browser/node_modules/playwright-core/index.mjs";
+
+const [executablePath, plan] = [process.argv[2], JSON.parse(process.argv[3])];
+const FLAGS = ["--no-sandbox", "--disable-gpu", "--mute-audio", "--disable-quic", "--autoplay-policy=no-user-gesture-required",
+               "--disable-background-timer-throttling", "--disable-renderer-backgrounding", "--disable-backgrounding-occluded-windows"];
+const browser = await chromium.launch({ executablePath, args: FLAGS });
+const began = Date.now();
+const pages = [];
+let done = false;
+try {
+  const sampling = sample();
+  for (const [number, url] of plan.urls.entries()) {
+    await until(number * plan.every_ms);
+    pages.push(await open(url));
+  }
+  if (plan.crash) await until(plan.crash.at_s * 1000).then(() => Promise.all(plan.crash.pages.map((number) => crash(pages[number]))));
+  await until(plan.seconds * 1000);
+  done = true;
+  await sampling;
+  const answers = pages.map(({ opened, crashed, samples, complaints }) => ({ opened, crashed, samples, complaints }));
+  process.stdout.write(`${JSON.stringify({ browser: browser.version(), pages: answers })}\n`);
+} finally {
+  await browser.close();
+}
+
+async function open(url) {
+  const context = await browser.newContext({ viewport: { width: 480, height: 270 } });
+  const page = await context.newPage();
+  const it = { page, opened: Date.now() - began, crashed: null, samples: [], complaints: [], debug: await context.newCDPSession(page) };
+  page.on("pageerror", (error) => it.complaints.length < 5 && it.complaints.push(error.message));
+  await page.goto(url, { waitUntil: "commit" });
+  return it;
+}
+
+async function crash(it) {
+  it.crashed = Date.now() - began;
+  // The answer never comes: the renderer is gone.
+  it.debug.send("Page.crash").catch(() => {});
+}
+
+/** Every second all pages are asked; a page that answers late is asked again a second later. */
+async function sample() {
+  while (!done) {
+    const next = Date.now() + 1000;
+    await Promise.all(pages.filter((it) => it.crashed === null).map(ask));
+    await new Promise((go) => setTimeout(go, Math.max(0, next - Date.now())));
+  }
+}
+
+async function ask(it) {
+  const expression = "JSON.stringify(window.trellis?.stats?.() ?? null)";
+  const answer = it.debug.send("Runtime.evaluate", { expression, returnByValue: true }).catch(() => null);
+  const late = new Promise((go) => setTimeout(go, 3000, null));
+  const stats = JSON.parse((await Promise.race([answer, late]))?.result?.value ?? "null");
+  if (stats) it.samples.push({ at: (Date.now() - began) / 1000, ...stats });
+}
+
+function until(ms) {
+  return new Promise((go) => setTimeout(go, Math.max(0, began + ms - Date.now())));
+}

@@ -1,0 +1,165 @@
+"""What do viewers get, and what does it cost the server, when they help each other? Pages of one Chromium, or native
+peers, on one live stream, beside plain HLS and beside the incumbent on the same stream.
+
+Offload is 1 - media bytes the server sent / media bytes the viewers were given, both counted at the server and in the
+pages; seconds are counted from when a page was opened.
+"""
+
+import json
+import os
+import statistics
+import subprocess
+import time
+import urllib.parse
+
+from . import page, world
+
+INCUMBENT = world.ROOT / "bench/incumbent"
+STREAM = "swarm"
+#: The stream's media, bit/s, container included: what the incumbent was measured with.
+RATE = 312_000
+SETTLE_S = 20
+#: A live channel that has just begun has nothing to start from.
+WINDOW_S = 10
+
+#: By name: pages, ms between arrivals, seconds, the edge's budget in bit/s, which pages crash when, and the goals.
+CASES = {
+    "steady": dict(pages=8, every_ms=1250, seconds=80, goals={"offload_40s": 0.75, "offload": 0.85, "delay_s": 3.0}),
+    "steady12": dict(pages=12, every_ms=833, seconds=80, goals={"offload": 0.90}),
+    "steady20": dict(pages=20, every_ms=500, seconds=80, goals={"offload": 0.94}),
+    "flash": dict(pages=8, every_ms=0, seconds=60, budget=1_000_000, goals={"stalls": 0, "start_s": 2.0}),
+    "joins": dict(pages=8, every_ms=1250, seconds=60, budget=1_500_000, goals={"stalls": 0, "start_s": 1.0}),
+    "crash": dict(pages=8, every_ms=1250, seconds=62, crash=dict(at_s=30, pages=[1, 3, 5, 7]), window=(20, 60),
+                  goals={"offload": 0.78, "stalls": 0}),
+}
+AT_MOST = {"delay_s", "stalls", "start_s"}
+ENGINES = ["mesh", "plain", "incumbent"]
+
+
+def clip(w):
+    """A minute of 320x180, key frames 2 s apart, encoded once: what is measured is not the encoder."""
+    file = w.dir / "swarm.mp4"
+    if not file.exists():
+        subprocess.run(
+            ["ffmpeg", "-hide_banner", "-loglevel", "error", "-y", "-f", "lavfi", "-i", "testsrc2=s=320x180:r=30",
+             "-f", "lavfi", "-i", "sine=f=440:r=48000", "-t", "60", "-c:v", "libx264", "-preset", "veryfast", "-profile:v", "baseline",
+             "-g", "60", "-keyint_min", "60", "-sc_threshold", "0", "-b:v", "230k", "-maxrate", "260k", "-bufsize", "260k",
+             "-c:a", "aac", "-b:a", "48k", "-movflags", "+faststart", file],
+            check=True)
+    return file
+
+
+def start(w, name, budget):
+    """A server of all roles with a live channel."""
+    settings = {"edge.upload_budget": budget} if budget else {}
+    server = w.serve(name, {"manager.default_open": "true", **settings}, on=None)
+    publisher = w.start([w.binary, "publish", clip(w), "--copy", "--loop", "--stream", STREAM, "--to", f"http://127.0.0.1:{server.port}",
+                         "--key", server.key("publish")], f"{name}-publish")
+    live = lambda: subprocess.run(["curl", "-fsS", "-XPOST", f"http://127.0.0.1:{server.port}/v1/streams/{STREAM}/join"],
+                                  capture_output=True).returncode == 0
+    world.wait_for(live, "the channel", publisher, w.dir / f"{name}-publish.log")
+    return server, publisher
+
+
+def measure(w, case, engine, load=None):
+    """One run: what the pages saw and what the server sent."""
+    plan = CASES[case]
+    name = f"{case}-{engine}"
+    server, publisher = start(w, name, plan.get("budget"))
+    helpers = []
+    try:
+        url = address(w, engine, server, name, helpers)
+        time.sleep(WINDOW_S)
+        told = json.dumps({"urls": [url] * plan["pages"], **{key: plan.get(key) for key in ("every_ms", "seconds", "crash")}})
+        meter = Meter(server)
+        run = subprocess.Popen(["node", page.HERE / "swarm.mjs", page.browser(), told], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        meter.follow(run)
+        out, errors = run.communicate()
+        if run.returncode:
+            raise SystemExit(f"{name}: {errors}")
+        return summary(plan, json.loads(out)["pages"], meter.samples)
+    finally:
+        for process in [*helpers, publisher, server.process]:
+            world.stop(process)
+
+
+def address(w, engine, server, name, helpers):
+    base = f"http://127.0.0.1:{server.port}"
+    if engine != "incumbent":
+        return f"{base}/watch/{STREAM}" + ("?p2p=off" if engine == "plain" else "")
+    if not (INCUMBENT / "node_modules").is_dir():
+        raise SystemExit("no incumbent: npm ci --prefix bench/incumbent --ignore-scripts")
+    log = w.dir / f"{name}-pages.log"
+    helper = w.start(["node", INCUMBENT / "serve.mjs"], f"{name}-pages")
+    helpers.append(helper)
+    world.wait_for(lambda: "tracker" in log.read_text(), "the incumbent's page", helper, log)
+    told = json.loads(log.read_text().splitlines()[-1])
+    source = urllib.parse.quote(f"{base}/v1/streams/{STREAM}/play.m3u8", safe="")
+    ask = {"src": f"{told['page']}hls.m3u8?of={source}", "tracker": told["tracker"], "swarm": name, "segment": 2}
+    return f"{told['page']}?{urllib.parse.urlencode(ask)}"
+
+
+class Meter:
+    """What the server sent, second by second, and the CPU time it took."""
+
+    def __init__(self, server):
+        self.server, self.samples = server, []
+
+    def follow(self, run):
+        began = time.monotonic()
+        while run.poll() is None:
+            self.samples.append((time.monotonic() - began, media(self.server)))
+            try:
+                run.wait(1)
+            except subprocess.TimeoutExpired:
+                pass
+
+    def between(self, start, end):
+        return at(self.samples, end) - at(self.samples, start)
+
+
+def media(server):
+    """Media bytes the edge has sent, for whatever purpose."""
+    return server.metric("trellis_edge_media_bytes_total") or server.metric("trellis_edge_sent_bytes_total", 'kind="media"')
+
+
+def at(samples, when):
+    """The last value known at that time."""
+    known = [value for moment, value in samples if moment <= when]
+    return known[-1] if known else (samples[0][1] if samples else 0)
+
+
+def summary(plan, pages, server):
+    start, end = plan.get("window", (SETTLE_S, plan["seconds"] - 2))
+    given = lambda page, until: at([(s["at"], s["httpBytes"] + s.get("edgeBytes", 0) + s["p2pBytes"]) for s in page["samples"]], until)
+    taken = lambda since, until: sum(max(0, given(page, until) - (given(page, since) if page["samples"][0]["at"] <= since else 0))
+                                     for page in pages if page["samples"])
+    sent = lambda since, until: at(server, until) - at(server, since)
+    offload = lambda since, until: 1 - sent(since, until) / max(1, taken(since, until))
+    last = [page["samples"][-1] for page in pages if page["samples"] and page["crashed"] is None]
+    starts = sorted(s["startupMs"] / 1000 for s in last if s["startupMs"] is not None)
+    delays = sorted(s["latencyMs"] / 1000 for page in pages for s in page["samples"] if s["latencyMs"] is not None and s["at"] >= SETTLE_S)
+    return {
+        "pages": len(pages), "playing": len(starts),
+        "offload_40s": offload(0, 40), "offload": offload(start, end),
+        "delay_s": statistics.median(delays) if delays else None, "delay_p95_s": page_percentile(delays, 95),
+        "start_s": page_percentile(starts, 95), "start_median_s": statistics.median(starts) if starts else None,
+        "stalls": sum(s["stalls"] for s in last), "stall_s": sum(s["stallMs"] for s in last) / 1000,
+        "server_bytes": sent(0, plan["seconds"]), "viewer_bytes": taken(0, plan["seconds"]),
+        "control_share": sum(s.get("controlBytes") or 0 for s in last) / max(1, taken(0, plan["seconds"])),
+        "modes": sorted({str(s.get("mode")) for s in last}), "reasons": sorted({str(s.get("reason")) for s in last if s.get("reason")}),
+        "samples": [page["samples"][-1] if page["samples"] else None for page in pages], "load": os.getloadavg(),
+        "complaints": [c for page in pages for c in page["complaints"]],
+    }
+
+
+def page_percentile(ordered, percent):
+    return page.percentile(ordered, percent) if ordered else None
+
+
+def verdicts(plan, result):
+    """By goal: the value, and whether it was met."""
+    for what, goal in plan["goals"].items():
+        value = result[what]
+        met = value is not None and (value <= goal if what in AT_MOST else value >= goal)
+        yield what, value, goal, met and result["playing"] == sum(1 for _ in range(result["pages"])) - len((plan.get("crash") or {}).get("pages", []))
