@@ -2,7 +2,8 @@
 import type { FragmentLoaderContext, HlsConfig, LoaderCallbacks, LoaderStats } from "hls.js";
 import { describe, expect, it, vi } from "vitest";
 import { readAdmission } from "../sdk/src/admission";
-import { hlsConfig, mediaOf, renditionOf } from "../sdk/src/hls";
+import { hlsConfig } from "../sdk/src/hls";
+import { mediaOf, renditionOf } from "../sdk/src/urls";
 import type { Mesh } from "../sdk/src/mesh";
 import { ladder, splice } from "../sdk/src/playlist";
 import { decide, readP2p, type Circumstances } from "../sdk/src/policy";

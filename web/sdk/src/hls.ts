@@ -8,7 +8,9 @@ import type {
   FragmentLoaderContext, HlsConfig, Loader, LoaderCallbacks, LoaderConfiguration, LoaderContext, LoaderStats,
   PlaylistLoaderContext,
 } from "hls.js";
+import { grantedAbr } from "./abr";
 import type { Mesh } from "./mesh";
+import { mediaOf, renditionOf } from "./urls";
 
 /** A part that is on its way is waited for until its time is up, and no longer than this, whatever happens. */
 const MEDIA_WAIT_MS = 4_000;
@@ -29,6 +31,7 @@ export function hlsConfig(mesh: Mesh): Partial<HlsConfig> {
     lowLatencyMode: true,
     maxLiveSyncPlaybackRate: 1.1, // as fast as the engine thinks that those catch up who are behind
     liveSyncOnStallIncrease: 0.25, // the engine's H is what keeps playback from stalls; this only breaks a rhythm of them
+    abrController: grantedAbr(mesh),
     pLoader: class extends PlaylistLoader {
       constructor(config: HlsConfig) {
         super(config, mesh);
@@ -225,19 +228,6 @@ class MediaLoader extends MeshLoader<FragmentLoaderContext> {
     const media = mediaOf(context.url);
     return media?.kind !== "init" || this.mesh.isInit(media.run, media.rendition, data) !== false;
   }
-}
-
-/** `v1` of …/v1.m3u8; null for others, such as the multivariant playlist. */
-export function renditionOf(url: string): string | null {
-  return /\/([va]\d{1,2})\.m3u8(?:\?|$)/.exec(url)?.[1] ?? null;
-}
-
-/** What a media address names. */
-export function mediaOf(url: string): { run: string; rendition: string; kind: string; number: number } | null {
-  const match = /\/([0-9a-f]{16})\/([va]\d{1,2})\/(?:(init)\.mp4|([ps])(\d+)\.m4s)(?:\?|$)/.exec(url);
-  if (!match) return null;
-  const [, run = "", rendition = "", init, kind, number] = match;
-  return { run, rendition, kind: init ?? kind ?? "", number: Number(number ?? 0) };
 }
 
 /** While it waits, loading has not begun: hls.js would take it for a slow line, and go down a rung. */
