@@ -40,6 +40,9 @@ pub struct Driver {
     pub stop: Stop,
     /// When the viewer came.
     pub began: Instant,
+    /// Wrong bytes are given.
+    #[cfg(test)]
+    pub spoils: bool,
 }
 
 /// A driver at work.
@@ -213,7 +216,10 @@ impl Running {
 
     fn send_peer(&mut self, now: Instant, to: PeerId, frame: &Frame) {
         let Some(links) = &mut self.links else { return };
-        let message = Bytes::from(frame.encode());
+        let message = frame.encode();
+        #[cfg(test)]
+        let message = if self.driver.spoils { spoiled(frame, message) } else { message };
+        let message = Bytes::from(message);
         let payload = match frame {
             Frame::Chunk(chunk) => Some(chunk.payload.len()),
             _ => None,
@@ -553,6 +559,15 @@ fn payload_bytes(frame: &Frame) -> u64 {
         Frame::Chunk(chunk) => chunk.payload.len() as u64,
         _ => 0,
     }
+}
+
+/// A chunk with its last bit turned.
+#[cfg(test)]
+fn spoiled(frame: &Frame, mut message: Vec<u8>) -> Vec<u8> {
+    if let (Frame::Chunk(_), Some(last)) = (frame, message.last_mut()) {
+        *last ^= 1;
+    }
+    message
 }
 
 async fn next_frame(edge: &mut Option<EdgeLink>) -> Option<Bytes> {

@@ -13,12 +13,16 @@ mod fetch;
 mod join;
 mod link;
 mod links;
+#[doc(hidden)]
+pub mod measure;
 mod pace;
 mod player;
 mod serve;
 mod sockets;
 mod stats;
 mod stun;
+#[cfg(test)]
+mod tests;
 
 use std::net::SocketAddr;
 
@@ -50,6 +54,9 @@ pub struct Config {
     pub receive_only: bool,
     /// Where a local player is served; None: nobody watches here.
     pub listen: Option<SocketAddr>,
+    /// Give wrong bytes: what others do about it is tested so.
+    #[cfg(test)]
+    pub spoils: bool,
 }
 
 /// A running peer. It runs on when this is dropped; [`Node::stop`] ends it.
@@ -103,6 +110,8 @@ impl Node {
             stats: stats_to,
             stop: stopped,
             began,
+            #[cfg(test)]
+            spoils: config.spoils,
         };
         let address = listener.as_ref().map(|listener| listener.address()).transpose()?;
         let playlist = serve::playlist(&shelf);

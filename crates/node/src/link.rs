@@ -246,10 +246,12 @@ impl Link {
         }
     }
 
-    /// What is to be told of the bytes under way, if it is time: at once that there are none left, else now and then.
+    /// What is to be told of the bytes under way, if it is time: at once that half of them or all are gone, else now
+    /// and then.
     pub fn tell(&mut self, now: Instant) -> Option<u32> {
         let unsent = self.unsent();
-        if unsent == self.told.bytes || unsent > 0 && now < self.told.at + TELL_EVERY {
+        let much = unsent <= self.told.bytes / 2;
+        if unsent == self.told.bytes || !much && now < self.told.at + TELL_EVERY {
             return None;
         }
         self.told = Told { bytes: unsent, at: now };

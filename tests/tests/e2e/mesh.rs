@@ -67,13 +67,13 @@ async fn players_of_native_peers_get_the_origins_bytes_and_most_of_them_came_fro
     let decoded = run_aside(decode(&two.url("index.m3u8"), SECONDS)).await;
     let said = String::from_utf8_lossy(&decoded.stderr);
     assert!(decoded.status.success() && said.is_empty(), "ffmpeg says {said}");
-    // Once the other was seen to give, the edge sends nearly nothing any more.
+    // The edge feeds one of the two in each substream, the other is fed by that.
     let mut before = two.stats().await;
     let after = eventually("most bytes come from the other", PATIENCE, async || {
         tokio::time::sleep(Duration::from_secs(2)).await;
         let now = two.stats().await;
         let came = |name| number(&now, name) - number(&before, name);
-        let most = came("p2pBytes") > 150_000 && came("edgeBytes") * 5 < came("p2pBytes");
+        let most = came("p2pBytes") > 150_000 && came("edgeBytes") * 2 < came("p2pBytes");
         before = now.clone();
         most.then_some(now)
     })
