@@ -79,6 +79,7 @@ export class Mesh implements Host {
   private retries = 0;
   private retryTimer: ReturnType<typeof setTimeout> | undefined;
   private joining = false;
+  private rejoins = 0;
   private over = false;
   private wasmReady = false;
   /** The counts of engines that are over. */
@@ -317,6 +318,7 @@ export class Mesh implements Host {
     this.me = me;
     this.admittedMs = performance.now();
     this.reason = "on";
+    this.rejoins = 0;
     this.readWatched();
     this.retries = 0;
     this.changed();
@@ -419,12 +421,16 @@ export class Mesh implements Host {
     this.tryLater();
   }
 
-  /** The engine has lost its edge: the link may have broken alone, so the same edge is asked first. */
+  /** The engine has lost its edge. The link may have broken alone, so that edge is asked again, unless it has just sent us
+   * away; then the manager, and so on in turns: the edge may be the only one, and come back. */
   private async rejoin(): Promise<void> {
-    if (this.joining || this.edge.isOpening || this.edge.isOpen) return;
+    if (this.joining || this.edge.isOpening) return;
+    const sentAway = this.edge.isOpen;
+    this.edge.close();
     this.joining = true;
     try {
-      if (await this.reopen()) return;
+      this.rejoins += 1;
+      if (!sentAway && this.rejoins % 2 === 1 && (await this.reopen())) return;
       const admission = await this.options.join?.([this.admission.ticket]);
       if (this.over || !admission?.link) return;
       this.move(admission);
@@ -524,7 +530,7 @@ export class Mesh implements Host {
   }
 }
 
-const COUNTS = 11;
+const COUNTS = 12;
 const REOPEN_MS = 2_000;
 /** A cluster that had no slots may have some then. */
 const WISH_AGAIN_MS = 10_000;
