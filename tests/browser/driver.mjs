@@ -10,6 +10,10 @@
 //   {"do":"hover","selector":…}        moves the mouse over something
 //   {"do":"screenshot","path":…}       for people
 //   {"do":"complaints"}                what the console, scripts and requests complained of so far
+//   {"do":"another","init":…,"block":…}  one more page, a viewer of its own, which the commands are about from then on; its
+//                                      number. `init` runs before the page's scripts, what `block` matches is not found
+//   {"do":"turn","to":…}               the commands are about this page from now on; the first is 0
+//   {"do":"close"}                     closes the page the commands are about, as its viewer would
 //   {"do":"plain"}                     serves a page with unmodified hls.js on an origin of its own; its URL
 import { createServer } from "node:http";
 import { readFile } from "node:fs/promises";
@@ -18,19 +22,33 @@ import { chromium } from "playwright-core";
 
 const [executablePath, ...flags] = process.argv.slice(2);
 const browser = await chromium.launch({ executablePath, args: flags, chromiumSandbox: process.getuid() !== 0 });
-const page = await browser.newPage({ viewport: { width: 1280, height: 800 } });
-page.setDefaultTimeout(30_000);
-
-const debug = await page.context().newCDPSession(page);
-
 const complaints = [];
-page.on("console", (message) => {
-  if (message.type() === "error") complaints.push(`console: ${message.text()} (${message.location().url})`);
-});
-page.on("pageerror", (error) => complaints.push(`script: ${error.message}`));
-page.on("response", (response) => {
-  if (response.status() >= 400) complaints.push(`answer ${response.status()}: ${response.url()}`);
-});
+const pages = [];
+let [page, debug] = [null, null];
+await addPage({});
+
+/** Every viewer has a cache and connections of their own. */
+async function addPage({ init, block }) {
+  const context = await browser.newContext({ viewport: { width: 1280, height: 800 } });
+  const added = await context.newPage();
+  added.setDefaultTimeout(30_000);
+  if (init) await added.addInitScript(init);
+  if (block) await added.route(block, (route) => route.fulfill({ status: 404 }));
+  added.on("console", (message) => {
+    if (message.type() === "error") complaints.push(`console: ${message.text()} (${message.location().url})`);
+  });
+  added.on("pageerror", (error) => complaints.push(`script: ${error.message}`));
+  added.on("response", (response) => {
+    if (response.status() >= 400) complaints.push(`answer ${response.status()}: ${response.url()}`);
+  });
+  pages.push({ page: added, debug: await context.newCDPSession(added) });
+  return turn({ to: pages.length - 1 });
+}
+
+function turn({ to }) {
+  ({ page, debug } = pages[to]);
+  return to;
+}
 
 const commands = {
   open: async ({ url }) => void (await page.goto(url, { waitUntil: "domcontentloaded" })),
@@ -43,6 +61,9 @@ const commands = {
   // What fades in has faded in.
   screenshot: async ({ path }) => void (await page.screenshot({ path, animations: "disabled" })),
   complaints: () => complaints,
+  another: addPage,
+  turn,
+  close: async () => void (await page.close({ runBeforeUnload: false })),
   plain: servePlain,
 };
 

@@ -10,7 +10,7 @@ use tokio::sync::Mutex;
 use crate::process::Process;
 use crate::{PATIENCE, for_people, root};
 
-/// A browser with one page.
+/// A browser, with one page at first.
 pub struct Browser {
     commands: Option<ChildStdin>,
     answers: BufReader<ChildStdout>,
@@ -73,6 +73,11 @@ impl Browser {
         }
     }
 
+    /// Where the watch page's bytes came from (web/README.md).
+    pub fn stats(&mut self) -> Value {
+        self.eval("window.trellis.stats()")
+    }
+
     /// What the watch page says of itself (web/README.md).
     pub fn state(&mut self) -> Value {
         self.eval("window.trellis.state()")
@@ -96,6 +101,22 @@ impl Browser {
     /// A picture for people, in `target/e2e`.
     pub fn screenshot(&mut self, name: &str) {
         let _ = self.try_ask(&json!({"do": "screenshot", "path": for_people(name)}));
+    }
+
+    /// One more page, a viewer of its own, which all is about from then on; its number, the first being 0. `init` runs before
+    /// the page's own scripts, and what `block` matches is not found.
+    pub fn another(&mut self, init: &str, block: &str) -> u64 {
+        self.ask(json!({"do": "another", "init": init, "block": block})).as_u64().expect("a number")
+    }
+
+    /// All is about this page from now on.
+    pub fn turn(&mut self, page: u64) {
+        self.ask(json!({"do": "turn", "to": page}));
+    }
+
+    /// Closes the page, as its viewer would.
+    pub fn close(&mut self) {
+        self.ask(json!({"do": "close"}));
     }
 
     /// What console, scripts and requests complained of.

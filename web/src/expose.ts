@@ -1,6 +1,7 @@
-// What can a test, or an operator at the console, ask the page? `window.trellis.state()`; see README.md.
+// What can a test, or an operator at the console, ask the page? `window.trellis.state()` and `.stats()`; see README.md.
 import { label } from "./page";
 import type { Session } from "./session";
+import { sentence } from "../sdk/src/reasons";
 import { errorOf } from "./stats";
 
 export function expose(session: Session): void {
@@ -32,5 +33,26 @@ export function expose(session: Session): void {
       muted: video.muted,
     };
   };
-  Object.defineProperty(window, "trellis", { value: Object.freeze({ state }) });
+  const stats = () => {
+    const { mesh, ...played } = session.stats();
+    const plain = { mode: "plain", reason: "no_link_offered", why: sentence("no_link_offered"), httpBytes: played.bytes };
+    return {
+      ...NOTHING,
+      ...(mesh ?? plain),
+      startupMs: session.startupMs,
+      stalls: played.stalls,
+      stallMs: session.screen.stalledMs,
+      latencyMs: played.latencyS === null ? null : Math.round(played.latencyS * 1000),
+    };
+  };
+  /** In base64. */
+  const tape = () => btoa(Array.from(session.player?.tape() ?? [], (byte) => String.fromCharCode(byte)).join(""));
+  Object.defineProperty(window, "trellis", { value: Object.freeze({ state, stats, tape }) });
 }
+
+/** What a player without a mesh has to tell of it. */
+const NOTHING = {
+  httpBytes: 0, edgeBytes: 0, p2pBytes: 0, uploadedBytes: 0, controlBytes: 0, duplicateBytes: 0, duplicates: 0, rescues: 0,
+  lastRescues: [], pulls: 0, parentSwitches: 0, missed: 0, cutOff: 0, peers: 0, failedLinks: 0, links: [], alphaBps: 0,
+  holdBackMs: 0, me: 0, steady: false,
+};

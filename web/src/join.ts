@@ -1,5 +1,6 @@
 // What does the manager answer to "may I watch"?
 // Every answer, and every failure to get one, becomes exactly one Event for the page; nothing throws.
+import { absolute, readAdmission as readMesh } from "../sdk/src/admission";
 import type { Admission, Event, Publisher } from "./page";
 import { getJson } from "./http";
 
@@ -8,11 +9,14 @@ const TIMEOUT_MS = 8_000;
 const RETRY_AFTER_S_MAX = 120;
 const PUBLISHERS: readonly string[] = ["waiting", "live", "paused", "ended", "vod"];
 
-export async function join(stream: string, token: string | null): Promise<Event> {
+/** `lost`: the tickets of edges that were lost just now. */
+export async function join(stream: string, token: string | null, lost: string[] = []): Promise<Event> {
   const headers: Record<string, string> = token ? { Authorization: `Bearer ${token}` } : {};
+  if (lost.length > 0) headers["Content-Type"] = "application/json";
   const answer = await getJson(`/v1/streams/${encodeURIComponent(stream)}/join`, TIMEOUT_MS, {
     method: "POST",
     headers,
+    ...(lost.length > 0 && { body: JSON.stringify({ lost }) }),
   });
   if (!answer) return { is: "unreachable" };
   return readAnswer(answer.status, answer.body, answer.retryAfter, location.href);
@@ -42,17 +46,7 @@ function readAdmission(said: Record<string, unknown>, base: string): Admission |
   const hls = absolute(said.hls, base);
   if (hls === null) return null;
   const maxRate = typeof said.max_rate === "number" && said.max_rate > 0 ? said.max_rate : null;
-  return { hls, publisher: readPublisher(said.state) ?? "live", maxRate };
-}
-
-function absolute(address: unknown, base: string): string | null {
-  if (typeof address !== "string" || address === "") return null;
-  try {
-    const url = new URL(address, base);
-    return url.protocol === "http:" || url.protocol === "https:" ? url.href : null;
-  } catch {
-    return null;
-  }
+  return { hls, publisher: readPublisher(said.state) ?? "live", maxRate, mesh: readMesh(said, base) };
 }
 
 function retrySeconds(value: unknown): number | null {

@@ -12,6 +12,7 @@ import { setUpDialogs } from "./ui/dialogs";
 import { byId, setAttr, setText } from "./ui/dom";
 import { isIdle, setUpIdle } from "./ui/idle";
 import { setUpKeys } from "./ui/keys";
+import { drawMesh } from "./ui/mesh";
 import { drawPanel, remember, setUpPanel } from "./ui/panel";
 import { drawQuality, setUpQuality } from "./ui/quality";
 import { drawSeek, setUpSeek } from "./ui/seek";
@@ -24,7 +25,7 @@ history.replaceState(null, "", route.cleanUrl);
 const app = byId("app");
 const stream = route.stream ?? "";
 const player = import("./player/choose").then((module) => module.choosePlayer);
-const session = new Session(stream, route.token, byId<HTMLVideoElement>("video"), byId<HTMLCanvasElement>("freeze"), player, draw);
+const session = new Session(stream, route.token, route, byId<HTMLVideoElement>("video"), byId<HTMLCanvasElement>("freeze"), player, draw);
 if (route.stream) session.begin();
 else session.dispatch({ is: "impossible", error: "bad_address" });
 
@@ -43,7 +44,10 @@ expose(session);
 draw();
 window.setInterval(draw, DRAW_MS);
 window.setInterval(() => remember(session.stats()), 1_000);
-window.addEventListener("pagehide", () => rememberBandwidth(session.player?.bandwidth() ?? null));
+window.addEventListener("pagehide", () => {
+  rememberBandwidth(session.player?.bandwidth() ?? null);
+  session.player?.leave();
+});
 
 function draw(): void {
   const where = session.timeline();
@@ -57,4 +61,5 @@ function draw(): void {
   drawSeek(where);
   drawQuality(session);
   drawPanel(stats, where.kind === "live", session.startupMs);
+  drawMesh(stats.mesh);
 }

@@ -2,6 +2,8 @@
 // One pure function, `next(page, event, roll)`: the new page and the effects to run. No clock, no network, no DOM;
 // chance comes in as `roll` in [0, 1). Every stage that waits for something carries the delay after which it acts.
 
+import type { Admission as MeshAdmission } from "../sdk/src/index";
+
 /** What the server says of the publisher (state.json). */
 export type Publisher = "waiting" | "live" | "paused" | "ended" | "vod";
 
@@ -14,6 +16,8 @@ export interface Admission {
   publisher: Publisher;
   /** bits per second the viewer may take, or null without limit */
   maxRate: number | null;
+  /** What the mesh needs to know; null when the answer did not tell. */
+  mesh: MeshAdmission | null;
 }
 
 export type Stage =

@@ -1,12 +1,18 @@
 // Which stream does this address ask for, and with what right?
 // Pure: an address in, a Route out. The token never survives in `cleanUrl`.
 
+import { readP2p, type P2p } from "../sdk/src/policy";
+
 export interface Route {
   /** A valid stream name, or null when the address names none. */
   stream: string | null;
   token: string | null;
   /** Inside an iframe: the player alone, without the page around it. */
   embed: boolean;
+  /** What is to be given to other viewers, when the address says so. */
+  p2p: P2p | null;
+  /** The engine's life is recorded for `window.trellis.tape()`. */
+  record: boolean;
   /** What the address bar may show. */
   cleanUrl: string;
 }
@@ -23,6 +29,8 @@ export function readRoute(href: string): Route {
     stream: validName(name ?? DEFAULT_STREAM),
     token,
     embed: url.searchParams.get("embed") === "1",
+    p2p: readP2p(url.searchParams.get("p2p")),
+    record: url.searchParams.get("record") === "1",
     cleanUrl: url.pathname + url.search + url.hash,
   };
 }

@@ -5,7 +5,8 @@ import { join } from "./join";
 import { label, next, start, type Admission, type Effect, type Event, type Page } from "./page";
 import { Pulse } from "./pulse";
 import { Freeze } from "./player/freeze";
-import type { From, Player, PlayerEvent } from "./player/player";
+import type { P2p } from "../sdk/src/index";
+import type { From, Player, PlayerEvent, Wishes } from "./player/player";
 import { Screen } from "./player/screen";
 import { LIVE_SLACK_S, shouldJump, timeline, type Timeline } from "./timeline";
 import { readStats, type Stats } from "./stats";
@@ -13,10 +14,12 @@ import { readStats, type Stats } from "./stats";
 /** A player that waits this long without a byte and without an error is stuck: no edge holds an answer back for more
  * than 20 s. An edge that is dead, the pulse notices sooner. */
 const STUCK_MS = 22_000;
+/** Some minutes of a stream. */
+const TAPE_BYTES = 32_000_000;
 /** An impatient viewer asks no more often than this. */
 const PRESS_MS = 3_000;
 
-export type MakePlayer = (video: HTMLVideoElement, tell: (event: PlayerEvent) => void) => Player | null;
+export type MakePlayer = (video: HTMLVideoElement, tell: (event: PlayerEvent) => void, wishes: Wishes) => Player | null;
 
 export class Session {
   page: Page = start;
@@ -43,6 +46,7 @@ export class Session {
   constructor(
     readonly stream: string,
     token: string | null,
+    private readonly mesh: { p2p: P2p | null; record: boolean },
     readonly video: HTMLVideoElement,
     canvas: HTMLCanvasElement,
     private readonly playerReady: Promise<MakePlayer>,
@@ -62,6 +66,8 @@ export class Session {
   }
 
   dispatch(event: Event): void {
+    // Other viewers bring what is needed, and the mesh looks for another edge by itself.
+    if (event.is === "edge" && event.what !== "broken" && this.player?.carries()) return;
     const { page, effects } = next(this.page, event, Math.random());
     const same = page === this.page && effects.length === 0;
     this.page = page;
@@ -163,13 +169,25 @@ export class Session {
     const from = this.leftAt ?? this.whereToBegin();
     this.leftAt = null;
     const make = await this.playerReady;
-    this.player ??= make(this.video, (event) => this.onPlayer(event));
+    this.player ??= make(this.video, (event) => this.onPlayer(event), this.wishes());
     if (!this.player) return this.dispatch({ is: "impossible", error: "no_player" });
     this.freeze.hold();
     this.screen.expect(play);
-    this.player.load(admission.hls, from, admission.maxRate);
+    this.player.load(admission, from);
     this.pulse.begin(admission.hls);
     if (play) void this.screen.play();
+  }
+
+  private wishes(): Wishes {
+    return {
+      p2p: this.mesh.p2p,
+      tapeBytes: this.mesh.record ? TAPE_BYTES : 0,
+      join: async (lost) => {
+        const event = await join(this.stream, this.token, lost);
+        return event.is === "admitted" ? event.admission.mesh : null;
+      },
+      moved: (hls) => this.pulse.begin(hls),
+    };
   }
 
   /** A change of edge goes on where the viewer was, unless that was live or the end. */

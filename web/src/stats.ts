@@ -1,5 +1,6 @@
 // Which numbers describe the playing? Read-only: looks at the video element and the player, changes nothing.
 import { label, type Page } from "./page";
+import type { MeshStats } from "../sdk/src/index";
 import type { Player, Rung } from "./player/player";
 import type { Screen } from "./player/screen";
 
@@ -14,6 +15,8 @@ export interface Stats {
   bandwidthBps: number | null;
   bytes: number;
   playbackRate: number;
+  /** Where the bytes came from; null when the player does not know. */
+  mesh: MeshStats | null;
 }
 
 export function readStats(
@@ -35,6 +38,7 @@ export function readStats(
     bandwidthBps: player?.bandwidth() ?? null,
     bytes: player?.bytes() ?? 0,
     playbackRate: video.playbackRate,
+    mesh: player?.mesh() ?? null,
   };
 }
 

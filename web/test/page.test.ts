@@ -2,7 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { label, next, start, type Admission, type Event, type Page, type Stage } from "../src/page";
 
-const admission: Admission = { hls: "http://edge/v/t/s/demo/index.m3u8", publisher: "live", maxRate: null };
+const admission: Admission = { hls: "http://edge/v/t/s/demo/index.m3u8", publisher: "live", maxRate: null, mesh: null };
 const no = (status: number, error: string, retryAfterS: number | null = null): Event => ({
   is: "refused", status, error, message: "said", retryAfterS,
 });

@@ -38,9 +38,9 @@ describe("the address", () => {
 
   it("names the stream, and the token leaves it", () => {
     expect(read("/watch/town-hall?token=a.b.c&embed=1#x")).toEqual({
-      stream: "town-hall", token: "a.b.c", embed: true, cleanUrl: "/watch/town-hall?embed=1#x",
+      stream: "town-hall", token: "a.b.c", embed: true, p2p: null, record: false, cleanUrl: "/watch/town-hall?embed=1#x",
     });
-    expect(read("/")).toEqual({ stream: "demo", token: null, embed: false, cleanUrl: "/" });
+    expect(read("/")).toEqual({ stream: "demo", token: null, embed: false, p2p: null, record: false, cleanUrl: "/" });
     expect(read("/?stream=kitchen&token=").stream).toBe("kitchen");
   });
 
@@ -57,11 +57,11 @@ describe("the manager's answer", () => {
   it("is an admission with an absolute address", () => {
     expect(readAnswer(200, { hls: "/v/t/s/demo/index.m3u8", state: "live", max_rate: 1_500_000 }, null, base)).toEqual({
       is: "admitted",
-      admission: { hls: "http://host:8080/v/t/s/demo/index.m3u8", publisher: "live", maxRate: 1_500_000 },
+      admission: { hls: "http://host:8080/v/t/s/demo/index.m3u8", publisher: "live", maxRate: 1_500_000, mesh: null },
     });
     expect(readAnswer(200, { hls: "https://edge.example/v/t/s/demo/index.m3u8", state: "vod" }, null, base)).toEqual({
       is: "admitted",
-      admission: { hls: "https://edge.example/v/t/s/demo/index.m3u8", publisher: "vod", maxRate: null },
+      admission: { hls: "https://edge.example/v/t/s/demo/index.m3u8", publisher: "vod", maxRate: null, mesh: null },
     });
   });
 

@@ -198,6 +198,7 @@ fn lay_config(w: &mut Writer, config: &Config) {
         Mesh::Pull => 1,
         Mesh::Trees => 2,
     });
+    w.u8(u8::from(config.on_schedule));
 }
 
 fn read_head(r: &mut Reader<'_>) -> Result<(Config, PublicKey, u64, Instant), DecodeError> {
@@ -220,6 +221,7 @@ fn read_head(r: &mut Reader<'_>) -> Result<(Config, PublicKey, u64, Instant), De
         support: [Support::WhileWatching, Support::AfterCompletion][one_of(r, "support", 2)?],
         keep_parts: r.count("keep_parts", KEEP_MAX)?,
         mesh: [Mesh::Hybrid, Mesh::Pull, Mesh::Trees][one_of(r, "mesh", 3)?],
+        on_schedule: one_of(r, "on_schedule", 2)? == 1,
     };
     Ok((config, key, seed, start))
 }

@@ -420,6 +420,7 @@ impl Running {
             support: Support::WhileWatching,
             keep_parts: KEEP_PARTS,
             mesh: Mesh::Hybrid,
+            on_schedule: false,
         };
         let mut seed = [0; 8];
         // Without randomness it is only less spread.

@@ -12,4 +12,5 @@ mod joining;
 mod mesh;
 mod networks;
 mod operating;
+mod pages;
 mod protocol;

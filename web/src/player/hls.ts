@@ -2,11 +2,13 @@
 // `gone` (the edge says no), `silent` (it says nothing), `broken` (what it says cannot be played).
 //
 // Content-Security-Policy: hls.js attaches a MediaSource through a blob: URL, so `media-src 'self' blob:` is needed.
-// Its worker would need `worker-src blob:`; it only serves MPEG-TS, our media is fMP4, so it stays off.
+// Its worker only serves MPEG-TS, our media is fMP4, so it stays off.
 import Hls, { ErrorTypes, Events, type ErrorData, type HlsConfig } from "hls.js";
 import { AudioController, MainController } from "./controllers";
+import { addStats, follow, hlsConfig, Mesh, type MeshStats } from "../../sdk/src/index";
+import type { Admission } from "../page";
 import { firstGuess, readHints } from "./guess";
-import type { From, Player, PlayerEvent, Rung } from "./player";
+import type { From, Player, PlayerEvent, Rung, Wishes } from "./player";
 
 const SETTINGS: Partial<HlsConfig> = {
   enableWorker: false,
@@ -40,15 +42,26 @@ export class HlsPlayer implements Player {
   private recoveries: number[] = [];
   /** The viewer's choice, which outlives a change of edge. */
   private wanted: Rung | null = null;
+  private taking: Mesh | null = null;
+  private stopFollowing: (() => void) | null = null;
+  /** What meshes before this one brought. */
+  private before: MeshStats | null = null;
 
-  constructor(private readonly video: HTMLVideoElement, private readonly tell: (event: PlayerEvent) => void) {}
+  constructor(
+    private readonly video: HTMLVideoElement,
+    private readonly tell: (event: PlayerEvent) => void,
+    private readonly wishes: Wishes,
+  ) {}
 
-  load(url: string, from: From, maxRate: number | null): void {
+  load(admission: Admission, from: From): void {
     this.unload();
+    const { hls: url, maxRate } = admission;
     const abrEwmaDefaultEstimate = firstGuess(readHints(import.meta.url));
     const startPosition = from.at === "seconds" ? from.seconds : -1;
-    const hls = new Hls({ ...SETTINGS, abrEwmaDefaultEstimate, startPosition });
+    const mesh = this.makeMesh(admission);
+    const hls = new Hls({ ...SETTINGS, ...(mesh && hlsConfig(mesh)), abrEwmaDefaultEstimate, startPosition });
     this.hls = hls;
+    this.stopFollowing = mesh && follow(mesh, hls, this.video);
     hls.on(Events.MANIFEST_PARSED, () => {
       if (maxRate !== null) dropAbove(hls, maxRate);
       this.wantAgain(hls);
@@ -75,8 +88,30 @@ export class HlsPlayer implements Player {
   }
 
   unload(): void {
+    this.leave();
     this.hls?.destroy();
     this.hls = null;
+  }
+
+  mesh(): MeshStats | null {
+    const now = this.taking?.stats() ?? null;
+    return now && this.before ? addStats(this.before, now) : (now ?? this.before);
+  }
+
+  carries(): boolean {
+    return this.taking?.flows ?? false;
+  }
+
+  tape(): Uint8Array {
+    return this.taking?.tape() ?? new Uint8Array();
+  }
+
+  leave(): void {
+    this.before = this.mesh();
+    this.stopFollowing?.();
+    this.stopFollowing = null;
+    this.taking?.leave();
+    this.taking = null;
   }
 
   rungs(): Rung[] {
@@ -124,6 +159,20 @@ export class HlsPlayer implements Player {
     return this.received;
   }
 
+  private makeMesh({ mesh, publisher }: Admission): Mesh | null {
+    if (!mesh) return null;
+    const { p2p, tapeBytes, join, moved } = this.wishes;
+    this.taking = new Mesh({
+      admission: mesh,
+      asked: p2p,
+      tapeBytes,
+      recording: publisher === "vod",
+      join: (lost) => join(lost),
+      moved: (place) => moved(place.hls),
+    });
+    return this.taking;
+  }
+
   private wantAgain(hls: Hls): void {
     const { wanted } = this;
     if (!wanted) return;
@@ -133,6 +182,7 @@ export class HlsPlayer implements Player {
 
   private onError(hls: Hls, data: ErrorData): void {
     if (hls !== this.hls) return;
+    if (this.carries() && data.type === ErrorTypes.NETWORK_ERROR) return data.fatal ? hls.startLoad(-1) : undefined;
     if (GONE.includes(data.response?.code ?? 0)) return this.tell({ is: "edge", what: "gone" });
     if (!data.fatal) return;
     if (data.type === ErrorTypes.NETWORK_ERROR) return this.tell({ is: "edge", what: "silent" });

@@ -12,7 +12,7 @@ export class NativePlayer implements Player {
     video.addEventListener("progress", () => this.tell({ is: "flow" }));
   }
 
-  load(hls: string, from: From): void {
+  load({ hls }: { hls: string }, from: From): void {
     this.video.src = hls;
     if (from.at === "default") return;
     const seek = () => {
@@ -25,7 +25,7 @@ export class NativePlayer implements Player {
 
   reload(): void {
     const { currentSrc, currentTime } = this.video;
-    if (currentSrc) this.load(currentSrc, this.live() ? { at: "default" } : { at: "seconds", seconds: currentTime });
+    if (currentSrc) this.load({ hls: currentSrc }, this.live() ? { at: "default" } : { at: "seconds", seconds: currentTime });
   }
 
   unload(): void {
@@ -71,6 +71,22 @@ export class NativePlayer implements Player {
 
   bytes(): number {
     return 0;
+  }
+
+  mesh(): null {
+    return null;
+  }
+
+  carries(): boolean {
+    return false;
+  }
+
+  tape(): Uint8Array {
+    return new Uint8Array();
+  }
+
+  leave(): void {
+    // The browser says good-bye for itself.
   }
 
   /** getStartDate is Safari's own: the programme date of media time zero. */

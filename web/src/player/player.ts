@@ -1,5 +1,7 @@
 // What must something be able to do to play a stream here? Two can: hls.js (player/hls.ts) and, where there is no
 // Media Source Extensions, the browser itself (player/native.ts). Both speak in the same few events.
+import type { Admission as MeshAdmission, MeshStats, P2p } from "../../sdk/src/index";
+import type { Admission } from "../page";
 
 /** One quality of the ladder. `id` is the player's own. */
 export interface Rung {
@@ -12,7 +14,7 @@ export interface Rung {
 export type From = { at: "default" } | { at: "seconds"; seconds: number } | { at: "date"; ms: number };
 
 export interface Player {
-  load(hls: string, from: From, maxRate: number | null): void;
+  load(admission: Admission, from: From): void;
   /** Ask the same edge again, keeping what is buffered. */
   reload(): void;
   unload(): void;
@@ -35,6 +37,25 @@ export interface Player {
   bandwidth(): number | null;
   /** Media body bytes received. */
   bytes(): number;
+  /** Where they came from; null when the player does not know. */
+  mesh(): MeshStats | null;
+  /** Other viewers bring what is needed: an edge that is silent is no reason to stop. */
+  carries(): boolean;
+  /** What was recorded, if anything was to be. */
+  tape(): Uint8Array;
+  /** The page is left. */
+  leave(): void;
+}
+
+/** What the viewer, and the page for them, has to do with the mesh. */
+export interface Wishes {
+  p2p: P2p | null;
+  /** What the engine lives through is recorded, up to so many bytes. */
+  tapeBytes: number;
+  /** Joins once more, for an edge in place of those that are lost. */
+  join(lost: string[]): Promise<MeshAdmission | null>;
+  /** The place is at another edge now. */
+  moved(hls: string): void;
 }
 
 export type PlayerEvent =

@@ -10,6 +10,8 @@ const TICK_MS = 100;
 export class Screen {
   /** Times the picture stopped for want of data; the viewer's own seeking does not count. */
   stalls = 0;
+  private stoodMs = 0;
+  private stoodSince: number | null = null;
   /** performance.now() of the first frame since `expect`. */
   firstFrameMs: number | null = null;
   /** The browser allowed autoplay only without sound. */
@@ -34,6 +36,11 @@ export class Screen {
     video.addEventListener("seeking", () => (this.seeking = true));
     video.addEventListener("volumechange", () => !video.muted && (this.mutedByBrowser = false));
     window.setInterval(() => this.look(false), TICK_MS);
+  }
+
+  /** How long the picture stood for want of data, all stalls together. */
+  get stalledMs(): number {
+    return Math.round(this.stoodMs + (this.stoodSince === null ? 0 : performance.now() - this.stoodSince));
   }
 
   /** A new source is about to be loaded, to be played or only to be looked at. */
@@ -93,7 +100,12 @@ export class Screen {
   private set(media: Media): void {
     if (media === "playing") this.seeking = false;
     if (media === this.media) return;
-    if (media === "buffering" && this.media === "playing" && !this.seeking) this.stalls += 1;
+    if (this.stoodSince !== null) this.stoodMs += performance.now() - this.stoodSince;
+    this.stoodSince = null;
+    if (media === "buffering" && this.media === "playing" && !this.seeking) {
+      this.stalls += 1;
+      this.stoodSince = this.movedMs;
+    }
     this.media = media;
     this.tell(media);
   }

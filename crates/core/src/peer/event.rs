@@ -31,6 +31,9 @@ pub struct Config {
     pub keep_parts: usize,
     /// How chunks travel.
     pub mesh: Mesh,
+    /// The player begins where it would be had it been here all the time, as those do that seek to their distance from the
+    /// live edge; else it begins at the key frame before that, and catches up.
+    pub on_schedule: bool,
 }
 
 /// How chunks travel between peers. All but one are there to be compared with it.

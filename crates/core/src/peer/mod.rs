@@ -14,6 +14,7 @@ mod downstream;
 mod follow;
 mod give;
 mod gossip;
+pub mod look;
 mod neighbor;
 mod playback;
 mod pull;
@@ -35,6 +36,8 @@ use core::time::Duration;
 
 use bytes::Bytes;
 pub use event::{Config, Event, Input, Mesh, Output, Part, Seek, Support, UploadPolicy};
+pub use look::Held;
+pub use playback::Cursor;
 use trellis_proto::frame::{
     Bye, ChunkId, Complaint, Fault, Frame, Hello, LINK_VERSION, LayerId, PartId, PeerId, Substream,
 };
@@ -148,7 +151,7 @@ impl<V: Verifier> Peer<V> {
             begin: None,
             rejoin: None,
         };
-        let keep = config.keep_parts;
+        let (keep, on_schedule) = (config.keep_parts, config.on_schedule);
         let uplink = uplink::Uplink::new(config.upload, config.declared_bps);
         let room = Room { total: uplink.window_bytes(), link: LINK_WINDOW, waiting: WAITING_MAX };
         Self {
@@ -168,7 +171,7 @@ impl<V: Verifier> Peer<V> {
             plan: 0,
             pace: None,
             store: store::Store::new(keep),
-            playback: Playback::new(HOLD_BACK_MIN),
+            playback: Playback::new(HOLD_BACK_MIN, on_schedule),
             upstream: upstream::Upstream::default(),
             downstream: downstream::Downstream::default(),
             gossip: gossip::Gossip::default(),

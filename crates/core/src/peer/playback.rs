@@ -35,6 +35,11 @@ pub struct Playback {
     paused: bool,
     /// There is a live edge to catch up with.
     live: bool,
+    /// The player begins where it would be had it been here all the time, and needs all from the key frame before that at
+    /// once; else it begins at the key frame and catches up.
+    skips: bool,
+    /// It has not come to where it would be yet.
+    skipping: bool,
 }
 
 /// A part as playback sees it.
@@ -64,15 +69,27 @@ pub enum Step {
 }
 
 impl Playback {
-    /// Plays this far behind.
-    pub fn new(hold_back: Duration) -> Self {
+    /// Plays this far behind; begins on schedule, wherever the key frame before that lies, or at that one.
+    pub fn new(hold_back: Duration, on_schedule: bool) -> Self {
         let (cursor, stalled_since, stalled) = (None, None, Duration::ZERO);
-        Self { cursor, hold_back, start_goal: START_GOAL, stalled_since, stalled, paused: false, live: true }
+        let (start_goal, paused, live) = (START_GOAL, false, true);
+        Self {
+            cursor,
+            hold_back,
+            start_goal,
+            stalled_since,
+            stalled,
+            paused,
+            live,
+            skips: on_schedule,
+            skipping: false,
+        }
     }
 
     /// The edge says how long the first parts will take to come: the longer, the more of them the mesh is to bring.
     pub fn set_start_goal(&mut self, goal: Duration) {
-        self.start_goal = goal.clamp(START_GOAL, START_GOAL_MAX);
+        let at_once = self.skips && goal <= START_GOAL;
+        self.start_goal = if at_once { START_NOW } else { goal.clamp(START_GOAL, START_GOAL_MAX) };
     }
 
     /// The cluster announced another H.
@@ -106,6 +123,7 @@ impl Playback {
     /// Plays from this part: as soon as it can be fetched, but not before it is due.
     pub fn start(&mut self, now: Instant, part: PartTime) {
         let at = (part.arrived + self.hold_back).max(now + self.start_goal);
+        self.skipping = self.skips && self.live && self.cursor.is_none_or(|_| self.skipping);
         self.cursor = Some(Cursor { part: part.part, start_us: part.start_us, at });
         self.stalled += self.stalled_since.take().map_or(Duration::ZERO, |since| now.since(since));
     }
@@ -122,7 +140,9 @@ impl Playback {
         match self.cursor {
             Some(cursor) if part.part.run == cursor.part.run => {
                 let ahead = part.start_us.saturating_sub(cursor.start_us);
-                due.max(cursor.at + self.played_in(Duration::from_micros(ahead)))
+                // What is passed over is needed when what follows it plays.
+                let ahead = if self.skipping { Duration::ZERO } else { Duration::from_micros(ahead) };
+                due.max(cursor.at + self.played_in(ahead))
             }
             _ => due,
         }
@@ -156,7 +176,10 @@ impl Playback {
                     let played_at = since.map_or(cursor.at, |_| now);
                     self.stalled += since.map_or(Duration::ZERO, |since| now.since(since));
                     self.stalled_since = None;
-                    let at = (next.arrived + self.hold_back).max(played_at + self.played_in(duration));
+                    let due = next.arrived + self.hold_back;
+                    let takes = if self.skipping { Duration::ZERO } else { self.played_in(duration) };
+                    self.skipping &= due <= played_at;
+                    let at = due.max(played_at + takes);
                     self.cursor = Some(Cursor { part: next.part, start_us: next.start_us, at });
                     Step::Played(cursor.part)
                 }
@@ -186,6 +209,8 @@ impl Playback {
 
 /// The shortest time to the first part: two round trips and the transfer, so that the edge is asked for it at once.
 const START_GOAL: Duration = Duration::from_millis(300);
+/// Who begins on schedule has its player waiting: no neighbor can be linked to before the edge has answered.
+const START_NOW: Duration = Duration::from_millis(60);
 /// The longest.
 const START_GOAL_MAX: Duration = Duration::from_secs(3);
 
@@ -207,7 +232,7 @@ mod tests {
 
     #[test]
     fn parts_play_a_hold_back_after_they_came() {
-        let mut playback = Playback::new(Duration::from_secs(1));
+        let mut playback = Playback::new(Duration::from_secs(1), false);
         playback.start(at(0), part(7, 0));
         assert_eq!(playback.step(at(10), true, Some(part(8, 330)), PART), Step::Wait(at(1_000)));
         assert_eq!(playback.step(at(1_000), true, Some(part(8, 330)), PART), Step::Played(part(7, 0).part));
@@ -217,7 +242,7 @@ mod tests {
 
     #[test]
     fn who_joins_late_in_a_segment_starts_when_the_edge_says_that_the_first_part_can_be_there() {
-        let mut playback = Playback::new(Duration::from_secs(1));
+        let mut playback = Playback::new(Duration::from_secs(1), false);
         playback.start(at(2_000), part(0, 0));
         assert_eq!(playback.cursor().unwrap().at, at(2_300), "at once");
         playback.set_start_goal(Duration::from_millis(1_200));
@@ -233,8 +258,26 @@ mod tests {
     }
 
     #[test]
+    fn who_starts_on_schedule_needs_all_that_is_past_at_once_and_is_not_behind_after_that() {
+        let mut playback = Playback::new(Duration::from_secs(1), true);
+        playback.start(at(2_000), part(0, 0));
+        let deadlines = [0, 1, 3, 4, 6].map(|n| playback.deadline(&part(n, n * 330)));
+        assert_eq!(deadlines, [2_300, 2_300, 2_300, 2_320, 2_980].map(at));
+        for n in 0..4 {
+            assert_eq!(
+                playback.step(at(2_300), true, Some(part(n + 1, (n + 1) * 330)), PART),
+                Step::Played(part(n, 0).part)
+            );
+        }
+        assert_eq!(playback.cursor().unwrap().at, at(2_320), "in the midst of the one before");
+        assert_eq!(playback.step(at(2_320), false, Some(part(5, 1_650)), PART), Step::Stalled(part(4, 0).part));
+        assert_eq!(playback.step(at(3_320), true, Some(part(5, 1_650)), PART), Step::Played(part(4, 0).part));
+        assert_eq!(playback.cursor().unwrap().at, at(3_620), "after a stall nothing is passed over");
+    }
+
+    #[test]
     fn who_stalls_plays_on_when_it_can_and_catches_up() {
-        let mut playback = Playback::new(Duration::from_secs(1));
+        let mut playback = Playback::new(Duration::from_secs(1), false);
         playback.start(at(0), part(0, 0));
         assert_eq!(playback.step(at(1_000), false, Some(part(1, 330)), PART), Step::Stalled(part(0, 0).part));
         assert_eq!(playback.step(at(1_100), false, Some(part(1, 330)), PART), Step::Idle);

@@ -134,6 +134,7 @@ impl Swarm {
             support: Support::WhileWatching,
             keep_parts: crate::limits::KEEP_PARTS,
             mesh,
+            on_schedule: false,
         };
         let key = self.origin.0.verifying_key().to_bytes();
         let crypto = RealCrypto(Authority::new(&key).unwrap());
@@ -641,6 +642,21 @@ fn what_waits_for_a_child_that_turned_to_another_is_not_sent_any_more() {
     let held = &swarm.peers[&PeerId(2)].store;
     let here: Vec<_> = held.layer(chunk_id(1, 0).part, BASE).unwrap().present().collect();
     assert_eq!(here, [3]);
+}
+
+#[test]
+fn a_host_finds_what_is_held() {
+    let mut swarm = Swarm::new(1);
+    swarm.assign(1, vec![(0b1111, 0, 0)], vec![], vec![]);
+    swarm.push(1, 0, &[0, 1, 2, 3]);
+    swarm.push(1, 1, &[0]);
+    let peer = &swarm.peers[&PeerId(1)];
+    let part = |part| PartId { run: RUN, part };
+    let Held::Whole(chunks) = peer.held(part(0), BASE) else { panic!("part 0 is here") };
+    let bytes: Vec<u8> = chunks.iter().flat_map(|chunk| chunk.payload().to_vec()).collect();
+    assert_eq!(bytes, Origin::media(0));
+    assert_eq!((peer.held(part(1), BASE), peer.held(part(2), BASE)), (Held::Coming, Held::No));
+    assert_eq!([0, 1, 2].map(|n| peer.is_whole(part(n))), [true, false, false]);
 }
 
 #[test]

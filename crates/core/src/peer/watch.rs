@@ -178,6 +178,10 @@ impl<V: Verifier> Peer<V> {
         };
         self.playback.start(since, first.1);
         self.timers.play = self.playback.cursor().map(|cursor| cursor.at);
+        if self.config.on_schedule {
+            // What was known before is needed sooner than it seemed.
+            self.scan_soon(now);
+        }
     }
 
     /// The earliest arrivals tell the pace; it may rise by a part in three hundred, for clocks drift.

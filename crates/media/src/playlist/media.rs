@@ -11,8 +11,12 @@ use trellis_proto::{EndReason, Media, RenditionName};
 use super::text::{date_time, seconds};
 use crate::timeline::{Run, Segment, State, Timeline};
 
-pub(super) fn write(timeline: &Timeline, name: RenditionName, skip: bool) -> Option<String> {
+/// `complete`: only when there is a complete segment to show.
+pub(super) fn write(timeline: &Timeline, name: RenditionName, skip: bool, complete: bool) -> Option<String> {
     let playlist = Playlist::new(timeline, name)?;
+    if complete && !playlist.entries.iter().any(|entry| entry.segment.complete) {
+        return None;
+    }
     let skipped = if skip { playlist.skippable() } else { 0 };
     let mut out = String::with_capacity(512 + 160 * playlist.entries.len());
     playlist.header(&mut out, skipped);
@@ -65,7 +69,7 @@ impl<'a> Playlist<'a> {
         };
         playlist.target_s = playlist.target_s();
         playlist.part_target_us = playlist.part_target_us();
-        playlist.entries.iter().any(|entry| entry.segment.complete).then_some(playlist)
+        Some(playlist)
     }
 
     /// One value for all runs shown; never less than a segment that is there.

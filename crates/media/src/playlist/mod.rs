@@ -26,7 +26,12 @@ pub fn multivariant(timeline: &Timeline) -> Option<String> {
 /// rendition is unknown, or until its first segment is complete (hls.js treats a playlist without a whole segment
 /// as broken): hold the request while [`multivariant`] is `None`, too, else answer 404.
 pub fn media(timeline: &Timeline, rendition: RenditionName, skip: bool) -> Option<String> {
-    media::write(timeline, rendition, skip)
+    media::write(timeline, rendition, skip, true)
+}
+
+/// The same for a player that has the segments before from elsewhere: also while no segment is complete here.
+pub fn media_from_here(timeline: &Timeline, rendition: RenditionName) -> Option<String> {
+    media::write(timeline, rendition, false, false)
 }
 
 /// Must a request with `_HLS_msn` (and `_HLS_part`) wait, by RFC 8216bis §6.2.5.2? Once more is known the host

@@ -227,6 +227,7 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
                 MeshKind::Pull => Mesh::Pull,
                 MeshKind::Trees => Mesh::Trees,
             },
+            on_schedule: false,
             behind: if self.scenario.stream.on_demand { Duration::from_secs_f64(behind_s) } else { Duration::ZERO },
             support: if viewers.after_completion { Support::AfterCompletion } else { Support::WhileWatching },
         }

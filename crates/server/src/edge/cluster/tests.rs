@@ -165,6 +165,7 @@ impl Viewer {
             support: Support::default(),
             keep_parts: KEEP_PARTS,
             mesh: Mesh::default(),
+            on_schedule: false,
         };
         let key = Ed25519KeyPair::from_seed_unchecked(&[ORIGIN_SEED; 32]).unwrap();
         let authority = Authority::new(key.public_key().as_ref().try_into().unwrap()).unwrap();

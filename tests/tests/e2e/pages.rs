@@ -1,0 +1,135 @@
+//! Do viewers give to each other? Pages of Chromium around one edge: what comes from whom, and what becomes of those that
+//! cannot take part.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use serde_json::Value;
+use trellis_core::peer::Output;
+use trellis_core::tape::{Replayed, replay};
+use trellis_tests::browser::Browser;
+use trellis_tests::publisher::{Channel, clip, vod};
+use trellis_tests::server::{Server, Setup};
+
+/// Plays, and the engine brings it.
+const IN_THE_MESH: &str = "window.trellis?.state().state === 'playing' && window.trellis.stats().mode === 'mesh' && window.trellis.stats().me > 0";
+const LONG: Duration = Duration::from_secs(45);
+
+fn number(stats: &Value, name: &str) -> f64 {
+    stats[name].as_f64().unwrap_or_else(|| panic!("no {name} in {stats}"))
+}
+
+/// So many pages that watch the same, each let in by the cluster.
+async fn watchers(server: &Server, count: u64, init: &str) -> Browser {
+    let mut browser = Browser::start().await;
+    for _ in 0..count {
+        browser.another(init, "");
+        browser.open(&format!("{}/watch/town", server.base()));
+        browser.wait_for(IN_THE_MESH, LONG);
+    }
+    browser
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pages_take_most_of_what_they_play_from_each_other() {
+    let server = Setup::new("all").start().await;
+    let _channel = Channel::start(&server, &server.key("publish.key"), "town");
+    let mut browser = watchers(&server, 3, "").await;
+    // With one root a substream, each byte leaves the edge once for the three; the start is the edge's.
+    browser.wait_for("window.trellis.stats().p2pBytes > 400_000", LONG);
+    let all: Vec<Value> = (1..=3)
+        .map(|page| {
+            browser.turn(page);
+            browser.stats()
+        })
+        .collect();
+    let sum = |name: &str| all.iter().map(|stats| number(stats, name)).sum::<f64>();
+    let (taken, given) = (sum("p2pBytes"), sum("uploadedBytes"));
+    // The pages are asked one after the other, while bytes are on their way.
+    assert!(taken <= 1.1 * given + 100_000.0, "{taken} bytes were taken, {given} given");
+    assert!(given <= 1.1 * (taken + sum("duplicateBytes")) + 100_000.0, "{taken} bytes were taken, {given} given");
+    for stats in &all {
+        assert_eq!((stats["stalls"].as_u64(), stats["cutOff"].as_u64()), (Some(0), Some(0)), "{stats}");
+        assert_eq!(number(stats, "peers"), 2.0, "{stats}");
+        assert!(number(stats, "latencyMs") < 3_000.0, "{stats}");
+        let media = number(stats, "httpBytes") + number(stats, "edgeBytes") + number(stats, "p2pBytes");
+        assert!(number(stats, "controlBytes") < 0.06 * media, "{stats}");
+    }
+    browser.eval("document.getElementById('stats').click()");
+    browser.wait(
+        "!document.getElementById('mesh').hidden && document.querySelectorAll('#mesh-map g[data-peer]').length === 3",
+    );
+    browser.screenshot("mesh.png");
+    // A viewer who leaves says so: the others need not find out.
+    browser.close();
+    browser.turn(1);
+    browser.wait_for("window.trellis.stats().peers === 1", Duration::from_secs(3));
+    let complaints = browser.complaints();
+    assert!(complaints.is_empty(), "{complaints:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_page_lived_through_the_simulators_host_lives_through_the_same() {
+    let server = Setup::new("all").start().await;
+    let _channel = Channel::start(&server, &server.key("publish.key"), "town");
+    let mut browser = watchers(&server, 1, "").await;
+    browser.another("", "");
+    browser.open(&format!("{}/watch/town?record=1", server.base()));
+    browser.wait_for(&format!("{IN_THE_MESH} && window.trellis.stats().p2pBytes > 100_000"), LONG);
+    let tape = browser.eval("window.trellis.tape()");
+    let tape = BASE64_STANDARD.decode(tape.as_str().unwrap()).unwrap();
+    let mut parts = 0;
+    let replayed = replay(&tape, |_, output| parts += usize::from(matches!(output, Output::Part(_))));
+    assert!(matches!(replayed, Ok(Replayed { inputs: 100.., .. })), "{replayed:?}");
+    assert!(parts > 10, "{parts} parts");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_cannot_take_part_plays_all_the_same_and_says_why() {
+    let server = Setup::new("all").start().await;
+    let _channel = Channel::start(&server, &server.key("publish.key"), "town");
+    assert_eq!(vod(&server, &server.key("publish.key"), "film", clip()).await.status, 200);
+    let mut browser = Browser::start().await;
+    for (path, init, block, reason) in [
+        ("town", "delete window.RTCPeerConnection", "", "no_webrtc"),
+        ("town", "", "**/*.wasm", "no_wasm"),
+        ("town", "delete window.WebAssembly", "", "no_wasm"),
+        ("town", "window.WebSocket = class { constructor() { throw new Error('no') } }", "", "link_refused"),
+        ("town?p2p=off", "", "", "asked_off"),
+        ("film", "", "", "recording"),
+    ] {
+        browser.another(init, block);
+        browser.open(&format!("{}/watch/{path}", server.base()));
+        browser
+            .wait_for("window.trellis?.state().state === 'playing' && window.trellis.state().total_frames > 30", LONG);
+        let stats = browser.stats();
+        let told = (stats["mode"].as_str(), stats["reason"].as_str(), number(&stats, "stalls"));
+        assert_eq!(told, (Some("plain"), Some(reason), 0.0), "{path}, {init}: {stats}");
+        assert!(number(&stats, "httpBytes") > 50_000.0 && stats["why"].as_str().unwrap().len() > 20, "{stats}");
+        browser.close();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_link_to_the_edge_that_breaks_is_made_again_and_nobody_sees_it() {
+    let server = Setup::new("all").start().await;
+    let _channel = Channel::start(&server, &server.key("publish.key"), "town");
+    let noted = "{ const W = window.WebSocket; window.sockets = [];
+        window.WebSocket = class extends W { constructor(...a) { super(...a); window.sockets.push(this); } }; }";
+    let mut browser = watchers(&server, 2, noted).await;
+    for page in 1..=2 {
+        browser.turn(page);
+        browser.eval(
+            "void (window.before = window.trellis.stats().me, window.sockets.forEach((socket) => socket.close()))",
+        );
+    }
+    for page in 1..=2 {
+        browser.turn(page);
+        browser.wait_for("window.sockets.length > 1 && window.trellis.stats().me !== window.before", LONG);
+        let at = browser.eval("document.getElementById('video').currentTime").as_f64().unwrap();
+        browser.wait_for(&format!("document.getElementById('video').currentTime > {at} + 3"), LONG);
+        let stats = browser.stats();
+        assert_eq!((stats["mode"].as_str(), number(&stats, "stalls")), (Some("mesh"), 0.0), "{stats}");
+    }
+}

@@ -1,0 +1,532 @@
+// How does one viewer take part? The hallway: joins the engine, the link to the edge, the links to other viewers and the
+// player's loaders, and passes values between them. Whatever goes wrong here ends in plain HLS and a reason.
+import { EdgeLink } from "./edge-link";
+import { Engine, type Host } from "./engine";
+import { canLink, PeerLinks } from "./peer-links";
+import { ladder, splice } from "./playlist";
+import { circumstances, decide, onLineChange, type Decision, type P2p } from "./policy";
+import { ofBye, sentence, type Reason } from "./reasons";
+import { readCounts, type MeshStats, type Rescue } from "./stats";
+import { loadEngine, Options, PeerEngine } from "./wasm";
+
+/** What a join answered. */
+export interface Admission {
+  stream: string;
+  /** As the join has it: base64url. */
+  ticket: string;
+  /** Absolute addresses. */
+  hls: string;
+  link: string | null;
+  /** 64 hex digits. */
+  originKey: string | null;
+  stunPort: number | null;
+  p2p: P2p;
+}
+
+export interface MeshOptions {
+  admission: Admission;
+  /** What the viewer, or the app for them, wants; null: nothing was said, and phones then only receive. */
+  asked?: P2p | null;
+  /** Never give more than this, bit/s. */
+  uploadCapBps?: number;
+  /** Joins again at the manager, who is told which tickets' edges were lost. Without it a lost edge ends the mesh. */
+  join?: (lost: string[]) => Promise<Admission | null>;
+  /** The place at the edge is another one now: what is asked over HTTP goes there. */
+  moved?: (admission: Admission) => void;
+  wasmUrl?: string | URL;
+  /** Records what the engine lives through, up to so many bytes, for `tape()`. */
+  tapeBytes?: number;
+  /** What is watched is no live stream. */
+  recording?: boolean;
+}
+
+/** What a player finds in the engine. */
+export type Found = "elsewhere" | "coming" | "here";
+
+/** A viewer begins this far behind what comes in, the least H and a little: with the key frame before that it can play at
+ * once. */
+const BEHIND_MS = 1_100;
+/** A player's first requests wait so long for the mesh; a WebSocket that takes longer is not waited for. */
+const START_PATIENCE_MS = 700;
+/** After these the link is tried again; then it stays plain HLS. */
+const RETRIES_S = [3, 10, 30, 60, 120];
+const RESCUES_KEPT = 8;
+const UPLINK_MEMORY = "trellis.uplink";
+
+export class Mesh implements Host {
+  private admission: Admission;
+  private decision: Decision;
+  private readonly edge: EdgeLink;
+  private readonly links: PeerLinks;
+  private engine: Engine | null = null;
+  private reason: Reason = "starting";
+  private readonly begunMs = performance.now();
+  private videos: string[] = [];
+  private video: string | null = null;
+  private audio: string | null = null;
+  private readonly history = new Map<string, string>();
+  private readonly watchers = new Set<() => void>();
+  private readonly touched = new Set<number>();
+  private readonly rescues: Rescue[] = [];
+  private me = 0;
+  private changedMs = 0;
+  private admittedMs = -Infinity;
+  private httpBytes = 0;
+  private retries = 0;
+  private retryTimer: ReturnType<typeof setTimeout> | undefined;
+  private joining = false;
+  private over = false;
+  private wasmReady = false;
+  /** The counts of engines that are over. */
+  private past: number[] = [];
+  private readonly firstBase: string;
+  private readonly stopListening: () => void;
+
+  constructor(private readonly options: MeshOptions) {
+    this.admission = options.admission;
+    this.firstBase = baseOf(options.admission.hls);
+    this.decision = this.decide();
+    this.edge = new EdgeLink({
+      opened: () => this.onEdgeOpen(),
+      message: (bytes) => this.engine?.tell((peer, now) => peer.message(now, 0, bytes)),
+      lost: () => this.onEdgeLost(),
+    });
+    this.links = new PeerLinks(
+      {
+        opened: (peer) => this.engine?.tell((engine, now) => engine.connected(now, peer)),
+        message: (peer, bytes) => this.engine?.tell((engine, now) => engine.message(now, peer, bytes)),
+        lost: (peer) => this.engine?.tell((engine, now) => engine.lost(now, peer)),
+        unsent: (peer, bytes) => this.engine?.tell((engine, now) => engine.unsent(now, peer, bytes)),
+        signal: (peer, step, dial, text) => this.engine?.tell((engine) => engine.signal(peer, step, dial, text)),
+      },
+      iceServers(this.admission),
+    );
+    this.stopListening = onLineChange(() => this.onPolicy());
+    void this.begin();
+  }
+
+  /** Media comes from the mesh now. */
+  get plays(): boolean {
+    return this.engine !== null && this.me !== 0;
+  }
+
+  /** Media has come from it just now. */
+  get flows(): boolean {
+    return this.plays && performance.now() - this.changedMs < FLOWS_MS;
+  }
+
+  /** Not yet known whether it will. */
+  get undecided(): boolean {
+    return this.reason === "starting" && performance.now() - this.begunMs < START_PATIENCE_MS;
+  }
+
+  /** Another wish of the viewer's. */
+  ask(p2p: P2p | null, uploadCapBps?: number): void {
+    this.options.asked = p2p;
+    if (uploadCapBps !== undefined) this.options.uploadCapBps = uploadCapBps;
+    this.onPolicy();
+  }
+
+  stats(): MeshStats {
+    const counts = this.counts();
+    const links = this.links.stats();
+    const reason = this.whyNow(links.length);
+    return {
+      mode: this.plays ? "mesh" : "plain",
+      reason,
+      why: sentence(reason),
+      httpBytes: this.httpBytes,
+      ...readCounts(counts),
+      lastRescues: [...this.rescues],
+      peers: links.length,
+      failedLinks: this.links.failures,
+      links,
+      alphaBps: this.engine?.ask((peer) => peer.alpha_bps(), 0) ?? 0,
+      holdBackMs: this.holdBackMs(),
+      me: this.me,
+      steady: this.engine?.steady ?? false,
+    };
+  }
+
+  /** What was recorded, for `trellis sim replay`. */
+  tape(): Uint8Array {
+    return this.engine?.ask((peer) => peer.tape(), new Uint8Array()) ?? new Uint8Array();
+  }
+
+  holdBackMs(): number {
+    return this.engine?.ask((peer) => peer.hold_back_ms(), BEHIND_MS) ?? BEHIND_MS;
+  }
+
+  /** The viewer goes: says good-bye and closes everything. */
+  leave(): void {
+    if (this.over) return;
+    this.rememberUplink();
+    this.engine?.tell((peer, now) => peer.leave(now));
+    this.stop("asked_off");
+    this.over = true;
+    this.stopListening();
+  }
+
+  // --- What the player's loaders ask ---
+
+  /** A multivariant playlist came: the ladder is known, and with it what can be asked of the edge. */
+  knowLadder(text: string): void {
+    const { videos, audios } = ladder(text);
+    this.videos = videos;
+    this.audio ??= audios[0] ?? null;
+  }
+
+  /** The player wants this rendition's playlist, so it will want its media. */
+  wants(rendition: string): void {
+    if (rendition.startsWith("v")) {
+      if (this.video === rendition) return;
+      this.video = rendition;
+    } else {
+      if (this.audio === rendition && this.engine) return;
+      this.audio = rendition;
+      // Sound alone is not what is watched first, unless there is nothing else.
+      if (this.video === null && this.videos.length > 0) return;
+    }
+    if (this.engine) this.engine.tell((peer, now) => peer.switch(now, this.watching()));
+    else this.beginEngine();
+  }
+
+  /** A playlist as the edge wrote it. */
+  keepHistory(rendition: string, text: string): void {
+    this.history.set(rendition, text);
+  }
+
+  hasHistory(rendition: string): boolean {
+    return this.history.has(rendition);
+  }
+
+  /** Is a segment listed (no part), or a part of it? null: nothing is listed here, or not that far: ask the edge. */
+  lists(msn: number, part: number | null): boolean | null {
+    if (!this.plays) return null;
+    const answer = this.engine?.ask((peer) => (peer.lists() ? peer.has(msn, part ?? -1) : 2), 2) ?? 2;
+    return answer === 2 ? null : answer === 1;
+  }
+
+  /** A rendition's playlist: what is listed here, after what the edge told before. null: ask the edge. */
+  playlist(rendition: string): string | null {
+    if (!this.plays) return null;
+    const here = this.engine?.ask((peer) => peer.playlist(rendition), undefined);
+    if (here === undefined) return null;
+    const windowS = this.engine?.ask((peer) => peer.window_s(), 0) ?? 0;
+    return splice(this.history.get(rendition) ?? null, here, windowS);
+  }
+
+  find(run: string, rendition: string, kind: string, number: number): Found {
+    if (!this.plays) return this.undecided ? "coming" : "elsewhere";
+    if (this.isNew()) return "coming";
+    const found = this.engine?.ask((peer) => peer.find(run, rendition, kind, number), 0);
+    return found === 2 ? "here" : found === 1 ? "coming" : "elsewhere";
+  }
+
+  /** Let in, and not told yet what there is. */
+  private isNew(): boolean {
+    return performance.now() - this.admittedMs < NEWS_MS && !this.engine?.ask((peer) => peer.knows(), true);
+  }
+
+  /** What `find` found, and how long it took to come, ms. */
+  take(run: string, kind: string, number: number): { data: ArrayBuffer; ms: number } | null {
+    const taken = this.engine?.ask((peer) => ({ bytes: peer.take(), ms: peer.load_ms(run, kind, number) }), null);
+    return taken ? { data: taken.bytes.buffer as ArrayBuffer, ms: taken.ms } : null;
+  }
+
+  /** Is it the init segment that was signed? undefined: not known. */
+  isInit(run: string, rendition: string, data: ArrayBuffer): boolean | undefined {
+    return this.engine?.ask((peer) => peer.check_init(run, rendition, new Uint8Array(data)), undefined);
+  }
+
+  /** Media came over HTTP. */
+  tookHttp(bytes: number): void {
+    this.httpBytes += bytes;
+  }
+
+  /** Where something lies now that the player knows by the address of the first edge. */
+  address(url: string): string {
+    const base = baseOf(this.admission.hls);
+    return base !== this.firstBase && url.startsWith(this.firstBase) ? base + url.slice(this.firstBase.length) : url;
+  }
+
+  /** Calls back whenever an answer of the above may be another one; returns how to stop. */
+  watch(changed: () => void): () => void {
+    this.watchers.add(changed);
+    return () => this.watchers.delete(changed);
+  }
+
+  /** Where the player is. */
+  at(dateMs: number, paused: boolean): void {
+    if (this.plays) this.engine?.tell((peer, now) => peer.player(now, dateMs, paused));
+  }
+
+  // --- What the engine wants ---
+
+  send(peer: number, bytes: Uint8Array): void {
+    if (peer === 0) return this.edge.send(bytes);
+    this.links.send(peer, bytes);
+    this.touched.add(peer);
+  }
+
+  settled(): void {
+    const touched = [...this.touched];
+    this.touched.clear();
+    for (const peer of touched) this.links.sent(peer);
+  }
+
+  connect(peer: number): void {
+    if (peer === 0) void this.rejoin();
+    else this.links.connect(peer);
+  }
+
+  disconnect(peer: number): void {
+    if (peer === 0) this.edge.close();
+    else this.links.disconnect(peer);
+  }
+
+  signalled(peer: number, step: number, dial: number, text: string): void {
+    this.links.signalled(peer, step, dial, text);
+  }
+
+  admitted(me: number): void {
+    this.me = me;
+    this.admittedMs = performance.now();
+    this.reason = "on";
+    this.retries = 0;
+    this.changed();
+  }
+
+  switched(): void {
+    this.changed();
+  }
+
+  rescued(part: number, by: number): void {
+    this.rescues.push({ part, by, atMs: performance.now() });
+    if (this.rescues.length > RESCUES_KEPT) this.rescues.shift();
+  }
+
+  cutOff(peer: number): void {
+    this.links.disconnect(peer);
+  }
+
+  closed(code: number, retryS: number): void {
+    this.stop(ofBye(code));
+    if (this.reason !== "ended" && this.reason !== "ticket") this.tryLater(retryS > 0 ? retryS : undefined, this.reason === "no_room");
+  }
+
+  changed(): void {
+    this.changedMs = performance.now();
+    for (const watcher of [...this.watchers]) watcher();
+  }
+
+  nextLookMs(): number {
+    return this.links.nextLookMs();
+  }
+
+  look(): void {
+    this.links.look();
+  }
+
+  failed(): void {
+    this.stop("engine_failed");
+  }
+
+  // --- Coming in, staying in ---
+
+  private async begin(): Promise<void> {
+    const impossible = this.impossible();
+    if (impossible) return this.stop(impossible);
+    if (this.admission.link) this.edge.open(this.admission.link);
+    this.wasmReady = await loadEngine(this.options.wasmUrl);
+    if (this.over || this.reason !== "starting") return;
+    if (!this.wasmReady) return this.stop("no_wasm");
+    this.beginEngine();
+  }
+
+  private impossible(): Reason | null {
+    const { p2p, why } = this.decision;
+    if (p2p === "off") return why === "operator" ? "operator_off" : why === "save_data" ? "save_data" : "asked_off";
+    if (!this.admission.link || !this.admission.originKey) return "no_link_offered";
+    if (this.options.recording) return "recording";
+    return canLink() ? null : "no_webrtc";
+  }
+
+  /** Everything that is needed to greet the edge is there, or this does nothing. */
+  private beginEngine(): void {
+    const wanted = this.watching();
+    if (this.engine || !this.wasmReady || wanted === "" || this.over || this.reason !== "starting") return;
+    const peer = this.makeEngine(wanted);
+    if (!peer) return this.stop("engine_failed");
+    this.engine = new Engine(peer, this);
+    if (this.edge.isOpen) this.engine.tell((engine, now) => engine.connected(now, 0));
+  }
+
+  private makeEngine(wanted: string): PeerEngine | null {
+    const { stream, ticket, originKey } = this.admission;
+    const options = new Options(stream, bytesOf64(ticket), bytesOfHex(originKey ?? ""));
+    options.watch(wanted, this.videos.length);
+    options.give(this.options.uploadCapBps ?? 0, this.decision.p2p !== "on", rememberedUplink());
+    options.record(this.options.tapeBytes ?? 0);
+    const seed = crypto.getRandomValues(new Uint32Array(2));
+    options.begin(BEHIND_MS, seed[0] ?? 0, seed[1] ?? 0);
+    try {
+      return PeerEngine.start(options, performance.now() * 1000) ?? null;
+    } finally {
+      options.free();
+    }
+  }
+
+  private watching(): string {
+    if (this.video === null && this.videos.length > 0) return "";
+    return [this.video, this.audio].filter((name) => name !== null).join(" ");
+  }
+
+  private onEdgeOpen(): void {
+    this.engine?.tell((peer, now) => peer.connected(now, 0));
+  }
+
+  private onEdgeLost(): void {
+    if (this.plays) return this.engine?.tell((peer, now) => peer.lost(now, 0));
+    if (this.over) return;
+    this.stop("link_refused");
+    this.tryLater();
+  }
+
+  /** The engine has lost its edge: the link may have broken alone, so the same edge is asked first. */
+  private async rejoin(): Promise<void> {
+    if (this.joining || this.edge.isOpening || this.edge.isOpen) return;
+    this.joining = true;
+    try {
+      if (await this.reopen()) return;
+      const admission = await this.options.join?.([this.admission.ticket]);
+      if (this.over || !admission?.link) return;
+      this.move(admission);
+      this.engine?.tell((peer, now) => peer.renew(now, bytesOf64(admission.ticket)));
+      this.edge.open(admission.link);
+    } finally {
+      this.joining = false;
+    }
+  }
+
+  /** True: the link stands again, or the attempt is no longer wanted. */
+  private async reopen(): Promise<boolean> {
+    const { link } = this.admission;
+    if (!link) return false;
+    this.edge.open(link);
+    for (let waited = 0; waited < REOPEN_MS && this.edge.isOpening; waited += 50) await sleep(50);
+    if (this.edge.isOpening) this.edge.close();
+    return this.over || this.edge.isOpen;
+  }
+
+  private move(admission: Admission): void {
+    this.admission = admission;
+    this.options.moved?.(admission);
+  }
+
+  /** No mesh, for this reason; what came so far stays counted. */
+  private stop(reason: Reason): void {
+    this.reason = reason;
+    this.past = this.counts();
+    this.me = 0;
+    const { engine } = this;
+    this.engine = null;
+    engine?.end();
+    this.links.end();
+    this.edge.close();
+    this.changed();
+  }
+
+  private tryLater(afterS: number | undefined = RETRIES_S[this.retries], elsewhere = false): void {
+    if (afterS === undefined || this.over || this.retries >= RETRIES_S.length) return;
+    this.retries += 1;
+    clearTimeout(this.retryTimer);
+    // A crowd that was refused together does not come back together.
+    this.retryTimer = setTimeout(() => void this.tryAgain(elsewhere), afterS * 1000 * (1 + Math.random() / 4));
+  }
+
+  private async tryAgain(elsewhere: boolean): Promise<void> {
+    if (this.over || this.impossible()) return;
+    if (elsewhere) {
+      const admission = await this.options.join?.([this.admission.ticket]);
+      if (this.over) return;
+      if (admission?.link) this.move(admission);
+    }
+    this.reason = "starting";
+    await this.begin();
+  }
+
+  private onPolicy(): void {
+    if (this.over) return;
+    const before = this.decision.p2p;
+    this.decision = this.decide();
+    const { p2p } = this.decision;
+    if (p2p === "off") {
+      if (before !== "off") this.engine?.tell((peer, now) => peer.leave(now));
+      return this.stop(this.impossible() ?? "asked_off");
+    }
+    if (before === "off") {
+      this.reason = "starting";
+      return void this.begin();
+    }
+    this.engine?.tell((peer, now) => peer.upload(now, this.options.uploadCapBps ?? 0, p2p !== "on"));
+  }
+
+  private decide(): Decision {
+    return decide(circumstances(this.options.asked ?? null, this.admission.p2p));
+  }
+
+  private counts(): number[] {
+    const now = this.engine?.ask((peer) => [...peer.counts()], []) ?? [];
+    return Array.from({ length: COUNTS }, (_, at) => (this.past[at] ?? 0) + (now[at] ?? 0));
+  }
+
+  private whyNow(links: number): Reason {
+    if (this.reason !== "on") return this.reason;
+    if (this.decision.p2p === "receive-only") return "receive_only";
+    if (links > 0) return "on";
+    return this.links.attempts === 0 ? "alone" : this.links.failures > 0 ? "no_links" : "linking";
+  }
+
+  private rememberUplink(): void {
+    const bps = this.engine?.ask((peer) => peer.alpha_bps(), 0) ?? 0;
+    try {
+      if (bps > 0) localStorage.setItem(UPLINK_MEMORY, String(Math.round(bps)));
+    } catch {
+      // Storage may be forbidden; the next visit begins without.
+    }
+  }
+}
+
+const COUNTS = 11;
+const REOPEN_MS = 2_000;
+/** What there is comes right after the welcome. */
+const NEWS_MS = 300;
+/** Some part times. */
+const FLOWS_MS = 2_500;
+
+function rememberedUplink(): number {
+  try {
+    return Number(localStorage.getItem(UPLINK_MEMORY)) || 0;
+  } catch {
+    return 0;
+  }
+}
+
+/** …/v/{ticket}/s/{stream}/ */
+const baseOf = (hls: string): string => hls.slice(0, hls.lastIndexOf("/") + 1);
+
+function iceServers({ link, stunPort }: Admission): RTCIceServer[] {
+  return link && stunPort ? [{ urls: `stun:${new URL(link).hostname}:${stunPort}` }] : [];
+}
+
+function bytesOf64(text: string): Uint8Array {
+  const bytes = atob(text.replace(/-/g, "+").replace(/_/g, "/"));
+  return Uint8Array.from(bytes, (char) => char.charCodeAt(0));
+}
+
+function bytesOfHex(text: string): Uint8Array {
+  return Uint8Array.from(text.match(/../g) ?? [], (two) => Number.parseInt(two, 16));
+}
+
+const sleep = (ms: number) => new Promise((done) => setTimeout(done, ms));
