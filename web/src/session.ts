@@ -10,6 +10,7 @@ import type { From, Player, PlayerEvent, Wishes } from "./player/player";
 import { Screen } from "./player/screen";
 import { LIVE_SLACK_S, shouldJump, timeline, type Timeline } from "./timeline";
 import { readStats, type Stats } from "./stats";
+import { keepWish } from "./wish";
 
 /** A player that waits this long without a byte and without an error is stuck: no edge holds an answer back for more
  * than 20 s. An edge that is dead, the pulse notices sooner. */
@@ -99,6 +100,17 @@ export class Session {
 
   stats(): Stats {
     return readStats(this.video, this.player, this.screen, this.pulse.serverNowMs(), bufferAhead(this.video));
+  }
+
+  /** What is to be given from now on. */
+  get wish(): P2p | null {
+    return this.mesh.p2p;
+  }
+
+  setWish(wish: P2p | null): void {
+    this.mesh.p2p = wish;
+    keepWish(wish);
+    this.player?.wish(wish);
   }
 
   togglePlay(): void {

@@ -2,9 +2,11 @@
 import type { FragmentLoaderContext, HlsConfig, LoaderCallbacks, LoaderStats } from "hls.js";
 import { describe, expect, it, vi } from "vitest";
 import { readAdmission } from "../sdk/src/admission";
-import { hlsConfig, mediaOf, renditionOf } from "../sdk/src/hls";
+import { hlsConfig } from "../sdk/src/hls";
+import { mediaOf, renditionOf } from "../sdk/src/urls";
 import type { Mesh } from "../sdk/src/mesh";
 import { ladder, splice } from "../sdk/src/playlist";
+import { pace } from "../sdk/src/pace";
 import { decide, readP2p, type Circumstances } from "../sdk/src/policy";
 import { ofBye, sentence } from "../sdk/src/reasons";
 
@@ -92,6 +94,11 @@ it("reads the mesh's part of a join, and an older server's", () => {
   const older = readAdmission({ ...said, link: undefined, origin_key: "short", stun_port: 0, p2p: undefined }, "http://host/");
   expect([older?.link, older?.originKey, older?.stunPort, older?.p2p]).toEqual([null, null, null, "on"]);
   expect([readAdmission({ hls: 7 }, "http://host/"), readAdmission(null, "http://host/")]).toEqual([null, null]);
+});
+
+it("plays a little faster behind its place and a little slower ahead of it", () => {
+  expect([0, 0.1, 0.5, 3, -0.1, -0.5].map((distance) => pace(distance, 1.2))).toEqual([1, 1.05, 1.1, 1.1, 1, 0.95]);
+  expect([pace(0.5, 0.5), pace(30, 10), pace(-2, 0.1)]).toEqual([1, 1, 0.95]);
 });
 
 it("has a sentence for every end of a link", () => {

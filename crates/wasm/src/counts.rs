@@ -17,6 +17,8 @@ pub struct Counts {
     pub duplicate_bytes: u64,
     /// Chunks of that kind.
     pub duplicates: u64,
+    /// Chunks asked of the edge to begin with.
+    pub first_fill: u64,
     /// Chunks asked of the edge because their deadline came near.
     pub rescues: u64,
     /// Chunks asked of another peer than the one that should have brought them.

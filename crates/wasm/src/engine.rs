@@ -33,7 +33,9 @@ pub struct Engine {
     tape: Option<Tape>,
     wanted: Vec<RenditionName>,
     /// Layers were asked of the edge that it has not granted.
-    asked_layers: Option<Vec<LayerId>>,
+    asked_layers: Option<(Vec<LayerId>, Instant)>,
+    /// Let in for the first time.
+    admitted: Option<Instant>,
     /// Parts have come whole.
     begun: bool,
     /// The first part is later than hoped for, since then.
@@ -104,6 +106,7 @@ impl Engine {
             tape: None,
             wanted: start.wanted,
             asked_layers: None,
+            admitted: None,
             begun: false,
             late: None,
             paused: false,
@@ -218,9 +221,10 @@ impl Engine {
         let Some(catalogue) = self.listing.newest_catalogue() else { return };
         let videos = catalogue.names().filter(|name| matches!(name, RenditionName::Video(_))).count();
         let layers = layers_of(&self.wanted, videos as u8);
-        let known = self.asked_layers.as_deref().unwrap_or(self.peer.layers());
+        let asked = self.asked_layers.as_ref().filter(|(_, since)| now.since(*since) < ASK_AGAIN);
+        let known = asked.map_or(self.peer.layers(), |(asked, _)| asked);
         if known != layers && !layers.is_empty() {
-            self.asked_layers = Some(layers.clone());
+            self.asked_layers = Some((layers.clone(), now));
             self.input(now, Input::Switch(layers));
         }
     }
@@ -311,7 +315,7 @@ impl Engine {
             Output::Event(event) => self.on_event(now, event),
             Output::Closed(why) => self.out.push_back(Action::Closed(why)),
         }
-        if self.asked_layers.as_deref() == Some(self.peer.layers()) {
+        if self.asked_layers.as_ref().is_some_and(|(asked, _)| asked == self.peer.layers()) {
             self.asked_layers = None;
             self.out.push_back(Action::Switched);
         }
@@ -319,7 +323,10 @@ impl Engine {
 
     fn on_event(&mut self, now: Instant, event: Event) {
         match event {
-            Event::Admitted(peer) => self.out.push_back(Action::Admitted(peer)),
+            Event::Admitted(peer) => {
+                self.admitted = self.admitted.or(Some(now));
+                self.out.push_back(Action::Admitted(peer));
+            }
             Event::Due(part, whole) => {
                 self.counts.missed += u64::from(!whole);
                 if whole || self.begun {
@@ -327,6 +334,9 @@ impl Engine {
                 } else {
                     self.late = self.late.or(Some((part, now)));
                 }
+            }
+            Event::Rescue(..) if self.admitted.is_some_and(|at| now.since(at) < FIRST_FILL) => {
+                self.counts.first_fill += 1;
             }
             Event::Rescue(chunk, from) => {
                 self.counts.rescues += 1;
@@ -490,6 +500,10 @@ pub fn layers_of(names: &[RenditionName], videos: u8) -> Vec<LayerId> {
 const AHEAD_MAX: Duration = Duration::from_millis(400);
 /// And so far behind: what it needs would be passed over.
 const BEHIND_MAX: Duration = Duration::from_millis(2_500);
+/// What is asked of the edge that soon fills the player's buffer: nobody else could have brought it.
+const FIRST_FILL: Duration = Duration::from_secs(1);
+/// An edge that had no slots may have some then.
+const ASK_AGAIN: Duration = Duration::from_secs(10);
 /// At the start nothing is lost yet when the first part is late, and the edge has been asked for it already.
 const START_GRACE: Duration = Duration::from_millis(600);
 const MOVE_AGAIN: Duration = Duration::from_secs(2);

@@ -331,11 +331,11 @@ impl PeerEngine {
     }
 
     /// In this order: bytes from the edge, from peers, to peers, of control, that came twice; chunks that came twice,
-    /// rescued, pulled; parents changed, parts missed, peers cut off.
+    /// rescued, pulled; parents changed, parts missed, peers cut off; chunks of the first fill.
     pub fn counts(&self) -> Vec<f64> {
         let c = self.engine.counts();
         let all = [c.edge_bytes, c.peer_bytes, c.uploaded_bytes, c.control_bytes, c.duplicate_bytes, c.duplicates];
-        let more = [c.rescues, c.pulls, c.switches, c.missed, c.cut_off];
+        let more = [c.rescues, c.pulls, c.switches, c.missed, c.cut_off, c.first_fill];
         all.into_iter().chain(more).map(|count| count as f64).collect()
     }
 

@@ -8,7 +8,10 @@ import type {
   FragmentLoaderContext, HlsConfig, Loader, LoaderCallbacks, LoaderConfiguration, LoaderContext, LoaderStats,
   PlaylistLoaderContext,
 } from "hls.js";
+import { grantedAbr } from "./abr";
 import type { Mesh } from "./mesh";
+import { pace } from "./pace";
+import { mediaOf, renditionOf } from "./urls";
 
 /** A part that is on its way is waited for until its time is up, and no longer than this, whatever happens. */
 const MEDIA_WAIT_MS = 4_000;
@@ -18,6 +21,8 @@ const LIST_WAIT_MS = 2_500;
 const LOAD_MS_MIN = 5;
 /** How often the engine hears where the player is. */
 const FOLLOW_MS = 500;
+/** How often its pace is looked at. */
+const PACE_MS = 250;
 /** Until the playlists tell: the part time of all our streams. */
 const PART_S = 1 / 3;
 /** Smaller changes of H are not worth a change of speed. */
@@ -27,8 +32,9 @@ const TARGET_CHANGE_S = 0.1;
 export function hlsConfig(mesh: Mesh): Partial<HlsConfig> {
   return {
     lowLatencyMode: true,
-    maxLiveSyncPlaybackRate: 1.1, // as fast as the engine thinks that those catch up who are behind
+    maxLiveSyncPlaybackRate: 1, // `follow` sets the pace
     liveSyncOnStallIncrease: 0.25, // the engine's H is what keeps playback from stalls; this only breaks a rhythm of them
+    abrController: grantedAbr(mesh),
     pLoader: class extends PlaylistLoader {
       constructor(config: HlsConfig) {
         super(config, mesh);
@@ -59,12 +65,21 @@ export function follow(mesh: Mesh, hls: Hls, media: HTMLMediaElement): () => voi
     if (date && media.readyState > 0) mesh.at(date.getTime(), media.paused);
   };
   step();
+  const keepPace = () => {
+    const { latency, targetLatency } = hls;
+    if (!hls.latestLevelDetails?.live || media.paused || !targetLatency || media.readyState < 3) return;
+    const rate = pace(latency - targetLatency, bufferAhead(media));
+    if (media.playbackRate !== rate) media.playbackRate = rate;
+  };
   const timer = setInterval(step, FOLLOW_MS);
+  const pacer = setInterval(keepPace, PACE_MS);
   media.addEventListener("seeked", step);
   media.addEventListener("pause", step);
   media.addEventListener("play", step);
   return () => {
     clearInterval(timer);
+    clearInterval(pacer);
+    media.playbackRate = 1;
     for (const name of ["seeked", "pause", "play"]) media.removeEventListener(name, step);
   };
 }
@@ -227,17 +242,11 @@ class MediaLoader extends MeshLoader<FragmentLoaderContext> {
   }
 }
 
-/** `v1` of …/v1.m3u8; null for others, such as the multivariant playlist. */
-export function renditionOf(url: string): string | null {
-  return /\/([va]\d{1,2})\.m3u8(?:\?|$)/.exec(url)?.[1] ?? null;
-}
-
-/** What a media address names. */
-export function mediaOf(url: string): { run: string; rendition: string; kind: string; number: number } | null {
-  const match = /\/([0-9a-f]{16})\/([va]\d{1,2})\/(?:(init)\.mp4|([ps])(\d+)\.m4s)(?:\?|$)/.exec(url);
-  if (!match) return null;
-  const [, run = "", rendition = "", init, kind, number] = match;
-  return { run, rendition, kind: init ?? kind ?? "", number: Number(number ?? 0) };
+function bufferAhead({ buffered, currentTime }: HTMLMediaElement): number {
+  for (let at = 0; at < buffered.length; at += 1) {
+    if (buffered.start(at) <= currentTime && currentTime < buffered.end(at)) return buffered.end(at) - currentTime;
+  }
+  return 0;
 }
 
 /** While it waits, loading has not begun: hls.js would take it for a slow line, and go down a rung. */

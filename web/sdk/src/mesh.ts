@@ -68,6 +68,10 @@ export class Mesh implements Host {
   private readonly watchers = new Set<() => void>();
   private readonly touched = new Set<number>();
   private readonly rescues: Rescue[] = [];
+  private wished: string | null = null;
+  private wishAgainMs = 0;
+  /** By position in the catalogue. */
+  private watched: number[] = [];
   private me = 0;
   private changedMs = 0;
   private admittedMs = -Infinity;
@@ -75,6 +79,7 @@ export class Mesh implements Host {
   private retries = 0;
   private retryTimer: ReturnType<typeof setTimeout> | undefined;
   private joining = false;
+  private rejoins = 0;
   private over = false;
   private wasmReady = false;
   /** The counts of engines that are over. */
@@ -180,7 +185,7 @@ export class Mesh implements Host {
   wants(rendition: string): void {
     if (rendition.startsWith("v")) {
       if (this.video === rendition) return;
-      this.video = rendition;
+      this.video = this.wished = rendition;
     } else {
       if (this.audio === rendition && this.engine) return;
       this.audio = rendition;
@@ -189,6 +194,22 @@ export class Mesh implements Host {
     }
     if (this.engine) this.engine.tell((peer, now) => peer.switch(now, this.watching()));
     else this.beginEngine();
+  }
+
+  /** A rung the player would like: the cluster is asked for slots. */
+  wishes(rendition: string): void {
+    const nowMs = performance.now();
+    // One wish at a time, or none would ever be granted.
+    if (nowMs < this.wishAgainMs && this.wished !== this.video) return;
+    this.wished = rendition;
+    this.wishAgainMs = nowMs + WISH_AGAIN_MS;
+    const others = [rendition, this.audio].filter((name) => name !== null).join(" ");
+    this.engine?.tell((peer, now) => peer.switch(now, others));
+  }
+
+  /** The rung of pictures that was wished for and is brought from this key frame on. */
+  get granted(): string | null {
+    return this.wished !== null && this.watched.includes(Number(this.wished.slice(1))) ? this.wished : null;
   }
 
   /** A playlist as the edge wrote it. */
@@ -221,6 +242,10 @@ export class Mesh implements Host {
     if (this.isNew()) return "coming";
     const found = this.engine?.ask((peer) => peer.find(run, rendition, kind, number), 0);
     return found === 2 ? "here" : found === 1 ? "coming" : "elsewhere";
+  }
+
+  private readWatched(): void {
+    this.watched = [...(this.engine?.ask((peer) => peer.watches(), new Uint8Array()) ?? [])];
   }
 
   /** Let in, and not told yet what there is. */
@@ -293,11 +318,14 @@ export class Mesh implements Host {
     this.me = me;
     this.admittedMs = performance.now();
     this.reason = "on";
+    this.rejoins = 0;
+    this.readWatched();
     this.retries = 0;
     this.changed();
   }
 
   switched(): void {
+    this.readWatched();
     this.changed();
   }
 
@@ -393,12 +421,16 @@ export class Mesh implements Host {
     this.tryLater();
   }
 
-  /** The engine has lost its edge: the link may have broken alone, so the same edge is asked first. */
+  /** The engine has lost its edge. The link may have broken alone, so that edge is asked again, unless it has just sent us
+   * away; then the manager, and so on in turns: the edge may be the only one, and come back. */
   private async rejoin(): Promise<void> {
-    if (this.joining || this.edge.isOpening || this.edge.isOpen) return;
+    if (this.joining || this.edge.isOpening) return;
+    const sentAway = this.edge.isOpen;
+    this.edge.close();
     this.joining = true;
     try {
-      if (await this.reopen()) return;
+      this.rejoins += 1;
+      if (!sentAway && this.rejoins % 2 === 1 && (await this.reopen())) return;
       const admission = await this.options.join?.([this.admission.ticket]);
       if (this.over || !admission?.link) return;
       this.move(admission);
@@ -498,8 +530,10 @@ export class Mesh implements Host {
   }
 }
 
-const COUNTS = 11;
+const COUNTS = 12;
 const REOPEN_MS = 2_000;
+/** A cluster that had no slots may have some then. */
+const WISH_AGAIN_MS = 10_000;
 /** What there is comes right after the welcome. */
 const NEWS_MS = 300;
 /** Some part times. */

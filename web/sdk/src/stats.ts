@@ -29,6 +29,8 @@ export interface MeshStats {
   /** Media that came a second time, not counted above. */
   duplicateBytes: number;
   duplicates: number;
+  /** Chunks asked of the edge to begin with, and later, because their time was near. */
+  firstFill: number;
   rescues: number;
   lastRescues: Rescue[];
   /** Chunks asked of another viewer than the one who should have brought them. */
@@ -53,12 +55,12 @@ export interface MeshStats {
 /** In the order in which the engine tells them. */
 export function readCounts(counts: ArrayLike<number>): Pick<
   MeshStats,
-  "edgeBytes" | "p2pBytes" | "uploadedBytes" | "controlBytes" | "duplicateBytes" | "duplicates" | "rescues" | "pulls" | "parentSwitches" | "missed" | "cutOff"
+  "edgeBytes" | "p2pBytes" | "uploadedBytes" | "controlBytes" | "duplicateBytes" | "duplicates" | "rescues" | "pulls" | "parentSwitches" | "missed" | "cutOff" | "firstFill"
 > {
   const at = (index: number) => counts[index] ?? 0;
   return {
     edgeBytes: at(0), p2pBytes: at(1), uploadedBytes: at(2), controlBytes: at(3), duplicateBytes: at(4), duplicates: at(5),
-    rescues: at(6), pulls: at(7), parentSwitches: at(8), missed: at(9), cutOff: at(10),
+    rescues: at(6), pulls: at(7), parentSwitches: at(8), missed: at(9), cutOff: at(10), firstFill: at(11),
   };
 }
 
@@ -71,5 +73,5 @@ export function addStats(before: MeshStats, now: MeshStats): MeshStats {
 
 const SUMMED = [
   "httpBytes", "edgeBytes", "p2pBytes", "uploadedBytes", "controlBytes", "duplicateBytes", "duplicates", "rescues", "pulls",
-  "parentSwitches", "missed", "cutOff", "failedLinks",
+  "parentSwitches", "missed", "cutOff", "firstFill", "failedLinks",
 ] as const;

@@ -5,7 +5,7 @@
 // Its worker only serves MPEG-TS, our media is fMP4, so it stays off.
 import Hls, { ErrorTypes, Events, type ErrorData, type HlsConfig } from "hls.js";
 import { AudioController, MainController } from "./controllers";
-import { addStats, follow, hlsConfig, Mesh, type MeshStats } from "../../sdk/src/index";
+import { addStats, follow, hlsConfig, Mesh, type MeshStats, type P2p } from "../../sdk/src/index";
 import type { Admission } from "../page";
 import { firstGuess, readHints } from "./guess";
 import type { From, Player, PlayerEvent, Rung, Wishes } from "./player";
@@ -100,6 +100,11 @@ export class HlsPlayer implements Player {
 
   carries(): boolean {
     return this.taking?.flows ?? false;
+  }
+
+  wish(p2p: P2p | null): void {
+    this.wishes.p2p = p2p;
+    this.taking?.ask(p2p);
   }
 
   tape(): Uint8Array {

@@ -81,6 +81,10 @@ export class NativePlayer implements Player {
     return false;
   }
 
+  wish(): void {
+    // There is no mesh to tell.
+  }
+
   tape(): Uint8Array {
     return new Uint8Array();
   }

@@ -43,6 +43,8 @@ export interface Player {
   carries(): boolean;
   /** What was recorded, if anything was to be. */
   tape(): Uint8Array;
+  /** The viewer's mind about giving changed. */
+  wish(p2p: P2p | null): void;
   /** The page is left. */
   leave(): void;
 }

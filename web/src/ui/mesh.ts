@@ -1,7 +1,9 @@
 // Who gives to whom right now? A small picture of this viewer, the edge and the neighbors, with bytes seen flowing, and the
 // numbers behind it. Drawn only while the panel is open.
 import type { MeshStats } from "../../sdk/src/index";
+import { readP2p } from "../../sdk/src/policy";
 import * as format from "../format";
+import type { Session } from "../session";
 import { byId, setAttr, setHidden, setText } from "./dom";
 
 const box = byId("mesh");
@@ -32,6 +34,12 @@ let samples: Sample[] = [];
 /** Numbers of one cluster have much in common. */
 const short = (peer: number) => `#${peer % 1_000}`;
 const cells = new Map<string, Element>();
+
+export function setUpMesh(session: Session): void {
+  const choice = byId<HTMLSelectElement>("mesh-wish");
+  choice.value = session.wish ?? "";
+  choice.addEventListener("change", () => session.setWish(readP2p(choice.value)));
+}
 
 export function drawMesh(stats: MeshStats | null): void {
   setHidden(box, stats === null);
