@@ -7,7 +7,7 @@ use trellis_tests::client::{Viewer, get, join};
 use trellis_tests::media::{decode, run_aside};
 use trellis_tests::peer::{Peer, newest_part};
 use trellis_tests::playlist::Multivariant;
-use trellis_tests::publisher::Channel;
+use trellis_tests::publisher::{Channel, clip, vod};
 use trellis_tests::server::{Cluster, Server, Setup};
 use trellis_tests::{PATIENCE, eventually};
 
@@ -133,6 +133,23 @@ async fn when_an_edge_dies_its_peers_go_on_at_another() {
         peer.lists("v0.m3u8", part + 6).await;
         assert!(peer.playlist("v0.m3u8").await.segments.iter().all(|segment| !segment.discontinuity));
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_recording_is_played_whole_from_a_native_peer() {
+    let server = Setup::new("all").start().await;
+    assert_eq!(vod(&server, &server.key("publish.key"), "film", clip()).await.status, 200);
+    eventually("the film can be joined", PATIENCE, async || {
+        (join(&server, "film", None).await.status == 200).then_some(())
+    })
+    .await;
+    let (viewer, peer) = (Viewer::join(&server, "film", None).await, Peer::start(&server, "film", &[]).await);
+    for name in ["index.m3u8", "v0.m3u8", "a0.m3u8"] {
+        let (ours, edges) = (get(&peer.url(name)).await, viewer.good(name).await);
+        assert_eq!((ours.status, ours.text()), (200, edges.text()), "{name}");
+    }
+    let last = peer.playlist("v0.m3u8").await.segments.last().expect("a film has segments").uri.clone();
+    assert_eq!(get(&peer.url(&last)).await.body, viewer.good(&last).await.body);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
