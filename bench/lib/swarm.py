@@ -72,12 +72,13 @@ def measure(w, case, engine, load=None):
         time.sleep(WINDOW_S)
         told = json.dumps({"urls": [url] * plan["pages"], **{key: plan.get(key) for key in ("every_ms", "seconds", "crash")}})
         meter = Meter(server)
-        run = subprocess.Popen(["node", page.HERE / "swarm.mjs", page.browser(), told], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        meter.follow(run)
-        out, errors = run.communicate()
-        if run.returncode:
-            raise SystemExit(f"{name}: {errors}")
-        return summary(plan, json.loads(out)["pages"], meter.samples)
+        # Into a file: a pipe that nobody empties meanwhile would stop the pages' driver.
+        answer = w.dir / f"{name}.json"
+        with open(answer, "w") as out, open(w.dir / f"{name}.err", "w") as errors:
+            meter.follow(subprocess.Popen(["node", page.HERE / "swarm.mjs", page.browser(), told], stdout=out, stderr=errors))
+        if not answer.stat().st_size:
+            raise SystemExit(f"{name}: {(w.dir / f'{name}.err').read_text()}")
+        return summary(plan, json.loads(answer.read_text())["pages"], meter.samples)
     finally:
         for process in [*helpers, publisher, server.process]:
             world.stop(process)

@@ -21,7 +21,7 @@ use crate::choice::Choice;
 use crate::edge_link::EdgeLink;
 use crate::entry::{Door, Entered, First};
 use crate::fetch;
-use crate::join::{Place, Refused};
+use crate::join::{Past, Place, Refused};
 use crate::links::{Event, Links};
 use crate::player::{Listed, Player};
 use crate::stats::{State, Stats};
@@ -57,8 +57,8 @@ struct Running {
     entering: Option<Entering>,
     /// When to ask for a place again.
     again: Option<Instant>,
-    /// Tickets of edges that refused or were lost.
-    lost: Vec<String>,
+    /// Edges that refused or were lost.
+    past: Past,
     nat: trellis_proto::frame::Nat,
     count: Stats,
     rescued: std::collections::VecDeque<trellis_proto::frame::ChunkId>,
@@ -82,7 +82,7 @@ impl Driver {
             choice: Choice::default(),
             entering: None,
             again: None,
-            lost: Vec::new(),
+            past: Past::default(),
             nat: trellis_proto::frame::Nat::Unknown,
             count: Stats::default(),
             rescued: std::collections::VecDeque::new(),
@@ -309,7 +309,7 @@ impl Running {
             }
             Frame::Welcome(_) => {
                 (self.count.state, self.count.why) = (State::Watching, String::new());
-                self.lost.clear();
+                self.past = Past::default();
             }
             _ => {}
         }
@@ -337,10 +337,7 @@ impl Running {
     fn on_edge_lost(&mut self, now: Instant) {
         self.edge = None;
         if let Some(place) = &self.place {
-            self.lost.retain(|ticket| *ticket != place.ticket_text);
-            self.lost.push(place.ticket_text.clone());
-            let more = self.lost.len().saturating_sub(LOST_MAX);
-            self.lost.drain(..more);
+            self.past.lose(place);
         }
         match self.count.state {
             State::Watching | State::Rejoining => {
@@ -358,10 +355,10 @@ impl Running {
         if self.entering.is_some() || self.edge.is_some() || self.again.is_some() {
             return;
         }
-        let (door, lost) = (self.driver.door.clone(), self.lost.clone());
+        let (door, past) = (self.driver.door.clone(), self.past.clone());
         self.entering = Some(match self.links {
-            None => Box::pin(door.enter(lost)),
-            Some(_) => Box::pin(door.enter_again(lost)),
+            None => Box::pin(door.enter(past)),
+            Some(_) => Box::pin(door.enter_again(past)),
         });
     }
 
@@ -375,7 +372,7 @@ impl Running {
             // It plays from the mesh, and the brain asks again.
             Err(refused) if self.peer.is_some() => {
                 self.count.why = refused.to_string();
-                self.lost.clear();
+                self.past = Past::default();
             }
             Err(refused) => {
                 let after = match &refused {
@@ -384,7 +381,7 @@ impl Running {
                 };
                 self.count.why = refused.to_string();
                 tracing::info!("{}; asking again in {} s", self.count.why, after.as_secs().max(1));
-                self.lost.clear();
+                self.past = Past::default();
                 self.again = Some(now + after.max(AGAIN));
             }
         }
@@ -467,24 +464,18 @@ impl Running {
             Bye::Replaced => self.finish(Err("another process took this session's place".into())),
             Bye::NoRoom(_) => {
                 self.count.why = "the edge has no room".into();
-                self.note_lost();
+                if let Some(place) = &self.place {
+                    self.past.refuse(place);
+                }
                 self.start_over(now);
             }
             why => {
                 self.count.why = format!("the edge ended the session: {why:?}");
-                if matches!(why, Bye::Moved | Bye::BadChunk | Bye::Flood | Bye::Protocol) {
-                    self.note_lost();
+                if let Some(place) = self.place.as_ref().filter(|_| why != Bye::Ticket) {
+                    self.past.lose(place);
                 }
                 self.start_over(now + AGAIN);
             }
-        }
-    }
-
-    fn note_lost(&mut self) {
-        if let Some(place) = &self.place {
-            self.lost.push(place.ticket_text.clone());
-            let more = self.lost.len().saturating_sub(LOST_MAX);
-            self.lost.drain(..more);
         }
     }
 
@@ -596,7 +587,5 @@ const LEAVE_TIME: Duration = Duration::from_millis(2_500);
 const SHOW_EVERY: Duration = Duration::from_millis(500);
 const WAKE_GAP: Duration = Duration::from_millis(1);
 const AGAIN: Duration = Duration::from_secs(1);
-/// As many tickets as a join takes.
-const LOST_MAX: usize = 8;
 const FRAMES_AT_ONCE: usize = 64;
 const RESCUED_MAX: usize = 512;

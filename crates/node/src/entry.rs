@@ -10,7 +10,7 @@ use trellis_proto::frame::Nat;
 use crate::address::Address;
 use crate::choice::Choice;
 use crate::edge_link::EdgeLink;
-use crate::join::{Place, Refused, join};
+use crate::join::{Past, Place, Refused, join};
 use crate::sockets::Sockets;
 use crate::stun;
 
@@ -43,8 +43,8 @@ pub struct First {
 
 impl Door {
     /// For the first time.
-    pub async fn enter(self, lost: Vec<String>) -> Result<Entered, Refused> {
-        let place = join(&self.http, &self.address, self.token.as_deref(), &lost).await?;
+    pub async fn enter(self, past: Past) -> Result<Entered, Refused> {
+        let place = join(&self.http, &self.address, self.token.as_deref(), &past).await?;
         let no_sockets = |error| Refused::Never(format!("no UDP socket can be had: {error}"));
         let mut sockets = Sockets::bind(place.edge).await.map_err(no_sockets)?;
         let seen = async {
@@ -66,8 +66,8 @@ impl Door {
     }
 
     /// Again, at another edge or the same.
-    pub async fn enter_again(self, lost: Vec<String>) -> Result<Entered, Refused> {
-        let place = join(&self.http, &self.address, self.token.as_deref(), &lost).await?;
+    pub async fn enter_again(self, past: Past) -> Result<Entered, Refused> {
+        let place = join(&self.http, &self.address, self.token.as_deref(), &past).await?;
         let link = EdgeLink::open(&self.upgrades, &place.link).await?;
         Ok(Entered { place, link, first: None })
     }

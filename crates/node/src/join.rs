@@ -8,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use http::StatusCode;
 use reqwest::Client;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use trellis_core::trust::table::Authority;
 use url::Url;
 
@@ -50,6 +50,35 @@ pub enum Refused {
     Never(String),
 }
 
+/// What a manager is told of places had or asked for a moment ago: their tickets.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Past {
+    /// Lost while they served.
+    lost: Vec<String>,
+    /// Had no room.
+    refused: Vec<String>,
+}
+
+impl Past {
+    /// This place was lost.
+    pub fn lose(&mut self, place: &Place) {
+        Self::note(&mut self.lost, place);
+    }
+
+    /// This one was not granted.
+    pub fn refuse(&mut self, place: &Place) {
+        Self::note(&mut self.refused, place);
+    }
+
+    fn note(list: &mut Vec<String>, place: &Place) {
+        list.retain(|ticket| *ticket != place.ticket_text);
+        list.push(place.ticket_text.clone());
+        // The newest tell most.
+        let more = list.len().saturating_sub(TICKETS_MAX);
+        list.drain(..more);
+    }
+}
+
 #[derive(Deserialize)]
 struct Reply {
     hls: String,
@@ -72,10 +101,10 @@ struct ErrorReply {
     retry_after: Option<u64>,
 }
 
-/// Asks for a place; `lost` are tickets of edges that refused or were lost just now.
-pub async fn join(http: &Client, address: &Address, token: Option<&str>, lost: &[String]) -> Result<Place, Refused> {
+/// Asks for a place.
+pub async fn join(http: &Client, address: &Address, token: Option<&str>, past: &Past) -> Result<Place, Refused> {
     let url = address.at(&format!("v1/streams/{}/join", address.stream));
-    let mut request = http.post(url).timeout(PATIENCE).json(&serde_json::json!({ "lost": lost }));
+    let mut request = http.post(url).timeout(PATIENCE).json(past);
     if let Some(token) = token {
         request = request.bearer_auth(token);
     }
@@ -151,6 +180,8 @@ async fn resolve(url: &Url) -> Option<IpAddr> {
     found.ok()?.map(|address| address.ip()).next()
 }
 
+/// Of each kind; a join takes eight in all.
+const TICKETS_MAX: usize = 4;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// When nobody says when.
 const AGAIN: Duration = Duration::from_secs(2);

@@ -39,7 +39,7 @@ pub use stats::{State, Stats};
 
 use driver::Driver;
 use entry::Door;
-use join::Refused;
+use join::{Past, Refused};
 
 /// What to do.
 #[derive(Debug, Clone)]
@@ -94,7 +94,7 @@ impl Node {
         let source = Box::new(fetch::FromEdge(media.clone()));
         let shelf = Shelf::new(Timeline::new(stream.clone()), stream, source);
         let began = std::time::Instant::now();
-        let first = match door.clone().enter(Vec::new()).await {
+        let first = match door.clone().enter(Past::default()).await {
             Err(Refused::Never(why)) => return Err(anyhow!(why)),
             first => first,
         };

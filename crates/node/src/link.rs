@@ -340,7 +340,7 @@ fn certificate() -> Option<&'static DtlsCert> {
 /// An attempt that is not open by then is over: `spec/wire.md` §11.5.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// More costs time rather than bringing speed: what is under way is looked through with every packet.
-const SEND_BUFFER_BYTES: usize = 192 * 1024;
+const SEND_BUFFER_BYTES: usize = 128 * 1024;
 /// Several times what the brain hands to one link, and room for words.
 const WAITING_BYTES_MAX: usize = 512 * 1024;
 const CANDIDATES_MAX: usize = 32;

@@ -4,6 +4,8 @@
 //! Before the first part the mesh brings stand those of the last seconds, so that a player finds whole segments at once:
 //! their descriptors are asked of the edge, their media come over HTTP if somebody wants them. Invariant: the shelf's time
 //! line has no part that was not verified, and no gap but one that begins with a segment.
+//!
+//! Of a recording all descriptors are asked for at once, one batch after the other, and all its media come from the edge.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,7 +17,7 @@ use trellis_core::trust::RealCrypto;
 use trellis_core::trust::table::Authority;
 use trellis_proto::frame::{LayerId, PartId};
 use trellis_proto::limits::ASK_MAX;
-use trellis_proto::{Catalogue, Descriptor, RunEnd, RunId, Table};
+use trellis_proto::{Catalogue, Descriptor, Mode, RunEnd, RunId, Table};
 use trellis_server::shelf::{Item, Key, Object, Shelf};
 
 /// What lies between the brain and the shelf.
@@ -30,10 +32,14 @@ pub struct Player {
     told: BTreeMap<PartId, Arc<Descriptor>>,
     asked: Option<Asked>,
     run: Option<RunId>,
-    /// The first part of the run that the mesh brings.
-    first: Option<PartId>,
+    /// The first part of each run that the mesh brings.
+    firsts: BTreeMap<RunId, u64>,
     /// The next one to list; None: where to begin is not decided.
     next: Option<u64>,
+    /// The run is on demand.
+    recorded: bool,
+    /// The end of the run is listed.
+    over: bool,
     /// This part and those before it were due.
     due: Option<PartId>,
     gap_since: Option<Instant>,
@@ -76,8 +82,10 @@ impl Player {
             told: BTreeMap::new(),
             asked: None,
             run: None,
-            first: None,
+            firsts: BTreeMap::new(),
             next: None,
+            recorded: false,
+            over: false,
             due: None,
             gap_since: None,
             listed: None,
@@ -101,8 +109,9 @@ impl Player {
             return false;
         };
         let id = PartId { run, part };
-        if self.first.is_none_or(|first| first.run < run) {
-            self.first = Some(id);
+        self.firsts.entry(run).or_insert(part);
+        while self.firsts.len() > RUNS_MAX {
+            self.firsts.pop_first();
         }
         let answers =
             |asked: &Asked| asked.sent && asked.from.run == run && (asked.from.part..asked.to).contains(&part);
@@ -115,7 +124,12 @@ impl Player {
                 self.told.pop_first();
             }
         }
-        self.first.is_some_and(|first| id < first)
+        self.is_before_the_mesh(id)
+    }
+
+    /// The brain does not care for it.
+    fn is_before_the_mesh(&self, id: PartId) -> bool {
+        self.recorded || self.firsts.get(&id.run).is_some_and(|first| id.part < *first)
     }
 
     fn on_other_table(&mut self, message: &Bytes) {
@@ -127,6 +141,8 @@ impl Player {
                 }
             }
             Some(Ok(Table::RunEnd(end))) => {
+                // A pause may turn into the end.
+                self.over &= self.run != Some(end.run);
                 self.ends.insert(end.run, (end, message.clone()));
                 while self.ends.len() > RUNS_MAX {
                     self.ends.pop_first();
@@ -212,9 +228,19 @@ impl Player {
             self.gap_since = None;
             return self.append(id, descriptor, peer);
         }
-        self.shelf.set_complete();
-        if self.ends.get(&run).is_some_and(|(end, _)| end.parts == next) {
-            return self.end_run(run) | self.begin_run(now);
+        let parts = self.ends.get(&run).map(|(end, _)| end.parts);
+        if !self.recorded || parts == Some(next) {
+            self.shelf.set_complete();
+        }
+        if parts == Some(next) && !self.over {
+            self.end_run(run);
+        }
+        if self.over {
+            return self.begin_run(now);
+        }
+        if self.recorded {
+            self.read_on(now, id, parts);
+            return false;
         }
         self.begin_run(now) || self.mend(now, id, peer)
     }
@@ -223,7 +249,7 @@ impl Player {
     fn begin_run(&mut self, now: Instant) -> bool {
         let Some((&run, _)) = self.catalogues.first_key_value() else { return false };
         let stuck = self.gap_since.is_some_and(|since| now > since + GAP_PATIENCE);
-        let over = self.run.is_none_or(|run| self.ends.get(&run).is_some_and(|(end, _)| self.next == Some(end.parts)));
+        let over = self.run.is_none() || self.over;
         let here = self.held.keys().any(|id| id.run == run);
         let waits_long = self.gap_since.is_none() && here && !over;
         if waits_long {
@@ -233,26 +259,38 @@ impl Player {
             return false;
         }
         let Some((catalogue, signed)) = self.catalogues.remove(&run) else { return false };
+        let recorded = catalogue.mode == Mode::Vod;
         if let Err(error) = self.shelf.apply(Table::Catalogue(catalogue), signed) {
             tracing::warn!(%error, "a catalogue does not continue what is known");
             return true;
         }
-        (self.run, self.next, self.gap_since) = (Some(run), None, None);
+        (self.run, self.next, self.gap_since) = (Some(run), recorded.then_some(0), None);
+        (self.recorded, self.over, self.asked) = (recorded, false, None);
         true
     }
 
-    fn end_run(&mut self, run: RunId) -> bool {
+    /// The next descriptors of a recording.
+    fn read_on(&mut self, now: Instant, from: PartId, parts: Option<u64>) {
+        let waits =
+            self.asked.is_some_and(|asked| from.part < asked.to && asked.from.run == from.run && now < asked.until);
+        if !waits {
+            let to = parts.unwrap_or(u64::MAX).min(from.part + u64::from(ASK_MAX));
+            self.asked = Some(Asked { from, to, until: now + HISTORY_PATIENCE, sent: false });
+        }
+    }
+
+    fn end_run(&mut self, run: RunId) {
+        self.over = true;
         if let Some((end, signed)) = self.ends.get(&run).cloned()
             && let Err(error) = self.shelf.apply(Table::RunEnd(end), signed)
         {
             tracing::warn!(%error, "the end of a run does not fit");
         }
-        false
     }
 
     /// Where does the time line begin? Some seconds back, where a segment starts.
     fn begin_parts(&mut self, now: Instant, run: RunId, peer: Option<&Peer<RealCrypto>>) -> bool {
-        let Some(first) = self.first.filter(|first| first.run == run) else { return false };
+        let Some(first) = self.firsts.get(&run).map(|part| PartId { run, part: *part }) else { return false };
         let back = u64::from(ASK_MAX).min(first.part);
         match self.asked {
             _ if back == 0 => self.next = Some(0),
@@ -281,7 +319,8 @@ impl Player {
         let before = (0..first.part).rev().take_while(|part| self.told.contains_key(&at(*part)));
         let starts = |part: &u64| self.told.get(&at(*part)).is_some_and(|descriptor| descriptor.index == 0);
         let here = |part: &u64| {
-            let known = peer.and_then(|peer| peer.descriptor(at(*part)));
+            let held = self.held.get(&at(*part)).map(|held| &held.descriptor);
+            let known = held.or(peer.and_then(|peer| peer.descriptor(at(*part))));
             known.is_some_and(|descriptor| descriptor.index == 0)
         };
         before.filter(starts).last().or_else(|| (first.part..first.part + u64::from(ASK_MAX)).find(here))
@@ -300,7 +339,7 @@ impl Player {
         }
         let brain = || peer.and_then(|peer| peer.descriptor(id).cloned());
         // What we had to ask for ourselves, the brain has passed over.
-        let past = self.first.is_some_and(|first| id < first) || self.told.contains_key(&id) && brain().is_none();
+        let past = self.is_before_the_mesh(id) || self.told.contains_key(&id) && brain().is_none();
         let overdue = past || self.due.is_some_and(|due| id <= due);
         let known = || brain().or_else(|| self.told.get(&id).cloned());
         if overdue { held.map(|held| held.descriptor.clone()).or_else(known) } else { None }
@@ -398,3 +437,225 @@ const GAP_ASK: Duration = Duration::from_millis(500);
 const GAP_PATIENCE: Duration = Duration::from_secs(4);
 /// Of media; two minutes at 8 Mbit/s.
 const SHELF_BYTES_MAX: usize = 128 * 1024 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use ed25519_dalek::{Signer, SigningKey};
+    use trellis_core::trust::chunk::{check, describe};
+    use trellis_core::trust::table::sealed;
+    use trellis_media::timeline::Timeline;
+    use trellis_proto::descriptor::TrackPart;
+    use trellis_proto::{EndReason, Layer, Media, Rendition};
+    use trellis_server::shelf::Source;
+
+    use super::*;
+
+    const BASE: LayerId = LayerId { rendition: 0, layer: 0 };
+    const PART_US: u64 = 333_333;
+
+    struct Origin(SigningKey);
+
+    impl Origin {
+        fn sign(&self, body: Vec<u8>) -> Bytes {
+            let signature = self.0.sign(&body).to_bytes();
+            sealed(body, &signature).into()
+        }
+
+        fn catalogue(&self, run: u64, mode: Mode, first_msn: u64) -> Bytes {
+            let video = Rendition {
+                media: Media::Video { width: 640, height: 360, frame_rate_millihertz: 30_000 },
+                codecs: "avc1.64001f".into(),
+                language: String::new(),
+                bandwidth: 500_000,
+                init_size: 600,
+                init_hash: [1; 32],
+                layers: vec![Layer { substreams: 1 }],
+            };
+            let catalogue = Catalogue {
+                stream: "demo".parse().unwrap(),
+                run: RunId(run),
+                key: self.0.verifying_key().to_bytes(),
+                mode,
+                started_ms: 0,
+                first_msn,
+                discontinuity: run - 1,
+                part_target_us: PART_US as u32,
+                segment_target_s: 2,
+                window_s: 60,
+                renditions: vec![video],
+            };
+            self.sign(catalogue.encode())
+        }
+
+        fn media(part: u64) -> Bytes {
+            vec![part as u8; 100].into()
+        }
+
+        fn described(run: u64, part: u64, first_msn: u64) -> Descriptor {
+            Descriptor {
+                run: RunId(run),
+                part,
+                msn: first_msn + part / 6,
+                index: (part % 6) as u16,
+                independent: part.is_multiple_of(6),
+                last_of_segment: part % 6 == 5,
+                discontinuity: run > 1 && part == 0,
+                start_us: part * PART_US,
+                tracks: vec![TrackPart { duration_us: PART_US as u32, layers: vec![describe(&Self::media(part), 1)] }],
+            }
+        }
+
+        fn descriptor(&self, run: u64, part: u64) -> Bytes {
+            self.sign(Self::described(run, part, 0).encode())
+        }
+
+        fn end(&self, run: u64, parts: u64) -> Bytes {
+            self.sign(RunEnd { run: RunId(run), parts, reason: EndReason::Paused }.encode())
+        }
+    }
+
+    fn part(run: u64, number: u64, first_msn: u64) -> Part<Bytes> {
+        let descriptor = Arc::new(Origin::described(run, number, first_msn));
+        let chunk = check(&descriptor.tracks[0].layers[0], 0, Origin::media(number)).unwrap();
+        Part { descriptor, of: BASE, chunks: vec![chunk] }
+    }
+
+    fn id(run: u64, part: u64) -> PartId {
+        PartId { run: RunId(run), part }
+    }
+
+    /// A player that trusts this origin, and what its shelf asked the edge for.
+    struct World {
+        origin: Origin,
+        player: Player,
+        fetched: Arc<Mutex<Vec<Key>>>,
+        now: Instant,
+    }
+
+    struct Noted(Arc<Mutex<Vec<Key>>>);
+
+    impl Source for Noted {
+        fn get(&self, _: &Arc<Shelf>, key: Key, _: usize) -> Option<Arc<Object>> {
+            self.0.lock().unwrap().push(key);
+            Some(Object::ready(Bytes::from_static(b"from the edge")))
+        }
+    }
+
+    impl World {
+        fn new(mode: Mode) -> Self {
+            let origin = Origin(SigningKey::from_bytes(&[7; 32]));
+            let fetched = Arc::<Mutex<Vec<Key>>>::default();
+            let stream: trellis_proto::StreamId = "demo".parse().unwrap();
+            let shelf = Shelf::new(Timeline::new(stream.clone()), stream, Box::new(Noted(fetched.clone())));
+            let mut player = Player::new(shelf);
+            player.trust(Authority::new(&origin.0.verifying_key().to_bytes()).unwrap());
+            assert!(!player.on_table(&origin.catalogue(1, mode, 0)));
+            Self { origin, player, fetched, now: Instant::now() }
+        }
+
+        fn tell(&mut self, run: u64, parts: std::ops::Range<u64>) -> Vec<bool> {
+            parts.map(|part| self.player.on_table(&self.origin.descriptor(run, part))).collect()
+        }
+
+        /// The newest part that is listed after so many ms.
+        fn lists(&mut self, ms: u64) -> Option<u64> {
+            self.now += Duration::from_millis(ms);
+            self.player.list(self.now, None);
+            self.player.newest()
+        }
+
+        fn known(&self) -> Vec<u64> {
+            let shelf = &self.player.shelf;
+            (0..200).filter(|part| shelf.look(|timeline| timeline.part(RunId(1), *part).is_some())).collect()
+        }
+    }
+
+    #[test]
+    fn the_last_seconds_stand_before_what_the_mesh_brings_and_are_the_edges_to_give() {
+        let mut world = World::new(Mode::Live);
+        assert_eq!(world.tell(1, 20..21), [false], "that is for the brain");
+        assert_eq!((world.lists(0), world.player.poll_ask()), (None, Some((id(1, 0), 20))));
+        assert_eq!(world.tell(1, 0..20), [true; 20], "and that is ours");
+        assert_eq!(world.lists(0), Some(19));
+        world.player.on_part(part(1, 20, 0));
+        world.player.on_part(part(1, 22, 0));
+        assert_eq!(world.lists(0), Some(19), "nobody says that all that is wanted of it is here");
+        world.player.on_due(id(1, 20));
+        assert_eq!(world.lists(0), Some(20));
+        let bytes = |part| {
+            let key = Key { run: RunId(1), rendition: 0, item: Item::Part(part) };
+            world.player.shelf.object(key, 100).and_then(|object| object.whole().cloned())
+        };
+        assert_eq!(bytes(20), Some(Origin::media(20)));
+        assert_eq!((bytes(3).unwrap(), world.fetched.lock().unwrap().len()), (Bytes::from_static(b"from the edge"), 1));
+    }
+
+    #[test]
+    fn without_the_past_it_begins_with_a_segment_and_a_hole_is_asked_for_and_then_jumped() {
+        let mut world = World::new(Mode::Live);
+        world.tell(1, 20..21);
+        assert_eq!(world.lists(0), None);
+        (20..26).for_each(|n| world.player.on_part(part(1, n, 0)));
+        world.player.on_due(id(1, 25));
+        assert_eq!(world.lists(699), None, "the answer may still come");
+        assert_eq!(world.lists(2), Some(25));
+        assert_eq!(world.known(), [24, 25]);
+        world.player.poll_ask();
+        // 26 never comes, nor do others of its segment.
+        (28..33).for_each(|n| world.player.on_part(part(1, n, 0)));
+        world.player.on_due(id(1, 32));
+        assert_eq!(
+            (world.lists(0), world.lists(600), world.player.poll_ask()),
+            (Some(25), Some(25), Some((id(1, 26), 2)))
+        );
+        world.tell(1, 26..27);
+        assert_eq!(world.lists(10), Some(26), "one could be had");
+        assert_eq!((world.lists(10), world.lists(4_100)), (Some(26), Some(32)));
+        assert_eq!(world.known(), [30, 31, 32]);
+    }
+
+    #[test]
+    fn the_next_run_waits_for_the_end_of_the_one_before() {
+        let mut world = World::new(Mode::Live);
+        world.tell(1, 0..1);
+        (0..3).for_each(|n| world.player.on_part(part(1, n, 0)));
+        assert!(!world.player.on_table(&world.origin.catalogue(2, Mode::Live, 1)));
+        world.player.on_table(&world.origin.sign(Origin::described(2, 0, 1).encode()));
+        world.player.on_part(part(2, 0, 1));
+        world.player.on_due(id(2, 0));
+        assert_eq!(world.lists(0), Some(2), "three were whole, and the run after them is due");
+        world.player.on_table(&world.origin.end(1, 3));
+        assert_eq!((world.lists(0), world.player.run), (Some(0), Some(RunId(2))));
+        assert_eq!(world.known(), [0, 1, 2], "nothing was thrown away for it");
+    }
+
+    #[test]
+    fn of_a_recording_everything_is_asked_for_and_shown_when_it_is_all_here() {
+        let mut world = World::new(Mode::Vod);
+        world.player.on_table(&world.origin.end(1, 100));
+        assert_eq!((world.lists(0), world.player.poll_ask()), (None, Some((id(1, 0), 64))));
+        assert_eq!(world.tell(1, 0..64), [true; 64]);
+        assert_eq!((world.lists(0), world.player.poll_ask()), (Some(63), Some((id(1, 64), 36))));
+        assert!(!world.player.shelf.is_complete());
+        world.tell(1, 64..90);
+        assert_eq!((world.lists(0), world.player.poll_ask()), (Some(89), None));
+        assert_eq!((world.lists(800), world.player.poll_ask()), (Some(89), Some((id(1, 90), 10))), "asked again");
+        world.tell(1, 90..100);
+        assert_eq!((world.lists(0), world.player.shelf.is_complete()), (Some(99), true));
+    }
+
+    #[test]
+    fn what_another_signed_is_nothing() {
+        let mut world = World::new(Mode::Live);
+        let liar = Origin(SigningKey::from_bytes(&[8; 32]));
+        world.player.on_table(&liar.catalogue(9, Mode::Live, 0));
+        assert_eq!(world.player.newest_catalogue(|catalogue| catalogue.run), Some(RunId(1)));
+        world.tell(1, 20..21);
+        world.lists(0);
+        world.player.poll_ask();
+        (0..20).for_each(|n| drop(world.player.on_table(&liar.descriptor(1, n))));
+        assert!(world.player.told.is_empty());
+    }
+}

@@ -81,7 +81,7 @@ pub struct EdgeBeat {
     /// against the room for 5 s.
     #[serde(default)]
     pub admitted_bps_total: u64,
-    /// What one more viewer is expected to give, bit/s; 0 without a mesh.
+    /// What one more viewer with an engine is expected to give, bit/s; 0 without a mesh.
     #[serde(default)]
     pub brings_bps: u64,
     /// By how much what viewers give has grown lately, bit/s per second.

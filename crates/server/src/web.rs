@@ -85,10 +85,10 @@ impl File {
     }
 }
 
-/// Edges may be any host; hls.js plays through blob URLs and may use a blob worker. The page may be framed: embedding is
+/// Edges may be any host; hls.js plays through blob URLs, the mesh's timer is a blob worker, its engine WebAssembly. The page may be framed: embedding is
 /// a feature.
 const POLICY: &str = "default-src 'self'; connect-src *; media-src * blob:; img-src 'self' data: blob:; worker-src 'self' blob:; \
-     style-src 'self'; script-src 'self'; base-uri 'none'; form-action 'none'; object-src 'none'";
+     style-src 'self'; script-src 'self' 'wasm-unsafe-eval'; base-uri 'none'; form-action 'none'; object-src 'none'";
 
 #[cfg(test)]
 mod tests {

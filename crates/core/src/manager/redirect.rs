@@ -67,6 +67,8 @@ pub struct Ask<'a> {
     pub rate_bps: u64,
     /// Where it is.
     pub from: Locality,
+    /// It is no peer: it brings nothing, whatever the others do.
+    pub plain: bool,
     /// Edges that refused it or were lost to it a moment ago.
     pub refused_by: &'a [&'a str],
 }
@@ -132,9 +134,10 @@ impl Redirect {
         let mut best: Option<(usize, u8, Room)> = None;
         for (at, edge) in self.edges.iter_mut().enumerate() {
             edge.pending.advance(now);
-            let room = edge.room(ask.rate_bps);
+            let brings_bps = if ask.plain { 0 } else { edge.beat.brings_bps };
+            let room = edge.room(ask.rate_bps, brings_bps);
             let asked = ask.refused_by.contains(&edge.name.as_str());
-            if asked || !edge.takes_viewers(now, self.dead_after) || !room.fits(edge.beat.brings_bps, ask.rate_bps) {
+            if asked || !edge.takes_viewers(now, self.dead_after) || !room.fits(brings_bps, ask.rate_bps) {
                 continue;
             }
             let distance = if room.is_ample() { edge.beat.at.distance(&ask.from) } else { FAR };
@@ -204,8 +207,8 @@ impl Edge {
     }
 
     /// Who is on the way brings something, too.
-    fn room(&self, rate_bps: u64) -> Room {
-        let net = rate_bps.saturating_sub(self.beat.brings_bps);
+    fn room(&self, rate_bps: u64, brings_bps: u64) -> Room {
+        let net = rate_bps.saturating_sub(brings_bps);
         let pending = u128::from(self.pending.sum) * u128::from(net) / u128::from(rate_bps.max(1));
         let taken = self.beat.committed_bps.saturating_add(pending as u64);
         Room { free_bps: self.beat.capacity_bps.saturating_sub(taken), capacity_bps: self.beat.capacity_bps }
@@ -220,7 +223,7 @@ impl Edge {
         if per_minute == 0 || self.beat.growth_bps2 == 0 && self.beat.capacity_bps < needs {
             return None;
         }
-        let missing = u128::from(needs.saturating_sub(self.room(rate_bps).free_bps));
+        let missing = u128::from(needs.saturating_sub(self.room(rate_bps, self.beat.brings_bps).free_bps));
         // Whole sessions leave.
         let missing = if left > 0 { missing.div_ceil(u128::from(mean)) * u128::from(mean) } else { missing };
         let seconds = (missing * 60).div_ceil(per_minute);
@@ -435,6 +438,8 @@ mod tests {
         };
         assert_eq!(redirect(&[("full", swarm(2, 0))]).pick(at(0), &ask(3)), Err(retry(20)), "nothing moves");
         assert_eq!(redirect(&[("full", swarm(2, 0))]).pick(at(0), &ask(2)), Ok("full"));
+        let plain = Ask { plain: true, ..ask(2) };
+        assert!(redirect(&[("full", swarm(2, 0))]).pick(at(0), &plain).is_err(), "who is no peer brings nothing");
         assert_eq!(redirect(&[("e", swarm(1, 1))]).pick(at(0), &ask(11)), Err(retry(10)), "10 Mbit/s at 1 a second");
         // What those on the way need beyond what they bring is set aside: 1 of 2 Mbit/s each.
         let mut half = redirect(&[("e", Beat { committed_bps: 17 * MBIT, ..swarm(1, 0) })]);

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use trellis_core::trust::table::Authority;
 use trellis_media::timeline::{State, Timeline};
+use trellis_proto::limits::RATE_MAX;
 
 use super::Edge;
 use crate::client::Contact;
@@ -91,8 +92,6 @@ fn sweep(edge: &Edge) {
 fn beat(edge: &Edge, usage_every: Duration) -> EdgeBeat {
     let tally = *edge.sessions.tally();
     let mesh = edge.clusters.standing();
-    // Of all who come: those without an engine bring nothing.
-    let viewers = u64::from(tally.open.max(mesh.viewers)).max(1);
     let gauge = |name: &'static str, value: u64| metrics::gauge!(name).set(value as f64);
     gauge("trellis_cluster_viewers", mesh.viewers.into());
     gauge("trellis_cluster_supporters", mesh.supporters.into());
@@ -108,7 +107,7 @@ fn beat(edge: &Edge, usage_every: Duration) -> EdgeBeat {
         stun_port: edge.stun_port,
         capacity_bps: edge.config.upload_budget.0.saturating_add(mesh.peers_bps),
         committed_bps: edge.promises.promised_bps().saturating_add(mesh.peers_held_bps),
-        brings_bps: mesh.peers_bps / viewers,
+        brings_bps: mesh.peers_bps.checked_div(mesh.viewers.into()).unwrap_or_else(|| first_brings(edge)),
         growth_bps2: mesh.growth_bps2,
         sessions: tally.open,
         departures_per_minute: edge.sessions.departures_per_minute(),
@@ -116,6 +115,13 @@ fn beat(edge: &Edge, usage_every: Duration) -> EdgeBeat {
         admitted_bps_total: tally.admitted_bps_total,
         usage: edge.sessions.changes(usage_every, USAGE_MAX),
     }
+}
+
+/// What the first of a cluster is given credit for.
+fn first_brings(edge: &Edge) -> u64 {
+    let budget_bps = edge.config.upload_budget.0.saturating_sub(edge.promises.promised_bps()).min(RATE_MAX);
+    let config = trellis_core::cluster::Config { budget_bps, ..Default::default() };
+    trellis_core::cluster::Cluster::<bytes::Bytes>::new(config, 0, Default::default()).stats().brings_bps
 }
 
 fn heard(edge: &Edge, beat: &EdgeBeat, reply: &EdgeBeatReply) {

@@ -119,7 +119,7 @@ impl Visit {
     pub fn sent(&self, bytes: u64, media: bool) {
         let counter = if media { &self.session.media_bytes } else { &self.session.other_bytes };
         counter.fetch_add(bytes, Ordering::Relaxed);
-        if self.keeps {
+        if self.keeps || self.session.has_link() {
             self.session.updated_ms.store(unix_ms(), Ordering::Relaxed);
         }
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use http::header::{LOCATION, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::Serialize;
-use trellis_core::manager::redirect::RETRY_AFTER_MAX;
+use trellis_core::manager::redirect::{Ask, RETRY_AFTER_MAX};
 use trellis_proto::{SessionId, StreamId, Ticket};
 
 use super::accounts::JoinRow;
@@ -199,9 +199,10 @@ impl Manager {
         let limits = [most, stream.max_rate, Some(TICKET_NUMBER_MAX)];
         let max_rate = limits.into_iter().flatten().fold(rate, u64::min).max(1);
         let refused_by: Vec<_> = past.edges.iter().map(String::as_str).collect();
-        let mut place = registry.pick(now.mono, max_rate, &refused_by);
+        let ask = Ask { rate_bps: max_rate, plain: past.is_plain, refused_by: &refused_by, ..Ask::default() };
+        let mut place = registry.pick(now.mono, &ask);
         if place.is_err() && past.may_return {
-            place = registry.pick(now.mono, max_rate, &[]);
+            place = registry.pick(now.mono, &Ask { refused_by: &[], ..ask });
         }
         let place = place.map_err(|(shortage, refusal)| Refused::NoCapacity(shortage, refusal.retry_after))?;
         Ok(Room { held, origin_key, place, max_rate })

@@ -269,12 +269,12 @@ impl Registry {
         Some(StreamSource { media_url: origin.media_url.clone(), public_key: origin.public_key.clone() })
     }
 
-    /// Sets `rate_bps` aside at an edge with room that is none of `refused_by`.
-    pub fn pick(&mut self, now: Instant, rate_bps: u64, refused_by: &[&str]) -> Result<Place, (Shortage, Refusal)> {
+    /// Sets aside at an edge with room what is asked for.
+    pub fn pick(&mut self, now: Instant, ask: &Ask<'_>) -> Result<Place, (Shortage, Refusal)> {
         let place = |name| self.edges.get(name).expect("every edge that beats has a place").clone();
-        let picked = self.redirect.pick(now, &Ask { rate_bps, refused_by, ..Ask::default() }).map(place);
+        let picked = self.redirect.pick(now, ask).map(place);
         picked.map_err(|refusal| {
-            let shortage = self.shortage(now, rate_bps);
+            let shortage = self.shortage(now, ask);
             self.warn_of(now, shortage);
             (shortage, refusal)
         })
@@ -290,10 +290,12 @@ impl Registry {
     }
 
     /// What would be short, should no edge take a viewer of this rate.
-    fn shortage(&self, now: Instant, rate_bps: u64) -> Shortage {
+    fn shortage(&self, now: Instant, ask: &Ask<'_>) -> Shortage {
+        let rate_bps = ask.rate_bps;
+        let brings = |beat: &redirect::Beat| if ask.plain { 0 } else { beat.brings_bps };
         let living = self.redirect.edges().iter().filter(|edge| now.since(edge.last_beat()) <= DEAD_AFTER);
         let beats = living.map(|edge| edge.beat()).filter(|beat| !beat.draining);
-        match beats.map(|beat| beat.capacity_bps.saturating_add(beat.brings_bps)).max() {
+        match beats.map(|beat| beat.capacity_bps.saturating_add(brings(beat))).max() {
             None => Shortage::NoEdge,
             Some(largest_bps) if largest_bps < rate_bps => Shortage::TooMuch { rate_bps, largest_bps },
             Some(_) => Shortage::Full,

@@ -1,5 +1,5 @@
-//! What does a viewer show that had a place, or asked for one, a moment ago? Tickets of ours, which say from which edges;
-//! and whose session goes on.
+//! What does a joining viewer say of itself? That it has an engine; and of a place it had, or asked for, a moment ago:
+//! tickets of ours, which say from which edges, and whose session goes on.
 //!
 //! Invariant: nothing is believed but what the manager itself signed.
 
@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 use super::{Manager, Now};
 
-/// The body of a join; none is as good as an empty one.
+/// The body of a join. Engines send one, be it `{}`: they bring something. Plain players send none.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct JoinAsk {
@@ -22,6 +22,8 @@ pub struct JoinAsk {
     lost: Vec<String>,
     /// Tickets of edges that had no room just now: it is looked for elsewhere.
     refused: Vec<String>,
+    #[serde(skip)]
+    is_engine: bool,
 }
 
 /// What they say.
@@ -31,6 +33,8 @@ pub struct Past {
     pub session: Option<SessionId>,
     /// Edges that are not to be asked again.
     pub edges: Vec<String>,
+    /// No engine.
+    pub is_plain: bool,
     /// An edge that was lost may be asked again if there is no other: only its link was lost, perhaps.
     pub may_return: bool,
 }
@@ -56,6 +60,7 @@ impl JoinAsk {
             return Ok(Self::default());
         }
         let ask: Self = serde_json::from_slice(body).map_err(|_| BadAsk::Json)?;
+        let ask = Self { is_engine: true, ..ask };
         if ask.lost.len() + ask.refused.len() <= TICKETS_MAX { Ok(ask) } else { Err(BadAsk::TooMany) }
     }
 }
@@ -63,10 +68,11 @@ impl JoinAsk {
 impl Manager {
     /// What of it is true.
     pub(super) fn past(&self, ask: &JoinAsk, stream: &StreamId, now: Now) -> Past {
+        let nothing = Past { is_plain: !ask.is_engine, ..Past::default() };
         if ask.lost.is_empty() && ask.refused.is_empty() {
-            return Past::default();
+            return nothing;
         }
-        let Some(authority) = Authority::new(&self.ticket_key()) else { return Past::default() };
+        let Some(authority) = Authority::new(&self.ticket_key()) else { return nothing };
         let read = |texts: &[String]| -> Vec<Ticket> {
             let ours = |text: &String| {
                 let message = URL_SAFE_NO_PAD.decode(text).ok().filter(|message| message.len() <= TICKET_BYTES_MAX)?;
@@ -85,6 +91,7 @@ impl Manager {
             session: goes_on.map(|ticket| ticket.session),
             may_return: !lost.is_empty() && edges.len() == all,
             edges,
+            ..nothing
         }
     }
 }

@@ -82,10 +82,7 @@ impl Edge {
             Ok(visit) => visit,
             Err(refusal) => return refuse(refusal),
         };
-        let (reply, upgraded) = match upgrade::accept(&mut request) {
-            Ok(accepted) => accepted,
-            Err(reply) => return reply,
-        };
+        let Some((reply, upgraded)) = upgrade::accept(&mut request) else { return upgrade::required() };
         // It was checked.
         let shown = Bytes::from(URL_SAFE_NO_PAD.decode(ticket).unwrap_or_default());
         let number = LinkId(self.clusters.links.fetch_add(1, Ordering::Relaxed));

@@ -15,8 +15,8 @@ use crate::http::{Reply, empty, error};
 /// A WebSocket of this listener.
 pub type Socket = WebSocketStream<TokioIo<Upgraded>>;
 
-/// The answer that makes a WebSocket of the request's connection, and where it will come out; or why not.
-pub fn accept(request: &mut Request<Incoming>) -> Result<(Reply, OnUpgrade), Reply> {
+/// The answer that makes a WebSocket of the request's connection, and where it will come out. None: it asks for no such.
+pub fn accept(request: &mut Request<Incoming>) -> Option<(Reply, OnUpgrade)> {
     let says = |name: HeaderName, word: &str| {
         let values = request.headers().get_all(name).into_iter().filter_map(|value| value.to_str().ok());
         values.flat_map(|value| value.split(',')).any(|said| said.trim().eq_ignore_ascii_case(word))
@@ -25,20 +25,22 @@ pub fn accept(request: &mut Request<Incoming>) -> Result<(Reply, OnUpgrade), Rep
         && says(UPGRADE, "websocket")
         && says(CONNECTION, "upgrade")
         && says(SEC_WEBSOCKET_VERSION, "13");
-    let key = request.headers().get(SEC_WEBSOCKET_KEY).filter(|key| asks && key.len() == KEY_BYTES);
-    let Some(key) = key else {
-        let message = "this address takes WebSockets (version 13, over HTTP/1.1) of viewers' engines, and nothing else";
-        let mut reply = error(StatusCode::UPGRADE_REQUIRED, "upgrade_required", message, None);
-        reply.headers_mut().insert(UPGRADE, HeaderValue::from_static("websocket"));
-        return Err(reply);
-    };
+    let key = request.headers().get(SEC_WEBSOCKET_KEY).filter(|key| asks && key.len() == KEY_BYTES)?;
     let accept = derive_accept_key(key.as_bytes());
     let mut reply = empty(StatusCode::SWITCHING_PROTOCOLS);
     let headers = reply.headers_mut();
     headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
     headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
     headers.insert(SEC_WEBSOCKET_ACCEPT, HeaderValue::try_from(accept).expect("base64 is a header value"));
-    Ok((reply, hyper::upgrade::on(request)))
+    Some((reply, hyper::upgrade::on(request)))
+}
+
+/// To whoever asks for something else.
+pub fn required() -> Reply {
+    let message = "this address takes WebSockets (version 13, over HTTP/1.1) of viewers' engines, and nothing else";
+    let mut reply = error(StatusCode::UPGRADE_REQUIRED, "upgrade_required", message, None);
+    reply.headers_mut().insert(UPGRADE, HeaderValue::from_static("websocket"));
+    reply
 }
 
 /// The WebSocket, once the answer has left. None: the client is gone.

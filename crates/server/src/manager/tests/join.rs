@@ -257,3 +257,13 @@ async fn who_lost_its_edge_goes_on_at_another_and_who_was_refused_begins_there()
         assert_eq!((got.status, got.body["error"].as_str()), (StatusCode::BAD_REQUEST, Some("bad_request")), "{bad}");
     }
 }
+
+#[tokio::test]
+async fn a_full_edge_whose_viewers_give_takes_those_who_give_as_well() {
+    let house = House::new().await;
+    house.on_air().await;
+    let full = json!({"capacity_bps": 9_000_000, "committed_bps": 9_000_000, "brings_bps": 2_500_000});
+    house.cluster("POST", "/v1/cluster/edges", edge_beat("e", full)).await;
+    assert_eq!(house.join("open", None).await.body["error"], "no_capacity");
+    assert_eq!(house.join_saying("open", None, b"{}").await.status, StatusCode::OK);
+}
