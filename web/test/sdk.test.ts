@@ -7,6 +7,7 @@ import { mediaOf, renditionOf } from "../sdk/src/urls";
 import type { Mesh } from "../sdk/src/mesh";
 import { ladder, splice } from "../sdk/src/playlist";
 import { pace } from "../sdk/src/pace";
+import { Alarm } from "../sdk/src/timer";
 import { decide, readP2p, type Circumstances } from "../sdk/src/policy";
 import { ofBye, sentence } from "../sdk/src/reasons";
 
@@ -94,6 +95,22 @@ it("reads the mesh's part of a join, and an older server's", () => {
   const older = readAdmission({ ...said, link: undefined, origin_key: "short", stun_port: 0, p2p: undefined }, "http://host/");
   expect([older?.link, older?.originKey, older?.stunPort, older?.p2p]).toEqual([null, null, null, "on"]);
   expect([readAdmission({ hls: 7 }, "http://host/"), readAdmission(null, "http://host/")]).toEqual([null, null]);
+});
+
+it("is woken in time, and seldom too early", () => {
+  vi.useFakeTimers();
+  const rung: number[] = [];
+  const begun = performance.now();
+  const alarm = new Alarm(() => rung.push(performance.now() - begun));
+  for (const atMs of [300, 100, 200, Infinity]) alarm.set(begun + atMs);
+  vi.advanceTimersByTime(1_000);
+  alarm.set(begun + 1_500);
+  vi.advanceTimersByTime(1_000);
+  alarm.set(begun + 3_000);
+  alarm.end();
+  vi.advanceTimersByTime(5_000);
+  vi.useRealTimers();
+  expect([rung, alarm.steady]).toEqual([[100, 1_500], false]);
 });
 
 it("plays a little faster behind its place and a little slower ahead of it", () => {

@@ -1,11 +1,14 @@
 // How does one viewer take part? The hallway: joins the engine, the link to the edge, the links to other viewers and the
 // player's loaders, and passes values between them. Whatever goes wrong here ends in plain HLS and a reason.
+import { bytesOf64, bytesOfHex } from "./bytes";
 import { EdgeLink } from "./edge-link";
 import { Engine, type Host } from "./engine";
+import { rememberedUplink, rememberUplink } from "./memory";
 import { canLink, PeerLinks } from "./peer-links";
-import { ladder, splice } from "./playlist";
+import { splice } from "./playlist";
 import { circumstances, decide, onLineChange, type Decision, type P2p } from "./policy";
 import { ofBye, sentence, type Reason } from "./reasons";
+import { Rungs } from "./rungs";
 import { readCounts, type MeshStats, type Rescue } from "./stats";
 import { loadEngine, Options, PeerEngine } from "./wasm";
 
@@ -51,7 +54,6 @@ const START_PATIENCE_MS = 700;
 /** After these the link is tried again; then it stays plain HLS. */
 const RETRIES_S = [3, 10, 30, 60, 120];
 const RESCUES_KEPT = 8;
-const UPLINK_MEMORY = "trellis.uplink";
 
 export class Mesh implements Host {
   private admission: Admission;
@@ -61,17 +63,11 @@ export class Mesh implements Host {
   private engine: Engine | null = null;
   private reason: Reason = "starting";
   private readonly begunMs = performance.now();
-  private videos: string[] = [];
-  private video: string | null = null;
-  private audio: string | null = null;
+  private readonly rungs = new Rungs();
   private readonly history = new Map<string, string>();
   private readonly watchers = new Set<() => void>();
   private readonly touched = new Set<number>();
   private readonly rescues: Rescue[] = [];
-  private wished: string | null = null;
-  private wishAgainMs = 0;
-  /** By position in the catalogue. */
-  private watched: number[] = [];
   private me = 0;
   private changedMs = 0;
   private admittedMs = -Infinity;
@@ -165,7 +161,7 @@ export class Mesh implements Host {
   /** The viewer goes: says good-bye and closes everything. */
   leave(): void {
     if (this.over) return;
-    this.rememberUplink();
+    rememberUplink(this.engine?.ask((peer) => peer.alpha_bps(), 0) ?? 0);
     this.engine?.tell((peer, now) => peer.leave(now));
     this.stop("asked_off");
     this.over = true;
@@ -176,40 +172,25 @@ export class Mesh implements Host {
 
   /** A multivariant playlist came: the ladder is known, and with it what can be asked of the edge. */
   knowLadder(text: string): void {
-    const { videos, audios } = ladder(text);
-    this.videos = videos;
-    this.audio ??= audios[0] ?? null;
+    this.rungs.know(text);
   }
 
   /** The player wants this rendition's playlist, so it will want its media. */
   wants(rendition: string): void {
-    if (rendition.startsWith("v")) {
-      if (this.video === rendition) return;
-      this.video = this.wished = rendition;
-    } else {
-      if (this.audio === rendition && this.engine) return;
-      this.audio = rendition;
-      // Sound alone is not what is watched first, unless there is nothing else.
-      if (this.video === null && this.videos.length > 0) return;
-    }
-    if (this.engine) this.engine.tell((peer, now) => peer.switch(now, this.watching()));
-    else this.beginEngine();
+    const news = this.rungs.take(rendition);
+    if (!this.engine) this.beginEngine();
+    else if (news) this.engine.tell((peer, now) => peer.switch(now, this.rungs.wanted()));
   }
 
   /** A rung the player would like: the cluster is asked for slots. */
   wishes(rendition: string): void {
-    const nowMs = performance.now();
-    // One wish at a time, or none would ever be granted.
-    if (nowMs < this.wishAgainMs && this.wished !== this.video) return;
-    this.wished = rendition;
-    this.wishAgainMs = nowMs + WISH_AGAIN_MS;
-    const others = [rendition, this.audio].filter((name) => name !== null).join(" ");
-    this.engine?.tell((peer, now) => peer.switch(now, others));
+    if (!this.rungs.wish(rendition, performance.now())) return;
+    this.engine?.tell((peer, now) => peer.switch(now, this.rungs.wanted(rendition)));
   }
 
   /** The rung of pictures that was wished for and is brought from this key frame on. */
   get granted(): string | null {
-    return this.wished !== null && this.watched.includes(Number(this.wished.slice(1))) ? this.wished : null;
+    return this.rungs.granted;
   }
 
   /** A playlist as the edge wrote it. */
@@ -245,7 +226,7 @@ export class Mesh implements Host {
   }
 
   private readWatched(): void {
-    this.watched = [...(this.engine?.ask((peer) => peer.watches(), new Uint8Array()) ?? [])];
+    this.rungs.brought = [...(this.engine?.ask((peer) => peer.watches(), new Uint8Array()) ?? [])];
   }
 
   /** Let in, and not told yet what there is. */
@@ -382,7 +363,7 @@ export class Mesh implements Host {
 
   /** Everything that is needed to greet the edge is there, or this does nothing. */
   private beginEngine(): void {
-    const wanted = this.watching();
+    const wanted = this.rungs.wanted();
     if (this.engine || !this.wasmReady || wanted === "" || this.over || this.reason !== "starting") return;
     const peer = this.makeEngine(wanted);
     if (!peer) return this.stop("engine_failed");
@@ -390,24 +371,22 @@ export class Mesh implements Host {
     if (this.edge.isOpen) this.engine.tell((engine, now) => engine.connected(now, 0));
   }
 
+  /** null: what the join told is no good. */
   private makeEngine(wanted: string): PeerEngine | null {
     const { stream, ticket, originKey } = this.admission;
-    const options = new Options(stream, bytesOf64(ticket), bytesOfHex(originKey ?? ""));
-    options.watch(wanted, this.videos.length);
-    options.give(this.options.uploadCapBps ?? 0, this.decision.p2p !== "on", rememberedUplink());
-    options.record(this.options.tapeBytes ?? 0);
-    const seed = crypto.getRandomValues(new Uint32Array(2));
-    options.begin(BEHIND_MS, seed[0] ?? 0, seed[1] ?? 0);
     try {
-      return PeerEngine.start(options, performance.now() * 1000) ?? null;
-    } finally {
+      const options = new Options(stream, bytesOf64(ticket), bytesOfHex(originKey ?? ""));
+      options.watch(wanted, this.rungs.videos);
+      options.give(this.options.uploadCapBps ?? 0, this.decision.p2p !== "on", rememberedUplink());
+      options.record(this.options.tapeBytes ?? 0);
+      const seed = crypto.getRandomValues(new Uint32Array(2));
+      options.begin(BEHIND_MS, seed[0] ?? 0, seed[1] ?? 0);
+      const peer = PeerEngine.start(options, performance.now() * 1000) ?? null;
       options.free();
+      return peer;
+    } catch {
+      return null;
     }
-  }
-
-  private watching(): string {
-    if (this.video === null && this.videos.length > 0) return "";
-    return [this.video, this.audio].filter((name) => name !== null).join(" ");
   }
 
   private onEdgeOpen(): void {
@@ -519,48 +498,20 @@ export class Mesh implements Host {
     if (links > 0) return "on";
     return this.links.attempts === 0 ? "alone" : this.links.failures > 0 ? "no_links" : "linking";
   }
-
-  private rememberUplink(): void {
-    const bps = this.engine?.ask((peer) => peer.alpha_bps(), 0) ?? 0;
-    try {
-      if (bps > 0) localStorage.setItem(UPLINK_MEMORY, String(Math.round(bps)));
-    } catch {
-      // Storage may be forbidden; the next visit begins without.
-    }
-  }
 }
 
 const COUNTS = 12;
 const REOPEN_MS = 2_000;
-/** A cluster that had no slots may have some then. */
-const WISH_AGAIN_MS = 10_000;
 /** What there is comes right after the welcome. */
 const NEWS_MS = 300;
 /** Some part times. */
 const FLOWS_MS = 2_500;
-
-function rememberedUplink(): number {
-  try {
-    return Number(localStorage.getItem(UPLINK_MEMORY)) || 0;
-  } catch {
-    return 0;
-  }
-}
 
 /** …/v/{ticket}/s/{stream}/ */
 const baseOf = (hls: string): string => hls.slice(0, hls.lastIndexOf("/") + 1);
 
 function iceServers({ link, stunPort }: Admission): RTCIceServer[] {
   return link && stunPort ? [{ urls: `stun:${new URL(link).hostname}:${stunPort}` }] : [];
-}
-
-function bytesOf64(text: string): Uint8Array {
-  const bytes = atob(text.replace(/-/g, "+").replace(/_/g, "/"));
-  return Uint8Array.from(bytes, (char) => char.charCodeAt(0));
-}
-
-function bytesOfHex(text: string): Uint8Array {
-  return Uint8Array.from(text.match(/../g) ?? [], (two) => Number.parseInt(two, 16));
 }
 
 const sleep = (ms: number) => new Promise((done) => setTimeout(done, ms));

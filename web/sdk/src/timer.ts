@@ -1,9 +1,10 @@
 // When is it time? Hidden tabs get timers once a second and later once a minute, and a viewer in another tab goes on
 // serving others: so the alarm rings in a worker, made of a Blob so that it needs no file. Where pages forbid that
 // (Content-Security-Policy without `worker-src blob:`) the page's own timers have to do.
-// One alarm at a time: setting it again moves it.
+// One alarm at a time. Set to a later time it rings at the earlier one first, and is set again then: an engine moves it with
+// every message, and a message to the worker for each would cost more than an alarm too many.
 
-const WORKER = "let t;onmessage=(e)=>{clearTimeout(t);if(e.data>=0)t=setTimeout(()=>postMessage(0),e.data)}";
+const WORKER = "let t;onmessage=(e)=>{clearTimeout(t);t=setTimeout(()=>postMessage(0),e.data)}";
 
 export class Alarm {
   private worker: Worker | null = null;
@@ -20,15 +21,14 @@ export class Alarm {
     return this.worker !== null;
   }
 
-  /** Rings at `atMs` of performance.now(); Infinity: not at all. */
+  /** Rings at `atMs` of performance.now() at the latest; Infinity: need not. */
   set(atMs: number): void {
-    // Engines move it by microseconds all the time: a message for each would cost more than the alarm.
-    if (Math.abs(atMs - this.at) < 1 || (atMs === Infinity && this.at === Infinity)) return;
+    if (atMs === Infinity || atMs >= this.at - 1) return;
     this.at = atMs;
-    const inMs = atMs === Infinity ? -1 : Math.max(0, Math.ceil(atMs - performance.now()));
+    const inMs = Math.max(0, Math.ceil(atMs - performance.now()));
     if (this.worker) return this.worker.postMessage(inMs);
     clearTimeout(this.timer);
-    if (inMs >= 0) this.timer = setTimeout(() => this.rang(), inMs);
+    this.timer = setTimeout(() => this.rang(), inMs);
   }
 
   end(): void {
