@@ -4,7 +4,6 @@
 //! Invariant: it waits for no link, for nothing but its inputs; a link that is not up to what it is sent is closed.
 
 use std::collections::HashMap;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,7 +14,7 @@ use trellis_core::cluster::{Cluster, Config, Event as ClusterEvent, Input, LinkI
 use trellis_core::locality::Locality;
 use trellis_core::time::Instant;
 use trellis_proto::StreamId;
-use trellis_proto::frame::{Bye, ChunkId, Frame, PartId, PeerId};
+use trellis_proto::frame::{Bye, ChunkId, Frame, PartId};
 
 use super::super::Edge;
 use super::super::promises::Allowance;
@@ -23,7 +22,6 @@ use super::super::session::Visit;
 use super::link::{Line, word};
 use super::member::{Member, Purposes};
 use super::parts::{self, Step};
-use super::{PEER_BITS, PEERS_MAX};
 use crate::clock::unix_ms;
 use crate::keyfile;
 use crate::shelf::Shelf;
@@ -78,10 +76,8 @@ pub struct Host {
 impl Host {
     /// Of nobody yet. It says in `standing` how it stands.
     pub fn open(edge: Arc<Edge>, stream: StreamId, standing: Arc<Mutex<Stats>>) -> Self {
-        let (range, given) = (edge.clusters.first_peer.0, edge.clusters.peers.load(Ordering::Relaxed));
-        let first_peer = PeerId(range | given.clamp(1, PEERS_MAX - 1));
         let allowance = edge.promises.allowance();
-        let config = Config { budget_bps: allowance.bps(), first_peer, ..Config::default() };
+        let config = Config { budget_bps: allowance.bps(), first_peer: edge.clusters.next_peer(), ..Config::default() };
         let seed = u64::from_be_bytes(keyfile::random());
         Self {
             shelf: edge.streams.shelf(&stream),
@@ -276,8 +272,7 @@ impl Host {
                     member.admit(&self.edge, self.newest);
                     self.rates_bps += member.rate_bps();
                 }
-                self.edge.clusters.peers.fetch_max((peer.0 & (PEERS_MAX - 1)) + 1, Ordering::Relaxed);
-                debug_assert_eq!(peer.0 >> PEER_BITS, self.edge.clusters.first_peer.0 >> PEER_BITS);
+                self.edge.clusters.note_peer(peer);
                 metrics::counter!("trellis_cluster_admitted_total").increment(1);
             }
             ClusterEvent::Refused(_, bye) => {

@@ -37,7 +37,7 @@ pub struct Clusters {
     /// What peers of this edge are numbered from.
     first_peer: PeerId,
     /// Numbers given, over all clusters there were: a later cluster of a stream gives none again.
-    peers: Arc<AtomicU32>,
+    peers: AtomicU32,
     links: AtomicU64,
     prefixes: Prefixes,
     open: Mutex<HashMap<StreamId, Open>>,
@@ -53,8 +53,20 @@ impl Clusters {
     /// Of the edge of this name. `now_s` keeps the numbers of one that restarts apart from those it gave before.
     pub fn new(edge: &str, now_s: u64, prefixes: Prefixes) -> Self {
         let (links, open) = Default::default();
-        let peers = Arc::new(AtomicU32::new((now_s * PEERS_PER_S) as u32 % PEERS_MAX));
+        let peers = AtomicU32::new((now_s * PEERS_PER_S % u64::from(PEERS_MAX / 2)) as u32);
         Self { first_peer: PeerId(range_of(edge) << PEER_BITS), peers, links, open, prefixes }
+    }
+
+    /// What the next cluster's peers are numbered from: where all others have come to, and near the end of the range from its
+    /// beginning again.
+    fn next_peer(&self) -> PeerId {
+        let given = self.peers.load(Ordering::Relaxed);
+        PeerId(self.first_peer.0 | if given < PEERS_MAX / 4 * 3 { given.max(1) } else { 1 })
+    }
+
+    /// A peer was let in under this number.
+    fn note_peer(&self, peer: PeerId) {
+        self.peers.fetch_max((peer.0 & (PEERS_MAX - 1)) + 1, Ordering::Relaxed);
     }
 
     /// How all clusters together stand.
@@ -163,7 +175,7 @@ fn range_of(edge: &str) -> u32 {
 const PEER_BITS: u32 = 20;
 const RANGES: u32 = 1 << (32 - PEER_BITS);
 const PEERS_MAX: u32 = 1 << PEER_BITS;
-/// An edge that restarts counts on from where the clock stands: it numbers apart for eighteen hours.
+/// An edge that restarts counts on from where the clock stands: it numbers apart for nine hours, and then again.
 const PEERS_PER_S: u64 = 16;
 /// What links have said and a host has not looked at yet: beyond that they are read no further.
 const EVENTS_MAX: usize = 1_024;
