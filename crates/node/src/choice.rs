@@ -56,7 +56,7 @@ impl Choice {
         let left = max_rate_bps.saturating_sub(sound.map_or(0, |at| catalogue.renditions[at].bandwidth));
         let mut pictures =
             catalogue.renditions.iter().enumerate().filter(|(_, r)| matches!(r.media, Media::Video { .. }));
-        let last = pictures.clone().last();
+        let last = pictures.clone().next_back();
         let picture = pictures.find(|(_, r)| r.bandwidth <= left).or(last).map(|(at, _)| at);
         (self.picture, self.sound) = (picture.and_then(position), sound.and_then(position));
         Some(self.layers(catalogue))

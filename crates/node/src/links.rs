@@ -329,7 +329,7 @@ mod tests {
             loop {
                 let now = Instant::now();
                 assert!(now < end, "not within ten seconds");
-                for end in 0..2 {
+                for (end, name) in NAMES.into_iter().enumerate() {
                     self.0[end].receive(now);
                     self.0[end].on_time(now);
                     while let Some(event) = self.0[end].poll() {
@@ -337,7 +337,7 @@ mod tests {
                             Event::Signal(_, signal) => {
                                 // As bytes, through an edge.
                                 let signal = Signal::decode(&signal.encode()).unwrap();
-                                self.0[1 - end].on_signal(now, NAMES[end], signal);
+                                self.0[1 - end].on_signal(now, name, signal);
                             }
                             event => {
                                 if done(self, end, event) {
