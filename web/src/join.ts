@@ -9,14 +9,15 @@ const TIMEOUT_MS = 8_000;
 const RETRY_AFTER_S_MAX = 120;
 const PUBLISHERS: readonly string[] = ["waiting", "live", "paused", "ended", "vod"];
 
-/** `lost`: the tickets of edges that were lost just now. */
-export async function join(stream: string, token: string | null, lost: string[] = []): Promise<Event> {
+/** `lost`: null, and a plain player joins, whom servers must carry alone; else one that gives to others, and these are the
+ * tickets of edges it lost just now. */
+export async function join(stream: string, token: string | null, lost: string[] | null): Promise<Event> {
   const headers: Record<string, string> = token ? { Authorization: `Bearer ${token}` } : {};
-  if (lost.length > 0) headers["Content-Type"] = "application/json";
+  if (lost) headers["Content-Type"] = "application/json";
   const answer = await getJson(`/v1/streams/${encodeURIComponent(stream)}/join`, TIMEOUT_MS, {
     method: "POST",
     headers,
-    ...(lost.length > 0 && { body: JSON.stringify({ lost }) }),
+    ...(lost && { body: JSON.stringify({ lost }) }),
   });
   if (!answer) return { is: "unreachable" };
   return readAnswer(answer.status, answer.body, answer.retryAfter, location.href);

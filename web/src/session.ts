@@ -10,6 +10,8 @@ import type { From, Player, PlayerEvent, Wishes } from "./player/player";
 import { Screen } from "./player/screen";
 import { LIVE_SLACK_S, shouldJump, timeline, type Timeline } from "./timeline";
 import { readStats, type Stats } from "./stats";
+import { canLink } from "../sdk/src/peer-links";
+import { circumstances, decide } from "../sdk/src/policy";
 import { keepWish } from "./wish";
 
 /** A player that waits this long without a byte and without an error is stuck: no edge holds an answer back for more
@@ -170,7 +172,7 @@ export class Session {
     this.joining = true;
     this.cancelWake();
     this.joinedAtMs = performance.now();
-    const event = await join(this.stream, this.token);
+    const event = await join(this.stream, this.token, this.gives() ? [] : null);
     this.joining = false;
     if (event.is !== "admitted") this.waited = true;
     this.dispatch(event);
@@ -188,6 +190,11 @@ export class Session {
     this.player.load(admission, from);
     this.pulse.begin(admission.hls);
     if (play) void this.screen.play();
+  }
+
+  /** As far as is known before the operator's word is. */
+  private gives(): boolean {
+    return canLink() && decide(circumstances(this.mesh.p2p, "on")).p2p === "on";
   }
 
   private wishes(): Wishes {
