@@ -1,5 +1,6 @@
 // What does the manager answer to "may I watch"?
 // Every answer, and every failure to get one, becomes exactly one Event for the page; nothing throws.
+import type { Past } from "../sdk/src/index";
 import { absolute, readAdmission as readMesh } from "../sdk/src/admission";
 import type { Admission, Event, Publisher } from "./page";
 import { getJson } from "./http";
@@ -9,15 +10,15 @@ const TIMEOUT_MS = 8_000;
 const RETRY_AFTER_S_MAX = 120;
 const PUBLISHERS: readonly string[] = ["waiting", "live", "paused", "ended", "vod"];
 
-/** `lost`: null, and a plain player joins, whom servers must carry alone; else one that gives to others, and these are the
- * tickets of edges it lost just now. */
-export async function join(stream: string, token: string | null, lost: string[] | null): Promise<Event> {
+/** `past`: null, and a plain player joins, whom servers must carry alone; else one that gives to others, and these are the
+ * tickets of the edges it lost, or that had no room, just now. */
+export async function join(stream: string, token: string | null, past: Past | null): Promise<Event> {
   const headers: Record<string, string> = token ? { Authorization: `Bearer ${token}` } : {};
-  if (lost) headers["Content-Type"] = "application/json";
+  if (past) headers["Content-Type"] = "application/json";
   const answer = await getJson(`/v1/streams/${encodeURIComponent(stream)}/join`, TIMEOUT_MS, {
     method: "POST",
     headers,
-    ...(lost && { body: JSON.stringify({ lost }) }),
+    ...(past && { body: JSON.stringify(past) }),
   });
   if (!answer) return { is: "unreachable" };
   return readAnswer(answer.status, answer.body, answer.retryAfter, location.href);

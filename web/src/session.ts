@@ -21,6 +21,8 @@ const STUCK_MS = 22_000;
 const TAPE_BYTES = 32_000_000;
 /** An impatient viewer asks no more often than this. */
 const PRESS_MS = 3_000;
+/** Reasons for which this page takes part in no mesh: its next place is a plain player's. */
+const FAILED: readonly string[] = ["no_wasm", "no_webrtc", "engine_failed", "link_refused"];
 
 export type MakePlayer = (video: HTMLVideoElement, tell: (event: PlayerEvent) => void, wishes: Wishes) => Player | null;
 
@@ -172,7 +174,7 @@ export class Session {
     this.joining = true;
     this.cancelWake();
     this.joinedAtMs = performance.now();
-    const event = await join(this.stream, this.token, this.gives() ? [] : null);
+    const event = await join(this.stream, this.token, this.gives() ? {} : null);
     this.joining = false;
     if (event.is !== "admitted") this.waited = true;
     this.dispatch(event);
@@ -194,15 +196,16 @@ export class Session {
 
   /** As far as is known before the operator's word is. */
   private gives(): boolean {
-    return canLink() && decide(circumstances(this.mesh.p2p, "on")).p2p === "on";
+    const failed = FAILED.includes(this.player?.mesh()?.reason ?? "");
+    return !failed && canLink() && decide(circumstances(this.mesh.p2p, "on")).p2p === "on";
   }
 
   private wishes(): Wishes {
     return {
       p2p: this.mesh.p2p,
       tapeBytes: this.mesh.record ? TAPE_BYTES : 0,
-      join: async (lost) => {
-        const event = await join(this.stream, this.token, lost);
+      join: async (past) => {
+        const event = await join(this.stream, this.token, past);
         return event.is === "admitted" ? event.admission.mesh : null;
       },
       moved: (hls) => this.pulse.begin(hls),

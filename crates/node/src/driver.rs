@@ -12,7 +12,8 @@ use trellis_core::limits::KEEP_PARTS;
 use trellis_core::peer::{self, Input, Mesh, Output, Peer, Support, UploadPolicy};
 use trellis_core::time::Instant as CoreInstant;
 use trellis_core::trust::RealCrypto;
-use trellis_proto::frame::{Bye, Decoded, Frame, PeerId};
+use trellis_proto::descriptor::chunk_range;
+use trellis_proto::frame::{Bye, ChunkId, Decoded, Frame, PeerId};
 use trellis_proto::signal::Signal;
 use trellis_server::http::Stop;
 use trellis_server::shelf::Key;
@@ -241,6 +242,14 @@ impl Running {
         }
     }
 
+    /// How long a chunk is; 0 for one that is known no more.
+    fn chunk_bytes(&self, id: ChunkId) -> u64 {
+        let descriptor = self.peer.as_ref().and_then(|peer| peer.descriptor(id.part));
+        let track = descriptor.and_then(|it| it.tracks.get(usize::from(id.of.rendition)));
+        let layer = track.and_then(|track| track.layers.get(usize::from(id.of.layer)));
+        layer.map_or(0, |it| chunk_range(it.size as usize, it.hashes.len(), id.index.into()).len() as u64)
+    }
+
     /// From another peer.
     fn on_message(&mut self, now: Instant, from: PeerId, message: Bytes) {
         let length = message.len() as u64;
@@ -444,7 +453,12 @@ impl Running {
                     self.rescued.pop_front();
                 }
             }
-            E::Duplicate(..) => self.count.duplicates += 1,
+            E::Duplicate(chunk, from) => {
+                let bytes = self.chunk_bytes(chunk);
+                let source = if from.is_edge() { &mut self.count.edge_bytes } else { &mut self.count.p2p_bytes };
+                *source = source.saturating_sub(bytes);
+                self.count.duplicates += 1;
+            }
             E::CutOff(peer) => {
                 tracing::warn!(peer = peer.0, "a peer sent wrong bytes and was cut off");
                 self.count.cut_off += 1;

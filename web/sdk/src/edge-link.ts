@@ -15,11 +15,17 @@ const OPEN_MS = 8_000;
 export class EdgeLink {
   private socket: WebSocket | null = null;
   private patience: ReturnType<typeof setTimeout> | undefined;
+  private goodbye = false;
 
   constructor(private readonly events: EdgeEvents) {}
 
   get isOpen(): boolean {
     return this.socket?.readyState === WebSocket.OPEN;
+  }
+
+  /** Did the edge itself end the last link, in good order? */
+  get saidGoodbye(): boolean {
+    return this.goodbye;
   }
 
   get isOpening(): boolean {
@@ -29,6 +35,7 @@ export class EdgeLink {
   /** `link` as the join names it: http(s); the scheme is exchanged. */
   open(link: string): void {
     this.close();
+    this.goodbye = false;
     let socket: WebSocket;
     try {
       socket = new WebSocket(link.replace(/^http/, "ws"));
@@ -47,7 +54,10 @@ export class EdgeLink {
     socket.onmessage = ({ data }) => {
       if (this.socket === socket && data instanceof ArrayBuffer) this.events.message(new Uint8Array(data));
     };
-    socket.onclose = () => this.gone(socket);
+    socket.onclose = ({ wasClean }) => {
+      if (this.socket === socket) this.goodbye = wasClean;
+      this.gone(socket);
+    };
   }
 
   send(bytes: Uint8Array): void {

@@ -10,7 +10,7 @@
 // Nothing here needs a secure context, and nothing throws: what cannot be done becomes plain HLS and `mesh.stats().reason`.
 export { readAdmission } from "./admission";
 export { follow, hlsConfig } from "./hls";
-export { Mesh, type Admission, type MeshOptions } from "./mesh";
+export { Mesh, type Admission, type MeshOptions, type Past } from "./mesh";
 export { readP2p, type P2p } from "./policy";
 export { sentence, type Reason } from "./reasons";
 export { addStats, type MeshStats, type Rescue } from "./stats";

@@ -26,14 +26,21 @@ export interface Admission {
   p2p: P2p;
 }
 
+/** Places that did not hold: with edges that were lost while they served, or had no room. Tickets. */
+export interface Past {
+  lost?: string[];
+  refused?: string[];
+}
+
 export interface MeshOptions {
   admission: Admission;
   /** What the viewer, or the app for them, wants; null: nothing was said, and phones then only receive. */
   asked?: P2p | null;
   /** Never give more than this, bit/s. */
   uploadCapBps?: number;
-  /** Joins again at the manager, who is told which tickets' edges were lost. Without it a lost edge ends the mesh. */
-  join?: (lost: string[]) => Promise<Admission | null>;
+  /** Joins again at the manager, who is told which tickets' edges were lost, or had no room. Without it a lost edge ends
+   * the mesh. */
+  join?: (past: Past) => Promise<Admission | null>;
   /** The place at the edge is another one now: what is asked over HTTP goes there. */
   moved?: (admission: Admission) => void;
   wasmUrl?: string | URL;
@@ -106,14 +113,19 @@ export class Mesh implements Host {
     void this.begin();
   }
 
-  /** Media comes from the mesh now. */
-  get plays(): boolean {
+  /** Let in once; the edge may be lost since. */
+  private get isIn(): boolean {
     return this.engine !== null && this.me !== 0;
+  }
+
+  /** Media comes from the mesh now: while the edge is lost, only as long as other viewers bring it. */
+  get plays(): boolean {
+    return this.isIn && (this.edge.isOpen || this.flows);
   }
 
   /** Media has come from it just now. */
   get flows(): boolean {
-    return this.plays && performance.now() - this.changedMs < FLOWS_MS;
+    return this.isIn && performance.now() - this.changedMs < FLOWS_MS;
   }
 
   /** Not yet known whether it will. */
@@ -250,10 +262,13 @@ export class Mesh implements Host {
     this.httpBytes += bytes;
   }
 
-  /** Where something lies now that the player knows by the address of the first edge. */
+  /** Where something lies now that the player knows by the address of the first edge. What is looked at before the link
+   * stands takes no plain player's place there: the edge is told who asks. */
   address(url: string): string {
     const base = baseOf(this.admission.hls);
-    return base !== this.firstBase && url.startsWith(this.firstBase) ? base + url.slice(this.firstBase.length) : url;
+    const there = base !== this.firstBase && url.startsWith(this.firstBase) ? base + url.slice(this.firstBase.length) : url;
+    const looks = (this.isIn || this.undecided) && /\.m3u8(\?|$)|\/init\.mp4$/.test(there);
+    return looks ? `${there}${there.includes("?") ? "&" : "?"}engine` : there;
   }
 
   /** Calls back whenever an answer of the above may be another one; returns how to stop. */
@@ -394,7 +409,7 @@ export class Mesh implements Host {
   }
 
   private onEdgeLost(): void {
-    if (this.plays) return this.engine?.tell((peer, now) => peer.lost(now, 0));
+    if (this.isIn) return this.engine?.tell((peer, now) => peer.lost(now, 0));
     if (this.over) return;
     this.stop("link_refused");
     this.tryLater();
@@ -404,13 +419,13 @@ export class Mesh implements Host {
    * away; then the manager, and so on in turns: the edge may be the only one, and come back. */
   private async rejoin(): Promise<void> {
     if (this.joining || this.edge.isOpening) return;
-    const sentAway = this.edge.isOpen;
+    const sentAway = this.edge.isOpen || this.edge.saidGoodbye;
     this.edge.close();
     this.joining = true;
     try {
       this.rejoins += 1;
       if (!sentAway && this.rejoins % 2 === 1 && (await this.reopen())) return;
-      const admission = await this.options.join?.([this.admission.ticket]);
+      const admission = await this.joinAgain({ lost: [this.admission.ticket] });
       if (this.over || !admission?.link) return;
       this.move(admission);
       this.engine?.tell((peer, now) => peer.renew(now, bytesOf64(admission.ticket)));
@@ -430,13 +445,23 @@ export class Mesh implements Host {
     return this.over || this.edge.isOpen;
   }
 
+  private async joinAgain(past: Past): Promise<Admission | null> {
+    try {
+      return (await this.options.join?.(past)) ?? null;
+    } catch {
+      return null;
+    }
+  }
+
   private move(admission: Admission): void {
     this.admission = admission;
+    this.links.iceServers = iceServers(admission);
     this.options.moved?.(admission);
   }
 
   /** No mesh, for this reason; what came so far stays counted. */
   private stop(reason: Reason): void {
+    clearTimeout(this.retryTimer);
     this.reason = reason;
     this.past = this.counts();
     this.me = 0;
@@ -457,10 +482,10 @@ export class Mesh implements Host {
   }
 
   private async tryAgain(elsewhere: boolean): Promise<void> {
-    if (this.over || this.impossible()) return;
+    if (this.over || this.engine || this.impossible()) return;
     if (elsewhere) {
-      const admission = await this.options.join?.([this.admission.ticket]);
-      if (this.over) return;
+      const admission = await this.joinAgain({ refused: [this.admission.ticket] });
+      if (this.over || this.engine) return;
       if (admission?.link) this.move(admission);
     }
     this.reason = "starting";
@@ -494,6 +519,7 @@ export class Mesh implements Host {
 
   private whyNow(links: number): Reason {
     if (this.reason !== "on") return this.reason;
+    if (!this.edge.isOpen) return "link_lost";
     if (this.decision.p2p === "receive-only") return "receive_only";
     if (links > 0) return "on";
     return this.links.attempts === 0 ? "alone" : this.links.failures > 0 ? "no_links" : "linking";

@@ -21,6 +21,7 @@ interface Link {
   /** Candidates that came before the description they belong to; null once that is set. */
   early: RTCIceCandidateInit[] | null;
   open: boolean;
+  madeMs: number;
   /** What was told of bufferedAmount last, and when. */
   told: number;
   toldMs: number;
@@ -39,8 +40,11 @@ const [OFFER, ANSWER, CANDIDATE, HANGUP] = [1, 2, 3, 4];
 const ATTEMPT_MS = 3_000;
 /** As many as the core has of them. */
 const LINKS_MAX = 200;
-/** Chromium gives a tab 500 in its life, closed ones included until they are collected. */
+/** Chromium gives a tab 500, closed ones included until they are collected, which takes so long at most. */
 const CONNECTIONS_MAX = 480;
+const COLLECTED_MS = 30_000;
+/** Nobody has reason to call again sooner: who does would have us make connections without end. */
+const REDIAL_MS = 1_000;
 /** How often a link that has something waiting is looked at. */
 const LOOK_MS = 15;
 /** Told at once when so little is left: the next chunk may go. */
@@ -59,7 +63,7 @@ export class PeerLinks {
   attempts = 0;
   failures = 0;
 
-  constructor(private readonly events: PeerEvents, private readonly iceServers: RTCIceServer[]) {}
+  constructor(private readonly events: PeerEvents, public iceServers: RTCIceServer[]) {}
 
   /** Links that stand. */
   stats(): LinkStats[] {
@@ -151,14 +155,23 @@ export class PeerLinks {
       queueMicrotask(() => this.events.lost(peer));
       return null;
     }
-    made += 1;
     this.attempts += 1;
-    const connection = new RTCPeerConnection({ iceServers: this.iceServers });
-    const channel = connection.createDataChannel("trellis", { negotiated: true, id: 0, ordered: false });
+    let connection: RTCPeerConnection;
+    let channel: RTCDataChannel;
+    try {
+      connection = new RTCPeerConnection({ iceServers: this.iceServers });
+      channel = connection.createDataChannel("trellis", { negotiated: true, id: 0, ordered: false });
+    } catch {
+      // The app has used up what there is, or a policy forbids it.
+      this.failures += 1;
+      queueMicrotask(() => this.events.lost(peer));
+      return null;
+    }
+    made += 1;
     channel.binaryType = "arraybuffer";
     channel.bufferedAmountLowThreshold = LOW_BYTES;
     const link: Link = {
-      peer, dial, connection, channel, patience: undefined, early: [], open: false,
+      peer, dial, connection, channel, patience: undefined, early: [], open: false, madeMs: performance.now(),
       told: 0, toldMs: 0, givenBytes: 0, takenBytes: 0,
     };
     link.patience = setTimeout(() => this.giveUp(link), ATTEMPT_MS);
@@ -204,6 +217,7 @@ export class PeerLinks {
 
   private async answer(peer: number, dial: number, sdp: string): Promise<void> {
     const before = this.links.get(peer);
+    if (before && performance.now() - before.madeMs < REDIAL_MS) return;
     if (before) {
       const stood = before.open;
       this.close(before);
@@ -270,5 +284,6 @@ export class PeerLinks {
     if (this.links.get(link.peer) === link) this.links.delete(link.peer);
     link.channel.close();
     link.connection.close();
+    setTimeout(() => (made -= 1), COLLECTED_MS);
   }
 }

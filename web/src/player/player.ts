@@ -1,6 +1,6 @@
 // What must something be able to do to play a stream here? Two can: hls.js (player/hls.ts) and, where there is no
 // Media Source Extensions, the browser itself (player/native.ts). Both speak in the same few events.
-import type { Admission as MeshAdmission, MeshStats, P2p } from "../../sdk/src/index";
+import type { Admission as MeshAdmission, MeshStats, P2p, Past } from "../../sdk/src/index";
 import type { Admission } from "../page";
 
 /** One quality of the ladder. `id` is the player's own. */
@@ -54,8 +54,8 @@ export interface Wishes {
   p2p: P2p | null;
   /** What the engine lives through is recorded, up to so many bytes. */
   tapeBytes: number;
-  /** Joins once more, for an edge in place of those that are lost. */
-  join(lost: string[]): Promise<MeshAdmission | null>;
+  /** Joins once more, for an edge in place of those that are lost or had no room. */
+  join(past: Past): Promise<MeshAdmission | null>;
   /** The place is at another edge now. */
   moved(hls: string): void;
 }

@@ -152,7 +152,7 @@ impl Edge {
         if ask.name == "feed" {
             return error(StatusCode::NOT_FOUND, "not_found", "there is nothing of this name for viewers", None);
         }
-        let keeps = ask.name != "state.json";
+        let keeps = ask.name != "state.json" && !is_look(&ask);
         let visit = match self.enter(ticket, stream, keeps) {
             Ok(visit) => visit,
             Err(refusal) => return refuse(refusal),
@@ -231,6 +231,13 @@ impl Edge {
         }
         beat::last(self).await;
     }
+}
+
+/// An engine has to know what there is before it can greet its edge, and needs no place for that: its cluster gives it one,
+/// or does not. Whoever only says that it is one (`?engine`) gets no media by it.
+fn is_look(ask: &Ask<'_>) -> bool {
+    let says_so = ask.query.is_some_and(|query| query.split('&').any(|word| word == "engine"));
+    says_so && (ask.name.ends_with(".m3u8") || ask.name.ends_with("/init.mp4"))
 }
 
 fn refuse(refusal: Refusal) -> Reply {
