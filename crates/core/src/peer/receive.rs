@@ -184,6 +184,8 @@ impl<V: Verifier> Peer<V> {
         let (descriptor, arrived) = (held.descriptor.clone(), held.arrived);
         let Some(layer) = self.store.layer(id.part, id.of) else { return };
         if !layer.misses(id.index) {
+            // A new pusher has begun, though the one before it is the faster.
+            self.pusher_begun(now, from, id, arrived);
             return self.out.push_back(Output::Event(Event::Duplicate(id, from)));
         }
         let asked = layer.asked.iter().find(|asked| asked.index == id.index).map(|asked| asked.whom);
@@ -200,10 +202,8 @@ impl<V: Verifier> Peer<V> {
         let put = self.store.put(id, verified, chunk.hop);
         self.neighbors.on_received(now, from, bytes);
         self.gossip.on_chunk(id);
+        self.pusher_begun(now, from, id, arrived);
         if let Some(substream) = self.substream_of(id) {
-            if let Some(old) = self.upstream.on_chunk(substream, from, now.since(arrived)) {
-                self.send(old, Frame::Unsubscribe(alloc::vec![Substreams::one(substream)]));
-            }
             self.call_off(id, substream, from);
         }
         self.push(id, from, bytes as u32);
@@ -212,10 +212,20 @@ impl<V: Verifier> Peer<V> {
         }
     }
 
-    /// Whoever else would push this chunk need not: on a busy uplink it makes room for what is still of use.
+    /// A chunk came from a pusher: the one before it may stop.
+    fn pusher_begun(&mut self, now: Instant, from: PeerId, id: ChunkId, arrived: Instant) {
+        let Some(substream) = self.substream_of(id) else { return };
+        if let Some(old) = self.upstream.on_chunk(substream, from, now.since(arrived)) {
+            self.send(old, Frame::Unsubscribe(alloc::vec![Substreams::one(substream)]));
+        }
+    }
+
+    /// Whoever else would push this chunk need not: on a busy uplink it makes room for what is still of use. But a new
+    /// pusher may show that it has begun.
     fn call_off(&mut self, id: ChunkId, substream: Substream, from: PeerId) {
-        let pushers = self.upstream.source(substream).map_or([None; 2], super::upstream::Source::pushers);
-        for pusher in pushers.into_iter().flatten().filter(|pusher| *pusher != from) {
+        let [active, old] = self.upstream.source(substream).map_or([None; 2], super::upstream::Source::pushers);
+        let begins = old == Some(from);
+        for pusher in [active.filter(|_| !begins), old].into_iter().flatten().filter(|pusher| *pusher != from) {
             if self.neighbors.is_up(pusher) {
                 self.send(pusher, Frame::Cancel(alloc::vec![one_row(id)]));
             }

@@ -698,3 +698,22 @@ fn a_tape_ends_at_its_bound_and_is_good_up_to_there() {
     assert!(tape.is_full() && tape.bytes().len() <= short);
     assert!(replay(tape.bytes(), |_, _| ()).is_ok());
 }
+
+#[test]
+fn a_new_pusher_takes_over_though_the_one_before_is_always_the_faster() {
+    let mut swarm = Swarm::new(3);
+    swarm.assign(1, vec![(0b1, 0, 0)], vec![(0b1, 3)], vec![]);
+    swarm.assign(2, vec![(0b1, 0, 0)], vec![(0b1, 3)], vec![]);
+    swarm.assign(3, vec![(0b1, 1, 0)], vec![], vec![]);
+    let push = |swarm: &mut Swarm, part| {
+        swarm.edge_says(PeerId(3), Frame::Table(swarm.origin.descriptor(part)));
+        [1, 2].into_iter().for_each(|peer| swarm.push(peer, part, &[0]));
+        swarm.wait(50);
+    };
+    push(&mut swarm, 0);
+    swarm.assign(3, vec![(0b1, 2, 0)], vec![], vec![]);
+    (1..4).for_each(|part| push(&mut swarm, part));
+    let duplicates = swarm.events.iter().filter(|(_, event)| matches!(event, Event::Duplicate(..))).count();
+    assert_eq!(duplicates, 1, "{:?}", swarm.events);
+    assert!(swarm.peers[&PeerId(1)].downstream.children(Substream { of: BASE, index: 0 }).is_empty());
+}
