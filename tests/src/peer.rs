@@ -1,11 +1,12 @@
 //! How does a native peer run for a test? `trellis peer`, as a viewer would start it.
 
 use std::io::{BufRead, BufReader};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
 use crate::client::{get, try_get};
+use crate::lab::Host;
 use crate::playlist::Media;
 use crate::process::{Process, trellis};
 use crate::server::Server;
@@ -22,9 +23,24 @@ pub struct Peer {
 impl Peer {
     /// Starts one that serves players, and waits until it has joined.
     pub async fn start(manager: &Server, stream: &str, options: &[&str]) -> Self {
+        Self::run(&mut Self::command(manager, stream, "127.0.0.1:0", options)).await
+    }
+
+    /// The same on a host of the laboratory.
+    pub async fn start_on(host: &Host, manager: &Server, stream: &str, options: &[&str]) -> Self {
+        let command = Self::command(manager, stream, &format!("{}:0", host.address), options);
+        Self::run(&mut host.moved(&command)).await
+    }
+
+    fn command(manager: &Server, stream: &str, listen: &str, options: &[&str]) -> Command {
         let mut command = trellis();
-        command.args(["peer", &format!("{}/watch/{stream}", manager.base()), "--json", "--listen", "127.0.0.1:0"]);
-        let mut process = Process::start("a peer", command.args(options).stdout(Stdio::piped()));
+        command.args(["peer", &format!("{}/watch/{stream}", manager.base()), "--json", "--listen", listen]);
+        command.args(options);
+        command
+    }
+
+    async fn run(command: &mut Command) -> Self {
+        let mut process = Process::start("a peer", command.stdout(Stdio::piped()));
         let stdout = process.stdout();
         let line = tokio::task::spawn_blocking(move || {
             let mut line = String::new();
