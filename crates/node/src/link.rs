@@ -51,6 +51,8 @@ enum Stage {
 struct Told {
     bytes: u32,
     at: Instant,
+    /// It is something else by now, and too early to say so.
+    stale: bool,
 }
 
 /// What a connection said.
@@ -119,7 +121,7 @@ impl Link {
             control: VecDeque::new(),
             chunks: VecDeque::new(),
             waiting_bytes: 0,
-            told: Told { bytes: 0, at: now },
+            told: Told { bytes: 0, at: now, stale: false },
             next: now,
         }
     }
@@ -251,10 +253,11 @@ impl Link {
     pub fn tell(&mut self, now: Instant) -> Option<u32> {
         let unsent = self.unsent();
         let much = unsent <= self.told.bytes / 2;
-        if unsent == self.told.bytes || !much && now < self.told.at + TELL_EVERY {
+        self.told.stale = unsent != self.told.bytes;
+        if !self.told.stale || !much && now < self.told.at + TELL_EVERY {
             return None;
         }
-        self.told = Told { bytes: unsent, at: now };
+        self.told = Told { bytes: unsent, at: now, stale: false };
         Some(unsent)
     }
 
@@ -280,7 +283,7 @@ impl Link {
             Stage::Dialling(until) => until,
             _ => self.next,
         };
-        let tell = if self.told.bytes > 0 { self.told.at + TELL_EVERY } else { self.next };
+        let tell = if self.told.stale { self.told.at + TELL_EVERY } else { self.next };
         self.next.min(dialled).min(tell)
     }
 

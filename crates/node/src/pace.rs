@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 pub struct Pace {
     bytes_per_s: Option<u64>,
-    /// In byte-microseconds per second, so that nothing is lost in rounding. Negative: spent ahead.
+    /// In bytes times nanoseconds per second, so that nothing is lost in rounding. Negative: spent ahead.
     held: i128,
     at: Instant,
 }
@@ -22,10 +22,10 @@ impl Pace {
     /// May something leave now?
     pub fn is_open(&mut self, now: Instant) -> bool {
         let Some(rate) = self.bytes_per_s else { return true };
-        let passed = now.saturating_duration_since(self.at).as_micros().min(BURST.as_micros());
+        let passed = now.saturating_duration_since(self.at).as_nanos().min(BURST.as_nanos());
         self.at = self.at.max(now);
         self.held =
-            (self.held + (passed * u128::from(rate)) as i128).min((BURST.as_micros() * u128::from(rate)) as i128);
+            (self.held + (passed * u128::from(rate)) as i128).min((BURST.as_nanos() * u128::from(rate)) as i128);
         self.held >= 0
     }
 
@@ -33,15 +33,15 @@ impl Pace {
     pub fn spend(&mut self, bytes: usize) {
         if self.bytes_per_s.is_some() {
             let on_the_line = bytes as i128 * OVERHEAD_PERCENT / 100;
-            self.held -= on_the_line * 1_000_000;
+            self.held -= on_the_line * 1_000_000_000;
         }
     }
 
-    /// When something may leave again.
-    pub fn opens_at(&self) -> Instant {
-        let rate = self.bytes_per_s.unwrap_or(u64::MAX);
-        let missing = u128::try_from(-self.held).unwrap_or(0);
-        self.at + Duration::from_micros(missing.div_ceil(u128::from(rate)).try_into().unwrap_or(u64::MAX))
+    /// When something may leave again. None: it may, whatever is waited for.
+    pub fn opens_at(&self) -> Option<Instant> {
+        let missing = u128::try_from(-self.held).ok().filter(|missing| *missing > 0)?;
+        let waits = missing.div_ceil(u128::from(self.bytes_per_s?));
+        Some(self.at + Duration::from_nanos(waits.try_into().unwrap_or(u64::MAX)))
     }
 }
 
@@ -63,10 +63,22 @@ mod tests {
                 pace.spend(4_000);
                 sent += 4_000;
             }
-            assert!(pace.opens_at() > now);
-            now = pace.opens_at();
+            let opens = pace.opens_at().unwrap();
+            assert!(opens > now);
+            now = opens;
         }
         assert!((996_000..=1_060_000).contains(&sent), "{sent}");
         assert!(Pace::new(None, start).is_open(start));
+    }
+
+    #[test]
+    fn who_asks_often_waits_no_longer() {
+        let start = Instant::now();
+        let mut pace = Pace::new(Some(8_000_000), start);
+        pace.spend(1_000);
+        let opens = pace.opens_at().unwrap();
+        let asks = (0..).map(|n| start + Duration::from_nanos(700 * n));
+        let opened = asks.into_iter().find(|now| pace.is_open(*now)).unwrap();
+        assert!((opens..opens + Duration::from_micros(1)).contains(&opened), "{:?}", opened - start);
     }
 }
