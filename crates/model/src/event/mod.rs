@@ -12,13 +12,14 @@
 //!
 //! Invariants: no pool carries more than it has, and nothing is carried for nobody.
 
+mod course;
 mod pool;
 mod run;
 mod runs;
 mod spread;
 
-pub use run::{Course, Run, Tally};
-pub use runs::{IntervalSummary, Summary, TallySummary};
+pub use course::{Course, Run, Tally};
+pub use runs::{Summary, TallySummary};
 pub use spread::Spread;
 
 use crate::clusters::Site;
