@@ -124,7 +124,7 @@ pub struct Estimates {
     pub support_bps: Option<Estimate>,
     /// αf, bit/s per viewer, where viewers support while they watch: f of them have warmed up.
     pub brought_bps: Option<Estimate>,
-    /// L, s. Too long at first, if sessions are all of one length and none is over: its errors then say so, not enough.
+    /// L, s. Too long while the cluster grows, if sessions are much of one length: then better [`crate::lifetime::mean`].
     pub length_s: Option<Estimate>,
     /// V, s: how long supporters linger. None while nobody has left.
     pub linger_s: Option<Estimate>,

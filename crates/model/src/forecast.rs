@@ -60,6 +60,8 @@ struct Draw {
     session_bps: f64,
     brought_bps: f64,
     length_s: f64,
+    /// By what the requests of an interval are off their mean: so many times its root.
+    luck: f64,
 }
 
 /// A statement about a forecast.
@@ -110,7 +112,7 @@ impl Forecast {
         self.range(|draw| draw.interval(at).0)
     }
 
-    /// R: which share of the requests of that interval is refused.
+    /// R: which share of the requests of that interval is refused; the range knows that their number is chance.
     #[doc = forecast!("(forecast.rejection(trellis_model::Seconds::new(2500.0).unwrap()).value - 0.76).abs() < 0.01")]
     pub fn rejection(&self, at: Seconds) -> Range {
         self.range(|draw| draw.interval(at).1)
@@ -171,14 +173,16 @@ impl Draw {
         let growth = growth.ok()?;
         let leaving = linger_s.map_or(0.0, |linger_s| -(-length_s / linger_s).exp_m1());
         let cluster = growth.with_leaving(Share::new(leaving).ok()?);
-        Some(Self { cluster, growth, server_bps, session_bps, brought_bps, length_s })
+        Some(Self { cluster, growth, server_bps, session_bps, brought_bps, length_s, luck: chance() })
     }
 
     /// C and R of the interval that this time is in.
     fn interval(&self, at: Seconds) -> (f64, f64) {
         let number = (at.get() / self.length_s).min(INTERVALS_MAX) as usize;
-        let interval = self.cluster.intervals().nth(number);
-        interval.map_or((self.server_bps, 0.0), |interval| (interval.capacity_bps, interval.rejected))
+        let capacity_bps =
+            self.cluster.intervals().nth(number).map_or(self.server_bps, |interval| interval.capacity_bps);
+        let requests = 1.0 + self.luck / self.growth.offered_sessions().sqrt();
+        (capacity_bps, (1.0 - capacity_bps / (self.growth.demand_bps() * requests.max(f64::MIN_POSITIVE))).max(0.0))
     }
 
     fn viewers_max(&self) -> f64 {
