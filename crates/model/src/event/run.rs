@@ -48,6 +48,11 @@ enum Event {
         place: u32,
         number: u64,
     },
+    /// The same session is old enough to support while it goes on.
+    WarmUp {
+        place: u32,
+        number: u64,
+    },
     /// Of a supporter of this cluster.
     Leave {
         cluster: u16,
@@ -60,6 +65,8 @@ struct Session {
     number: u64,
     cluster: u16,
     carried: Carried,
+    /// While it goes on.
+    supports: bool,
     /// Where it stands in its cluster's list of those whom peers carry, if it does.
     among_carried: u32,
 }
@@ -112,13 +119,9 @@ impl<'a> World<'a> {
                 self.on_request();
                 self.expect_request();
             }
-            Event::End { place, number } => {
-                let session = self.sessions[place as usize];
-                if session.number == number {
-                    self.end(place);
-                    self.on_supporter(session.cluster);
-                }
-            }
+            Event::End { place, number } if self.sessions[place as usize].number == number => self.on_end(place),
+            Event::WarmUp { place, number } if self.sessions[place as usize].number == number => self.on_warm(place),
+            Event::End { .. } | Event::WarmUp { .. } => {}
             Event::Leave { cluster } => self.on_leave(cluster),
         }
     }
@@ -152,7 +155,7 @@ impl<'a> World<'a> {
 
     fn begin(&mut self, cluster: usize, carried: Carried) {
         let number = self.told;
-        let session = Session { number, cluster: cluster as u16, carried, among_carried: 0 };
+        let session = Session { number, cluster: cluster as u16, carried, supports: false, among_carried: 0 };
         let place = match self.free_places.pop() {
             Some(place) => {
                 self.sessions[place as usize] = session;
@@ -171,7 +174,28 @@ impl<'a> World<'a> {
             Lengths::Fixed => 1.0,
             Lengths::Exponential => self.chance.exponential(),
         };
+        match self.process.warm_up {
+            Some(0.0) => self.on_warm(place),
+            Some(warm_up) if warm_up < length => self.tell(warm_up, Event::WarmUp { place, number }),
+            _ => {}
+        }
         self.tell(length, Event::End { place, number });
+    }
+
+    /// Step 5, or the end of support.
+    fn on_end(&mut self, place: u32) {
+        let cluster = self.sessions[place as usize].cluster;
+        self.end(place);
+        if self.process.warm_up.is_none() {
+            return self.on_supporter(cluster);
+        }
+        self.relieve(cluster.into());
+    }
+
+    fn on_warm(&mut self, place: u32) {
+        self.sessions[place as usize].supports = true;
+        let cluster = self.sessions[place as usize].cluster;
+        self.on_supporter(cluster);
     }
 
     fn end(&mut self, place: u32) {
@@ -181,12 +205,12 @@ impl<'a> World<'a> {
         }
         let cluster = usize::from(session.cluster);
         self.pools[cluster].give_back(session.carried);
+        self.pools[cluster].supporters -= u64::from(session.supports);
         self.tallies[cluster].watching -= 1;
         self.sessions[place as usize].number = u64::MAX;
         self.free_places.push(place);
     }
 
-    /// Step 5.
     fn on_supporter(&mut self, cluster: u16) {
         let at = usize::from(cluster);
         self.pools[at].supporters += 1;
@@ -206,8 +230,12 @@ impl<'a> World<'a> {
     }
 
     fn on_leave(&mut self, cluster: u16) {
-        let cluster = usize::from(cluster);
-        self.pools[cluster].supporters -= 1;
+        self.pools[usize::from(cluster)].supporters -= 1;
+        self.relieve(cluster.into());
+    }
+
+    /// Lets the server carry what peers no longer can, of any session, and breaks off what it cannot either.
+    fn relieve(&mut self, cluster: usize) {
         while self.pools[cluster].overload_bps() > 0 {
             let any = self.chance.below(self.by_peers[cluster].len());
             let place = self.by_peers[cluster][any];
