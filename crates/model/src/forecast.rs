@@ -118,10 +118,11 @@ impl Forecast {
         self.range(|draw| draw.interval(at).1)
     }
 
-    /// L·β/C: how long until one of the sessions under way ends, when all is taken, s: when it is worth asking again.
-    #[doc = forecast!("forecast.next_place_s(trellis_model::Seconds::default()).value < 17.0")]
-    pub fn next_place_s(&self, at: Seconds) -> Range {
-        self.range(|draw| draw.length_s * draw.session_bps / draw.interval(at).0)
+    /// L/n: how long until one of n sessions under way ends, on average, s: when it is worth asking again. In both kinds of
+    /// clusters; with sessions much of one length their ends come in bunches.
+    #[doc = forecast!("(forecast.next_place_s(100).value - 20.0).abs() < 1e-9")]
+    pub fn next_place_s(&self, watching: u32) -> Range {
+        self.range(|draw| draw.length_s / f64::from(watching.max(1)))
     }
 
     /// n_max = B/(β − αf): how many viewers there can be for good, when viewers support while they watch; ∞ when they bring
