@@ -14,7 +14,7 @@ const DIRECTIONS: [(&str, &[&str]); 10] = [
     ("server", &["trellis-proto", "trellis-core", "trellis-media", "trellis-ingest"]),
     ("node", &["trellis-proto", "trellis-core", "trellis-media", "trellis-server"]),
     ("wasm", &["trellis-proto", "trellis-core", "trellis-media"]),
-    ("cli", &["trellis-proto", "trellis-server", "trellis-ingest", "trellis-node", "trellis-sim"]),
+    ("cli", &["trellis-proto", "trellis-server", "trellis-ingest", "trellis-node", "trellis-sim", "trellis-model"]),
 ];
 
 /// Words that may not stand in the code of a folder, and why.

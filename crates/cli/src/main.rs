@@ -5,6 +5,7 @@ mod channel;
 mod check;
 mod demo;
 mod log;
+mod model;
 mod peer;
 mod publish;
 mod serve;
@@ -42,6 +43,8 @@ enum Command {
     CheckConfig(check::Args),
     /// Run a swarm in virtual time and say what came of it
     Sim(sim::Args),
+    /// Ask the theory: when is everybody served, how many are refused until then, what can nobody do better
+    Model(model::Args),
 }
 
 /// A request allocates a dozen small things and frees them all, and a simulation holds millions far apart; the C library's
@@ -59,6 +62,7 @@ async fn main() -> std::process::ExitCode {
         Command::Token(args) => token::run(&args),
         Command::CheckConfig(args) => check::run(&args),
         Command::Sim(args) => sim::run(&args),
+        Command::Model(args) => model::run(&args),
     };
     match result {
         Ok(()) => std::process::ExitCode::SUCCESS,

@@ -1,0 +1,30 @@
+//! `trellis model`: what does the theory say? Hands each question on; the answers are computed in `trellis_model`.
+//!
+//! JSON keys and CSV columns are stable and stand in docs/model.md. What is infinite (a time that never comes) is `null`
+//! in JSON and empty in CSV.
+
+mod input;
+mod output;
+mod sgp;
+
+use anyhow::Result;
+
+/// Options.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    question: Question,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Question {
+    /// When is the server full, when is everybody served, and what happens until then?
+    Sgp(sgp::Args),
+}
+
+/// Answers.
+pub fn run(args: &Args) -> Result<()> {
+    match &args.question {
+        Question::Sgp(args) => sgp::run(args),
+    }
+}
