@@ -3,6 +3,7 @@
 //! JSON keys and CSV columns are stable and stand in docs/model.md. What is infinite (a time that never comes) is `null`
 //! in JSON and empty in CSV.
 
+mod figures;
 mod input;
 mod output;
 mod sgp;
@@ -20,11 +21,14 @@ pub struct Args {
 enum Question {
     /// When is the server full, when is everybody served, and what happens until then?
     Sgp(sgp::Args),
+    /// Draw the paper's Figure 2 (bandwidth against time) and Figure 3 (who is refused), as SVG and PNG
+    Figures(figures::Args),
 }
 
 /// Answers.
 pub fn run(args: &Args) -> Result<()> {
     match &args.question {
         Question::Sgp(args) => sgp::run(args),
+        Question::Figures(args) => figures::run(args),
     }
 }
