@@ -1,7 +1,10 @@
 //! How are the model's numbers written? Rates as 500k, times as 90s or 2h; a wrong one is told what is allowed.
 
+use std::str::FromStr;
+
 use anyhow::{Context, Result};
-use trellis_model::{Bps, Growth, Offer, PerSecond, Seconds};
+use serde::Serialize;
+use trellis_model::{Bps, Growth, Offer, PerSecond, Seconds, Share, Sharing};
 
 /// One cluster: B, β, α, λ and L.
 #[derive(Debug, Clone, clap::Args)]
@@ -41,6 +44,78 @@ impl Cluster {
     }
 }
 
+/// Who may serve one session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Assignment {
+    /// The server alone, or peers alone.
+    Strict,
+    /// Server and peers together.
+    Mixed,
+    /// The server alone, or peers that serve nobody else.
+    Integral,
+}
+
+impl From<Assignment> for Sharing {
+    fn from(assignment: Assignment) -> Self {
+        match assignment {
+            Assignment::Strict => Self::Strict,
+            Assignment::Mixed => Self::Mixed,
+            Assignment::Integral => Self::Integral,
+        }
+    }
+}
+
+/// Which share of viewers can send how much; shares sum to 1.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Mix(pub Vec<(f64, Bps)>);
+
+impl FromStr for Mix {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if !text.contains(':') {
+            return Ok(Self(vec![(1.0, bps(text)?)]));
+        }
+        let part = |part: &str| {
+            let (of, upload) = part.split_once(':').ok_or_else(|| format!("`{part}` is not SHARE:RATE, such as 40%:5M"))?;
+            Ok((share(of)?.get(), bps(upload)?))
+        };
+        let parts = text.split(',').map(part).collect::<Result<Vec<_>, String>>()?;
+        let sum: f64 = parts.iter().map(|(share, _)| share).sum();
+        if (sum - 1.0).abs() > 1e-6 {
+            return Err(format!("the shares must sum to 100 %, not {:.1} %", sum * 100.0));
+        }
+        Ok(Self(parts))
+    }
+}
+
+impl Mix {
+    /// What one sends on average.
+    pub fn mean(&self) -> Result<Bps> {
+        Ok(Bps::new(self.0.iter().map(|(share, upload)| share * upload.get()).sum())?)
+    }
+
+    /// Those who can send more than the rate, and the others who cannot send it: share and mean of each.
+    pub fn split(&self, rate: Bps) -> (Option<(f64, Bps)>, Option<(f64, Bps)>) {
+        let kind = |strong: bool| {
+            let belongs = |upload: f64| if strong { upload > rate.get() } else { upload < rate.get() };
+            let of = self.0.iter().filter(|(share, upload)| *share > 0.0 && belongs(upload.get()));
+            let (share, sum) = of.fold((0.0, 0.0), |(all, sum), (share, upload)| (all + share, sum + share * upload.get()));
+            let mean = Bps::new(sum / share).ok();
+            mean.map(|mean| (share, mean))
+        };
+        (kind(true), kind(false))
+    }
+}
+
+impl std::fmt::Display for Mix {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let part = |(share, upload): &(f64, Bps)| format!("{:.0} % {}", share * 100.0, super::output::rate(upload.get()));
+        write!(f, "{}", self.0.iter().map(part).collect::<Vec<_>>().join(", "))
+    }
+}
+
 /// A bandwidth: bits per second, with k, M or G for powers of 1000.
 pub fn bps(text: &str) -> Result<Bps, String> {
     let wrong = || format!("`{text}` is not a rate: write bits per second as 800k, 25M or 1.5G");
@@ -65,6 +140,12 @@ pub fn seconds(text: &str) -> Result<Seconds, String> {
 /// The same, but more than nothing.
 pub fn some_seconds(text: &str) -> Result<Seconds, String> {
     seconds(text).and_then(|time| more_than_zero(time, time.get(), "90s, 30m or 2h"))
+}
+
+/// A share: 40% or 0.4.
+pub fn share(text: &str) -> Result<Share, String> {
+    let wrong = || format!("`{text}` is not a share: write 0% to 100%, or 0 to 1");
+    scaled(text, &[("%", 0.01), ("", 1.0)]).and_then(|share| Share::new(share).ok()).ok_or_else(wrong)
 }
 
 /// How often, more than never.
@@ -100,6 +181,12 @@ mod tests {
         assert_eq!(some_per_second("30/min").map(PerSecond::get), Ok(0.5));
         for bad in ["", "M", "-1M", "1m", "inf", "NaN", "1e400", "1,5M", "ü"] {
             assert!(bps(bad).is_err(), "{bad}");
+        }
+        let mix: Mix = "40%:0,0.6:5M".parse().unwrap();
+        assert_eq!(mix.mean().unwrap().get(), 3e6);
+        assert_eq!(mix.split(Bps::new(1e6).unwrap()).0, Some((0.6, Bps::new(5e6).unwrap())));
+        for bad in ["40%:0,50%:5M", "40%:0,60%", "40%:x,60%:1M", ":", ""] {
+            assert!(bad.parse::<Mix>().is_err(), "{bad}");
         }
         assert!(some_bps("0").is_err() && some_seconds("0s").is_err() && some_per_second("0").is_err());
     }

@@ -62,6 +62,11 @@ impl Sheet {
         self.rows.push(numbers.iter().map(|it| it.filter(|number| number.is_finite())).collect());
     }
 
+    /// How many columns.
+    pub fn width(&self) -> usize {
+        self.columns.len()
+    }
+
     /// One more line below.
     pub fn note(&mut self, text: impl Into<String>) {
         self.notes.push(text.into());

@@ -4,9 +4,9 @@ use std::num::NonZeroU64;
 
 use anyhow::{Context, Result};
 use serde::Serialize;
-use trellis_model::{Fluid, Growth, Sharing, WholeSessions};
+use trellis_model::{Fluid, Growth, WholeSessions};
 
-use super::input::Cluster;
+use super::input::{Assignment, Cluster};
 use super::output::{Column, Form, Sheet, duration, grouped, number, percent, rate};
 
 /// Options.
@@ -23,14 +23,6 @@ pub struct Args {
     intervals: Option<u32>,
     #[command(flatten)]
     form: Form,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-enum Assignment {
-    Strict,
-    Mixed,
-    Integral,
 }
 
 /// Intervals listed when everybody is never served.
@@ -122,14 +114,9 @@ fn fluid(answer: &mut Answer, growth: Growth, intervals: Option<u32>) {
 
 /// The recursion in whole sessions, which holds as long as requests are refused: the list ends there.
 fn whole(answer: &mut Answer, assignment: Assignment, intervals: Option<u32>) -> Result<()> {
-    let sharing = match assignment {
-        Assignment::Strict => Sharing::Strict,
-        Assignment::Mixed => Sharing::Mixed,
-        Assignment::Integral => Sharing::Integral,
-    };
     let bits = |rate: f64| rate.round() as u64;
     let session = NonZeroU64::new(bits(answer.rate)).context("--rate must be at least 1 bit/s with --assignment")?;
-    let recursion = WholeSessions::new(bits(answer.server_bandwidth), session, bits(answer.contribution), sharing);
+    let recursion = WholeSessions::new(bits(answer.server_bandwidth), session, bits(answer.contribution), assignment.into());
     let until = answer.k.map_or(ENDLESS_INTERVALS, |_| LISTED_INTERVALS_MAX);
     let mut peers = recursion.take(intervals.unwrap_or(until) as usize + 1).peekable();
     while let Some(supporters) = peers.next() {
