@@ -17,6 +17,7 @@
 //! | what if sessions differ in length, supporters leave, arrivals change? | [`ExponentialLengths`], [`Leaving`], [`Lingering`], [`saturation`] |
 //! | what of several clusters, or files? | [`clusters`], [`files`] |
 //! | what must a server send of layered media? | [`layered`] |
+//! | what does the process do, request by request, without any formula? | [`event`] |
 //! | how much headroom do fluctuations need? | [`erlang`] |
 //! | how fast can a live stream be, what must the server send? | [`bounds`] |
 //! | how late must the last peer's chunk be? | [`delay`] |
@@ -41,6 +42,7 @@ mod churn;
 pub mod clusters;
 pub mod delay;
 pub mod erlang;
+pub mod event;
 pub mod files;
 mod fluid;
 mod growth;
