@@ -7,6 +7,7 @@ mod demo;
 mod log;
 mod model;
 mod peer;
+mod plan;
 mod publish;
 mod serve;
 mod sim;
@@ -45,6 +46,8 @@ enum Command {
     Sim(sim::Args),
     /// Ask the theory: when is everybody served, how many are refused until then, what can nobody do better
     Model(model::Args),
+    /// Size an event: servers, bandwidth, who waits, what it costs against a CDN, and what if
+    Plan(plan::Args),
 }
 
 /// A request allocates a dozen small things and frees them all, and a simulation holds millions far apart; the C library's
@@ -63,6 +66,7 @@ async fn main() -> std::process::ExitCode {
         Command::CheckConfig(args) => check::run(&args),
         Command::Sim(args) => sim::run(&args),
         Command::Model(args) => model::run(&args),
+        Command::Plan(args) => plan::run(&args),
     };
     match result {
         Ok(()) => std::process::ExitCode::SUCCESS,

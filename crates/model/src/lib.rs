@@ -23,6 +23,7 @@
 //! | how late must the last peer's chunk be? | [`delay`] |
 //! | how probably does everybody get all of a live stream? | [`universal`] |
 //! | how many viewers can a live cluster admit, and how soon? | [`Live`] |
+//! | what does an event need? | [`plan`] |
 
 /// A statement about the cluster P6 of the vectors that holds.
 macro_rules! example {
@@ -49,6 +50,7 @@ mod growth;
 pub mod layered;
 mod lengths;
 mod live;
+pub mod plan;
 mod quantity;
 pub mod saturation;
 mod stages;

@@ -12,8 +12,8 @@ use super::output::{Column, Form, Sheet, grouped, percent, rate};
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// N: how many watch
-    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..=1_000_000_000_000))]
-    peers: u64,
+    #[arg(long, value_name = "COUNT", required_unless_present = "subscribers", value_parser = clap::value_parser!(u64).range(1..=1_000_000_000_000))]
+    peers: Option<u64>,
     /// b_i: what each layer takes, the base first, such as 100k,150k,250k
     #[arg(long, value_name = "RATES", value_delimiter = ',', required = true, value_parser = some_bps)]
     layers: Vec<Bps>,
@@ -52,7 +52,7 @@ pub fn run(args: &Args) -> Result<()> {
 
 fn answer(args: &Args) -> Result<Answer> {
     let subscribers = match args.subscribers.as_slice() {
-        [] => vec![args.peers; args.layers.len()],
+        [] => vec![args.peers.unwrap_or_default(); args.layers.len()],
         given => given.to_vec(),
     };
     let (each, taken) = (args.layers.len(), subscribers.len());

@@ -9,7 +9,7 @@ use trellis_model::bounds::{Losses, rate_bps_max, server_bps_min};
 use trellis_model::universal::{Audience, Universal};
 use trellis_model::{Bits, Bps, Seconds, Share, delay};
 
-use super::input::{Mix, bps, seconds, share, some_bps, some_seconds};
+use super::input::{Mix, seconds, share, some_bps, some_seconds};
 use super::output::{Form, Sheet, duration, grouped, number, percent, rate};
 
 /// Options.
@@ -129,7 +129,10 @@ fn universal(args: &Args) -> Result<Option<Universal>> {
 fn sheet(answer: &Answer) -> Sheet {
     let mut sheet = Sheet::new(&[]);
     sheet.fact("highest rate for all, r_max", rate(answer.r_max));
-    sheet.fact("least the server sends", format!("{} ({} of demand)", rate(answer.server_min), percent(answer.server_share)));
+    sheet.fact(
+        "least the server sends",
+        format!("{} ({} of demand)", rate(answer.server_min), percent(answer.server_share)),
+    );
     sheet.fact("  without losses", rate(answer.server_min_ideal));
     sheet.fact("does this server suffice?", if answer.feasible { "yes" } else { "no" });
     let seconds = answer.delay_seconds.map_or("–".into(), duration);

@@ -2,12 +2,14 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
-use trellis_model::{Fluid, Growth, Interval};
+use anyhow::{Context, Result, ensure};
+use trellis_model::event::{Summary, TallySummary};
+use trellis_model::{Fluid, Growth, Interval, Sharing};
 use trellis_plot::{Chart, Ink, Mark, Points};
 
 use super::input::Cluster;
 use super::output::{duration, rate};
+use super::simulation::Series;
 
 /// Options.
 #[derive(Debug, clap::Args)]
@@ -17,12 +19,20 @@ pub struct Args {
     /// Folder for figure2.svg, figure2.png, figure3.svg and figure3.png; made if it is not there
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
+    /// How many runs of the event simulation are drawn over Figure 3; 0 for none; 20 by default, fewer if that takes long
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(0..=10_000))]
+    runs: Option<u32>,
+    /// Of the first run; the others have the numbers after it
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
 }
 
 /// Intervals shown when everybody is never served.
 const ENDLESS_INTERVALS: u32 = 12;
 /// Intervals shown at most.
 const SHOWN_INTERVALS_MAX: u32 = 200;
+/// Runs drawn when not said.
+const RUNS: u32 = 20;
 /// Steps of a curve: few enough that whole units on paper do not show as stairs.
 const FINE: u32 = 120;
 
@@ -30,7 +40,8 @@ const FINE: u32 = 120;
 pub fn run(args: &Args) -> Result<()> {
     let growth = args.cluster.growth()?;
     std::fs::create_dir_all(&args.out).with_context(|| format!("--out {}", args.out.display()))?;
-    for (name, chart) in [("figure2", bandwidth(args, growth)), ("figure3", rejection(args, growth))] {
+    let simulated = simulated(args, growth)?;
+    for (name, chart) in [("figure2", bandwidth(args, growth)), ("figure3", rejection(args, growth, simulated))] {
         let svg = args.out.join(name).with_extension("svg");
         std::fs::write(&svg, chart.svg()?).with_context(|| svg.display().to_string())?;
         let png = svg.with_extension("png");
@@ -69,7 +80,7 @@ fn bandwidth(args: &Args, growth: Growth) -> Chart {
 }
 
 /// Figure 3: which share of requests is refused, at each time and on average.
-fn rejection(args: &Args, growth: Growth) -> Chart {
+fn rejection(args: &Args, growth: Growth, simulated: Option<Summary>) -> Chart {
     let end = shown(growth, 1);
     let intervals: Vec<_> = Fluid::new(growth).take(end as usize).collect();
     let refused = |it: &Interval| (f64::from(it.number) + it.served, f64::from(it.number) + 1.0);
@@ -84,6 +95,7 @@ fn rejection(args: &Args, growth: Growth) -> Chart {
     average.extend(sampled(t0, tg, |t| (1.0 - growth.capacity_bps(t) / growth.demand_bps()).max(0.0) * 100.0));
     average.extend([(tg, 0.0), (end, 0.0)]);
     marks.push(Mark::Line("average, R(t)".into(), Ink::Blue, average));
+    marks.extend(simulated.iter().flat_map(counted));
     marks.extend(guides(args, growth, end));
     Chart {
         title: "Requests refused against time".into(),
@@ -93,6 +105,40 @@ fn rejection(args: &Args, growth: Growth) -> Chart {
         y_max: Some(105.0),
         marks,
     }
+}
+
+/// The event simulation over Figure 3's intervals.
+fn simulated(args: &Args, growth: Growth) -> Result<Option<Summary>> {
+    let intervals = shown(growth, 1) as u32;
+    let affordable = || Series::affordable(&args.cluster, intervals, RUNS);
+    let runs = args.runs.unwrap_or_else(affordable);
+    ensure!(args.runs != Some(1), "--runs 1 tells nothing of how runs scatter: take 0 for none, or at least 2");
+    if args.runs.is_none() && runs < 2 {
+        eprintln!(
+            "too many requests to simulate in passing: Figure 3 is drawn without; --runs 2 simulates all the same"
+        );
+    }
+    let series = Series { runs, seed: args.seed, sharing: Sharing::Strict, intervals };
+    if runs < 2 { Ok(None) } else { series.run(&args.cluster).map(Some) }
+}
+
+/// What share of each interval's requests was refused: on average, and where 95 in 100 runs are.
+fn counted(summary: &Summary) -> [Mark; 2] {
+    let percent = |share: f64| (share * 100.0).clamp(0.0, 100.0);
+    let band = |it: &TallySummary| {
+        let (low, high) = it.rejected.band_95();
+        [it.from, it.until].map(|side| (side, percent(low), percent(high)))
+    };
+    let middle = |it: &TallySummary| ((it.from + it.until) / 2.0, percent(it.rejected.mean));
+    let intervals = || summary.intervals.iter().filter(|it| it.rejected.runs > 1);
+    [
+        Mark::Band(
+            format!("95 % of {} simulated runs", summary.runs),
+            Ink::Orange,
+            intervals().flat_map(band).collect(),
+        ),
+        Mark::Dots("their mean".into(), Ink::Orange, intervals().map(middle).collect()),
+    ]
 }
 
 /// t_0, t_g and K, as far as they are shown.

@@ -78,7 +78,8 @@ impl FromStr for Mix {
             return Ok(Self(vec![(1.0, bps(text)?)]));
         }
         let part = |part: &str| {
-            let (of, upload) = part.split_once(':').ok_or_else(|| format!("`{part}` is not SHARE:RATE, such as 40%:5M"))?;
+            let (of, upload) =
+                part.split_once(':').ok_or_else(|| format!("`{part}` is not SHARE:RATE, such as 40%:5M"))?;
             Ok((share(of)?.get(), bps(upload)?))
         };
         let parts = text.split(',').map(part).collect::<Result<Vec<_>, String>>()?;
@@ -101,7 +102,8 @@ impl Mix {
         let kind = |strong: bool| {
             let belongs = |upload: f64| if strong { upload > rate.get() } else { upload < rate.get() };
             let of = self.0.iter().filter(|(share, upload)| *share > 0.0 && belongs(upload.get()));
-            let (share, sum) = of.fold((0.0, 0.0), |(all, sum), (share, upload)| (all + share, sum + share * upload.get()));
+            let (share, sum) =
+                of.fold((0.0, 0.0), |(all, sum), (share, upload)| (all + share, sum + share * upload.get()));
             let mean = Bps::new(sum / share).ok();
             mean.map(|mean| (share, mean))
         };
@@ -111,9 +113,39 @@ impl Mix {
 
 impl std::fmt::Display for Mix {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let part = |(share, upload): &(f64, Bps)| format!("{:.0} % {}", share * 100.0, super::output::rate(upload.get()));
+        let part =
+            |(share, upload): &(f64, Bps)| format!("{:.0} % {}", share * 100.0, super::output::rate(upload.get()));
         write!(f, "{}", self.0.iter().map(part).collect::<Vec<_>>().join(", "))
     }
+}
+
+/// What each edge can send.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Edges(pub Vec<Bps>);
+
+impl FromStr for Edges {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut edges = Vec::new();
+        for part in text.split(',') {
+            let (count, size) = part.trim().split_once('x').unwrap_or(("1", part));
+            let wrong =
+                || format!("`{part}` is not COUNTxRATE or RATE, such as 4x1G or 500M; at most {EDGES_MAX} edges");
+            let count: usize = count.parse().ok().filter(|count| (1..=EDGES_MAX).contains(count)).ok_or_else(wrong)?;
+            edges.extend(vec![some_bps(size)?; count]);
+        }
+        Ok(Self(edges))
+    }
+}
+
+/// Edges of one part of the list, at most.
+const EDGES_MAX: usize = 10_000;
+
+/// A price: a number that is not negative.
+pub fn price(text: &str) -> Result<f64, String> {
+    let price = text.trim().parse().ok().filter(|price: &f64| price.is_finite() && *price >= 0.0);
+    price.ok_or_else(|| format!("`{text}` is not a price: write a number such as 0.03"))
 }
 
 /// A bandwidth: bits per second, with k, M or G for powers of 1000.
@@ -188,6 +220,8 @@ mod tests {
         for bad in ["40%:0,50%:5M", "40%:0,60%", "40%:x,60%:1M", ":", ""] {
             assert!(bad.parse::<Mix>().is_err(), "{bad}");
         }
+        assert_eq!("2x1G,500M".parse::<Edges>().unwrap().0.iter().map(|edge| edge.get()).sum::<f64>(), 2.5e9);
+        assert!("".parse::<Edges>().is_err() && "0x1G".parse::<Edges>().is_err() && price("-1").is_err());
         assert!(some_bps("0").is_err() && some_seconds("0s").is_err() && some_per_second("0").is_err());
     }
 }

@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result};
 use serde::Serialize;
+use serde_json::Value;
 
 /// In which form.
 #[derive(Debug, Clone, Copy, clap::Args)]
@@ -9,7 +10,7 @@ pub struct Form {
     /// One JSON object, its keys as in docs/model.md
     #[arg(long, conflicts_with = "csv")]
     json: bool,
-    /// The rows as CSV, with a header
+    /// CSV with a header: the rows, or a key and a value a line where there are none
     #[arg(long)]
     csv: bool,
 }
@@ -19,6 +20,7 @@ impl Form {
     pub fn print(self, answer: &impl Serialize, sheet: &Sheet) -> Result<()> {
         match self {
             Self { json: true, .. } => println!("{}", serde_json::to_string_pretty(answer).context("the answer")?),
+            Self { csv: true, .. } if sheet.columns.is_empty() => print!("{}", pairs(answer)?),
             Self { csv: true, .. } => print!("{}", sheet.csv()),
             Self { .. } => print!("{}", sheet.text()),
         }
@@ -84,12 +86,12 @@ impl Sheet {
         let wide = self.facts.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
         let facts = self.facts.iter().map(|(name, value)| format!("{name:wide$}  {value}\n"));
         let notes = self.notes.iter().map(|note| format!("{note}\n"));
-        let parts = [facts.collect::<String>(), self.grid(), notes.collect()];
+        let parts = [facts.collect::<String>(), self.table(), notes.collect()];
         parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n")
     }
 
     /// Rows under headings, flush right.
-    fn grid(&self) -> String {
+    fn table(&self) -> String {
         if self.rows.is_empty() {
             return String::new();
         }
@@ -97,14 +99,29 @@ impl Sheet {
         let headings = self.columns.iter().map(|column| column.heading.to_owned()).collect();
         let rows = self.rows.iter().map(|row| row.iter().enumerate().map(cell).collect());
         let cells: Vec<Vec<String>> = std::iter::once(headings).chain(rows).collect();
-        let wide = |at: usize| cells.iter().map(|row| row[at].chars().count()).max().unwrap_or(0);
-        let wides: Vec<usize> = (0..self.columns.len()).map(wide).collect();
-        let line = |row: &Vec<String>| {
-            let cells: Vec<_> = row.iter().zip(&wides).map(|(cell, wide)| format!("{cell:>wide$}")).collect();
-            cells.join("  ") + "\n"
-        };
-        cells.iter().map(line).collect()
+        grid(cells)
     }
+}
+
+/// Rows of as many cells each, flush right; the first column flush left where it is text.
+pub fn grid(rows: Vec<Vec<String>>) -> String {
+    let columns = rows.first().map_or(0, Vec::len);
+    let wide = |at: usize| rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0);
+    let wides: Vec<usize> = (0..columns).map(wide).collect();
+    let names = rows.first().is_some_and(|row| row[0].is_empty());
+    let cell = |(at, (cell, wide)): (usize, (&String, &usize))| {
+        if at == 0 && names { format!("{cell:<wide$}") } else { format!("{cell:>wide$}") }
+    };
+    let line = |row: &Vec<String>| row.iter().zip(&wides).enumerate().map(cell).collect::<Vec<_>>().join("  ") + "\n";
+    rows.iter().map(line).collect()
+}
+
+/// An answer without rows as CSV: a key and a value a line.
+fn pairs(answer: &impl Serialize) -> Result<String> {
+    let answer = serde_json::to_value(answer).context("the answer")?;
+    let told = |value: &Value| if value.is_null() { String::new() } else { value.to_string() };
+    let lines = answer.as_object().into_iter().flatten().map(|(key, value)| format!("{key},{}\n", told(value)));
+    Ok(std::iter::once("key,value\n".to_owned()).chain(lines).collect())
 }
 
 /// A number with as many digits as one reads.
@@ -130,10 +147,21 @@ pub fn grouped(value: f64) -> String {
 /// A bandwidth.
 pub fn rate(bps: f64) -> String {
     match bps.abs() {
+        0.0 => "0 bit/s".into(),
         1e12.. => format!("{:.2} Tbit/s", bps / 1e12),
         1e9.. => format!("{:.2} Gbit/s", bps / 1e9),
         1e6.. => format!("{:.2} Mbit/s", bps / 1e6),
         _ => format!("{:.0} kbit/s", bps / 1e3),
+    }
+}
+
+/// An amount of data.
+pub fn bytes(bytes: f64) -> String {
+    match bytes {
+        1e15.. => format!("{:.2} PB", bytes / 1e15),
+        1e12.. => format!("{:.2} TB", bytes / 1e12),
+        1e9.. => format!("{:.2} GB", bytes / 1e9),
+        _ => format!("{:.1} MB", bytes / 1e6),
     }
 }
 

@@ -106,7 +106,8 @@ fn answer(args: &Args, growth: Growth, intervals: u32, simulated: Option<Simulat
 
 fn simulated(args: &Args, runs: u32, intervals: u32) -> Result<Simulated> {
     let series = Series { runs, seed: args.seed, sharing: args.assignment.into(), intervals };
-    let Summary { first_refusal, last_refusal, capacity_reached, refused, intervals, .. } = series.run(&args.cluster)?;
+    let Summary { first_refusal, last_refusal, capacity_reached, refused, intervals, .. } =
+        series.run(&args.cluster)?;
     Ok(Simulated {
         runs,
         seed: args.seed,
@@ -142,7 +143,9 @@ fn sheet(args: &Args, answer: &Answer) -> Sheet {
     sheet.fact("last refusal about, K", answer.k_seconds.map_or("never".into(), duration));
     sheet.fact("refused in all", number(answer.rejected_total));
     if let Some(it) = simulated {
-        let told = |it: Measured| format!("{} ({} to {})", duration(it.mean * length), duration(it.low * length), duration(it.high * length));
+        let told = |it: Measured| {
+            format!("{} ({} to {})", duration(it.mean * length), duration(it.low * length), duration(it.high * length))
+        };
         sheet.fact("first refusal, simulated", told(it.first_refusal));
         sheet.fact("last refusal, simulated", told(it.last_refusal));
         let Measured { mean, low, high, .. } = it.rejected_total;
@@ -155,7 +158,10 @@ fn sheet(args: &Args, answer: &Answer) -> Sheet {
         sheet.row(&[[Some(k as f64), Some(*reject), full_at].as_slice(), &counted].concat()[..sheet.width()]);
     }
     if let Some(it) = simulated {
-        sheet.note(format!("{} runs from seed {}; in 95 of 100 such series the true mean lies between the bounds.", it.runs, it.seed));
+        sheet.note(format!(
+            "{} runs from seed {}; in 95 of 100 such series the true mean lies between the bounds.",
+            it.runs, it.seed
+        ));
     }
     sheet
 }

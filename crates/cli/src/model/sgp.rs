@@ -116,7 +116,8 @@ fn fluid(answer: &mut Answer, growth: Growth, intervals: Option<u32>) {
 fn whole(answer: &mut Answer, assignment: Assignment, intervals: Option<u32>) -> Result<()> {
     let bits = |rate: f64| rate.round() as u64;
     let session = NonZeroU64::new(bits(answer.rate)).context("--rate must be at least 1 bit/s with --assignment")?;
-    let recursion = WholeSessions::new(bits(answer.server_bandwidth), session, bits(answer.contribution), assignment.into());
+    let recursion =
+        WholeSessions::new(bits(answer.server_bandwidth), session, bits(answer.contribution), assignment.into());
     let until = answer.k.map_or(ENDLESS_INTERVALS, |_| LISTED_INTERVALS_MAX);
     let mut peers = recursion.take(intervals.unwrap_or(until) as usize + 1).peekable();
     while let Some(supporters) = peers.next() {

@@ -28,11 +28,8 @@ impl Series {
     pub fn run(self, cluster: &Cluster) -> Result<Summary> {
         let setup = Setup { sharing: self.sharing, ..Setup::new(cluster.offer(), self.intervals) };
         let process = Process::new(setup)?;
-        let bar = if std::io::stderr().is_terminal() {
-            ProgressBar::new(self.runs.into())
-        } else {
-            ProgressBar::hidden()
-        };
+        let bar =
+            if std::io::stderr().is_terminal() { ProgressBar::new(self.runs.into()) } else { ProgressBar::hidden() };
         bar.set_style(ProgressStyle::with_template("simulating {wide_bar} {pos}/{len} runs, {eta} to go")?);
         let threads = std::thread::available_parallelism().unwrap_or(std::num::NonZeroUsize::MIN);
         let runs = process.runs(self.seed, self.runs, threads, |done| bar.set_position(done.into()));
