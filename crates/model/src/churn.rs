@@ -126,10 +126,15 @@ impl Lingering {
         if self.grows() { f64::INFINITY } else { self.growth.server_bps / (1.0 - self.brings()) }
     }
 
-    /// 1 − B/((β − αV)a), if it is above 0: which share of requests is lost for ever, refused or interrupted.
+    /// 1 − B/((β − αV)a), if it is above 0: which share of requests is lost for ever, refused or interrupted; all of them
+    /// without a server, for then nothing begins.
     #[doc = example!("(growth.with_linger(Seconds::new(1000.0)?)?.lost() - 0.75).abs() < 1e-9")]
     pub fn lost(&self) -> f64 {
-        if self.is_sustained() { 0.0 } else { 1.0 - self.capacity_bps_max() / self.growth.demand_bps() }
+        match self.is_sustained() {
+            _ if self.growth.server_bps == 0.0 => 1.0,
+            true => 0.0,
+            false => 1.0 - self.capacity_bps_max() / self.growth.demand_bps(),
+        }
     }
 
     /// αV ≥ β − B/(λL): whether, once all are served, that lasts.

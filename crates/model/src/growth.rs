@@ -55,13 +55,18 @@ impl Growth {
     /// # Ok::<(), InputError>(())
     /// ```
     pub fn new(offer: Offer) -> Result<Self, InputError> {
-        Ok(Self {
+        let growth = Self {
             server_bps: offer.server.get(),
             session_bps: offer.session.positive("the session's bandwidth (β)")?,
             support_bps: offer.support.get(),
             arrivals_per_s: offer.arrivals.positive("the arrivals (λ)")?,
             interval_s: offer.length.positive("the session's length (L)")?,
-        })
+        };
+        // Each may be a number, and what they make together none.
+        Bps::new(growth.demand_bps())
+            .and_then(|demand| demand.positive(""))
+            .map_err(|error| error.of("the demand (λLβ)"))?;
+        Ok(growth)
     }
 
     /// a = λL: sessions offered per interval, which is also how many would run at once (Little).

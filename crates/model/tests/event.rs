@@ -5,7 +5,7 @@ mod common;
 use common::{bps, growth, json, number};
 use trellis_model::clusters::{Clusters, Site};
 use trellis_model::event::{Process, Setup, Spread, Summary};
-use trellis_model::{Bps, Growth, Lengths, Offer, PerSecond, Seconds, Sharing, WholeSessions};
+use trellis_model::{Bps, Growth, Lengths, Live, Offer, PerSecond, Seconds, Sharing, Stay, WholeSessions};
 
 #[test]
 fn the_fluid_lies_in_the_band_of_the_process() {
@@ -152,6 +152,28 @@ fn supporters_who_leave_slow_it_down() {
     assert!((8.0..13.0).contains(&summary.last_refusal.mean), "{:?}", summary.last_refusal);
     let capacity = 10e6 + 1e6 * summary.intervals[19].supporters.mean;
     assert!((capacity / (growth.capacity_bps_served() * 1e3) - 1.0).abs() < 0.05, "{capacity}");
+}
+
+#[test]
+fn live_clusters_hold_as_many_as_is_said() {
+    let live = |server: f64, support: f64, warm_up: f64| {
+        let [server, session, support] = [server, 1e6, support].map(|rate| Bps::new(rate).unwrap());
+        let (arrivals, length) = (PerSecond::new(1.0).unwrap(), Seconds::new(1000.0).unwrap());
+        let setup = Setup::new(Offer { server, session, support, arrivals, length }, 20);
+        let warm_up = Seconds::new(warm_up).unwrap();
+        let setup = Setup { lengths: Lengths::Exponential, warm_up: Some(warm_up), sharing: Sharing::Mixed, ..setup };
+        let limit = Live::new(server, session, support).unwrap().viewers_max(warm_up, Stay::Exponential(length));
+        (many(setup, 4), limit.unwrap())
+    };
+    for warm_up in [10.0, 50.0] {
+        let (summary, limit) = live(100e6, 0.8e6, warm_up);
+        let late = &summary.bins[500..];
+        let watching = late.iter().map(|bin| bin.watching.mean).sum::<f64>() / late.len() as f64;
+        // A hundredth is what fluctuations cost.
+        assert!((0.975..1.0).contains(&(watching / limit)), "{watching} of {limit}");
+    }
+    let (summary, limit) = live(50e6, 1.2e6, 50.0);
+    assert!(limit.is_infinite() && summary.intervals[1..].iter().all(|k| k.rejected.mean == 0.0), "{summary:?}");
 }
 
 /// Within four standard errors, and what is known to be off.

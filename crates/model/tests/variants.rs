@@ -217,6 +217,59 @@ fn the_whole_stream_for_everybody() {
 }
 
 #[test]
+fn closed_forms_are_what_the_recursion_comes_to_for_any_cluster() {
+    for full in [1e-6, 0.003, 0.1, 0.7, 0.999, 1.0, 3.0] {
+        for help in [0.0, 0.02, 0.37, 1.0, 5.3] {
+            for offered in [0.5, 30.0, 1e7] {
+                any_cluster(full, help, offered);
+            }
+        }
+    }
+}
+
+/// B/D, α/β, a.
+fn any_cluster(full: f64, help: f64, offered: f64) {
+    let what = format!("{full} {help} {offered}");
+    let [server, session, support] = [full * offered * 1e6, 1e6, help * 1e6].map(|rate| Bps::new(rate).unwrap());
+    let (arrivals, length) = (PerSecond::new(offered / 100.0).unwrap(), Seconds::new(100.0).unwrap());
+    let growth = Growth::new(Offer { server, session, support, arrivals, length }).unwrap();
+    let demand = growth.demand_bps();
+    let close = |a: f64, b: f64| (a - b).abs() <= 1e-9 * a.abs().max(b.abs()) + 1e-9 * offered;
+    let intervals: Vec<_> = growth.intervals().take(2000).collect();
+    let first = |holds: &dyn Fn(&trellis_model::Interval) -> bool| intervals.iter().position(holds).map(|k| k as u32);
+    let enough = |bps: f64, of: f64| bps >= of * (1.0 - 1e-9);
+    assert_eq!(growth.first_full_interval(), first(&|k| enough(k.capacity_bps, demand)), "{what}");
+    let handoff = first(&|k| enough(k.capacity_bps - server.get(), demand));
+    assert_eq!(growth.handoff_interval(), handoff, "{what}");
+    let twice = Bps::new(2.0 * server.get()).unwrap();
+    assert_eq!(growth.interval_reaching(twice), first(&|k| enough(k.capacity_bps, twice.get())), "{what}");
+    if growth.first_full_interval().is_some() {
+        let refused: f64 = intervals.iter().map(|k| k.rejected * offered).sum();
+        assert!(close(growth.rejected_total(), refused), "{what}: {refused}");
+        let reached = growth.capacity_reached_intervals();
+        assert!(close(growth.clock_capacity_bps(reached).max(demand), demand.max(server.get())), "{what}: {reached}");
+    }
+    for k in intervals.iter().take(40) {
+        let t = f64::from(k.number);
+        assert!(
+            close(growth.supporters(t), k.supporters) && close(growth.capacity_bps(t), k.capacity_bps),
+            "{what}: {k:?}"
+        );
+        assert!(close(growth.clock_supporters(t + 1.0), k.supporters), "{what}: {k:?}");
+        assert!(!growth.is_refused(t + 0.999 * k.served), "{what}: {k:?}");
+        assert_eq!(growth.is_refused(t + k.served + 0.999 * k.rejected), k.rejected > 1e-6, "{what}: {k:?}");
+        assert!((growth.watching(t) - offered * k.served).abs() <= 1e-9 * offered, "{what}: {k:?}");
+        for at in [t, t + 0.3, t + 0.7] {
+            let shares =
+                [growth.rejection(at), growth.supporting_share(at), growth.with_exponential_lengths().rejection(at)];
+            assert!(shares.iter().all(|share| (0.0..=1.0).contains(share)), "{what}: {at} {shares:?}");
+            let (now, then) = (growth.clock_capacity_bps(at), growth.clock_capacity_bps(at + 0.1));
+            assert!(now <= then * (1.0 + 1e-12), "{what}: capacity never falls");
+        }
+    }
+}
+
+#[test]
 fn nonsense_is_told_by_name() {
     let says = |error: trellis_model::InputError| error.to_string();
     let growth = of(&json(), &"P2".into());

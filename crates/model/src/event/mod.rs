@@ -6,19 +6,22 @@
 //! does. 5. Who has seen all supports that cluster: for ever, or for an exponential time. 6. If the cluster has no room,
 //! another one may; of several, the one with the most. 7. Who finds none is refused, and does not come again.
 //!
+//! Or, instead of 5, as live: who watches supports as well, from some age on and until it leaves ([`crate::Live`]).
+//!
 //! Time is in intervals of L. When supporters leave, sessions they carried move to the server if it has room; the others
 //! are interrupted, any of them with the same chance, and support nobody. The same seed gives the same run on every
 //! machine.
 //!
 //! Invariants: no pool carries more than it has, and nothing is carried for nobody.
 
+mod course;
 mod pool;
 mod run;
 mod runs;
 mod spread;
 
-pub use run::{Course, Run, Tally};
-pub use runs::{IntervalSummary, Summary, TallySummary};
+pub use course::{Course, Run, Tally};
+pub use runs::{Summary, TallySummary};
 pub use spread::Spread;
 
 use crate::clusters::Site;
@@ -39,6 +42,8 @@ pub struct Setup {
     pub lengths: Lengths,
     /// V: how long a supporter lingers on average, exponentially; None is for ever.
     pub linger: Option<Seconds>,
+    /// w: from which age on viewers support while they watch, and not after it; None is step 5, only after it.
+    pub warm_up: Option<Seconds>,
     /// Who may serve one session.
     pub sharing: Sharing,
     /// Step 6.
@@ -68,6 +73,7 @@ impl Setup {
             length: offer.length,
             lengths: Lengths::Fixed,
             linger: None,
+            warm_up: None,
             sharing: Sharing::Strict,
             redirect: false,
             intervals,
@@ -85,6 +91,8 @@ pub struct Process {
     lengths: Lengths,
     /// In intervals.
     linger: Option<f64>,
+    /// In intervals.
+    warm_up: Option<f64>,
     sharing: Sharing,
     redirect: bool,
     intervals: u32,
@@ -126,6 +134,7 @@ impl Process {
             support_bps: setup.support.get().round() as u64,
             lengths: setup.lengths,
             linger: linger.map(|linger| linger / length_s),
+            warm_up: setup.warm_up.map(|warm_up| warm_up.get() / length_s),
             sharing: setup.sharing,
             redirect: setup.redirect,
             intervals: setup.intervals,
@@ -142,6 +151,9 @@ impl Process {
         match () {
             _ if self.clusters.is_empty() => Err(InputError::Empty("the clusters")),
             _ if self.clusters.len() > CLUSTERS_MAX as usize => Err(InputError::TooMuch("the clusters", CLUSTERS_MAX)),
+            _ if self.linger.is_some() && self.warm_up.is_some() => {
+                Err(InputError::Order("the linger (V)", "left out when viewers support while they watch"))
+            }
             _ if self.session_bps == 0 => Err(InputError::Zero("the session's bandwidth (β), in whole bit/s,")),
             _ if peer > PEER_BPS_MAX => Err(InputError::TooMuch("a peer's bandwidth (α, β)", PEER_BPS_MAX)),
             _ if server > Some(SERVER_BPS_MAX) => Err(InputError::TooMuch("a server's bandwidth (B)", SERVER_BPS_MAX)),

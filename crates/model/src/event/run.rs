@@ -3,113 +3,11 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use rand_xoshiro::Xoshiro256PlusPlus;
-use rand_xoshiro::rand_core::{RngCore, SeedableRng};
-
 use super::Process;
+use super::course::{Course, Run, Tally};
 use super::pool::{Carried, Pool};
 use crate::Lengths;
-
-/// What one run showed.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Run {
-    /// Of all clusters together.
-    pub total: Course,
-    /// Of each.
-    pub clusters: Vec<Course>,
-}
-
-/// What became of one cluster, or of all.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Course {
-    /// When the first request was refused, in intervals: t_0. None if none was.
-    pub first_refusal: Option<f64>,
-    /// When the last one was, in intervals: about K.
-    pub last_refusal: Option<f64>,
-    /// When capacity first met demand, B + αS ≥ D, in intervals: T_cap. None if it did not.
-    pub capacity_reached: Option<f64>,
-    /// Bin by bin.
-    pub bins: Vec<Tally>,
-    pub(super) bins_per_interval: usize,
-}
-
-/// What was counted in a stretch of time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Tally {
-    /// Who came to this cluster first.
-    pub requests: u64,
-    /// Who of them found no room anywhere.
-    pub refused: u64,
-    /// Who of them was served by another cluster.
-    pub redirected: u64,
-    /// Sessions that this cluster had to break off.
-    pub interrupted: u64,
-    /// Supporters at its end: at the end of interval k, S(k).
-    pub supporters: u64,
-    /// Sessions under way at its end.
-    pub watching: u64,
-}
-
-impl Tally {
-    /// R: the refused of the requests; None without requests.
-    /// ```
-    /// use trellis_model::event::Tally;
-    /// assert_eq!(Tally { requests: 4, refused: 1, ..Tally::default() }.rejection(), Some(0.25));
-    /// assert_eq!(Tally::default().rejection(), None);
-    /// ```
-    pub fn rejection(&self) -> Option<f64> {
-        (self.requests > 0).then(|| self.refused as f64 / self.requests as f64)
-    }
-
-    /// With what followed.
-    fn then(self, next: &Self) -> Self {
-        Self { supporters: next.supporters, watching: next.watching, ..self.beside(next) }
-    }
-
-    /// With what was elsewhere.
-    fn beside(self, other: &Self) -> Self {
-        Self {
-            requests: self.requests + other.requests,
-            refused: self.refused + other.refused,
-            redirected: self.redirected + other.redirected,
-            interrupted: self.interrupted + other.interrupted,
-            supporters: self.supporters + other.supporters,
-            watching: self.watching + other.watching,
-        }
-    }
-}
-
-impl Course {
-    fn new(process: &Process) -> Self {
-        Self {
-            first_refusal: None,
-            last_refusal: None,
-            capacity_reached: None,
-            bins: Vec::with_capacity(process.bins as usize * process.intervals as usize),
-            bins_per_interval: process.bins as usize,
-        }
-    }
-
-    /// The bins of each interval together.
-    /// ```
-    /// # use trellis_model::{Bps, Offer, PerSecond, Seconds, event::{Process, Setup}};
-    /// # let rate = Bps::new(1e6)?;
-    /// # let offer = Offer {
-    /// #     server: rate, session: rate, support: rate, arrivals: PerSecond::new(1.0)?, length: Seconds::new(60.0)?,
-    /// # };
-    /// let run = Process::new(Setup::new(offer, 5))?.run(1);
-    /// assert_eq!(run.total.intervals().map(|interval| interval.supporters).collect::<Vec<_>>(), [0, 1, 3, 7, 15]);
-    /// # Ok::<(), trellis_model::InputError>(())
-    /// ```
-    pub fn intervals(&self) -> impl Iterator<Item = Tally> {
-        self.bins.chunks(self.bins_per_interval).map(|bins| bins.iter().fold(Tally::default(), Tally::then))
-    }
-
-    fn refuse(&mut self, now: f64) {
-        self.first_refusal.get_or_insert(now);
-        self.last_refusal = Some(now);
-    }
-}
+use crate::chance::Seeded;
 
 impl Process {
     /// One run from this seed.
@@ -150,6 +48,11 @@ enum Event {
         place: u32,
         number: u64,
     },
+    /// The same session is old enough to support while it goes on.
+    WarmUp {
+        place: u32,
+        number: u64,
+    },
     /// Of a supporter of this cluster.
     Leave {
         cluster: u16,
@@ -162,15 +65,17 @@ struct Session {
     number: u64,
     cluster: u16,
     carried: Carried,
+    /// While it goes on.
+    supports: bool,
     /// Where it stands in its cluster's list of those whom peers carry, if it does.
     among_carried: u32,
 }
 
 struct World<'a> {
     process: &'a Process,
-    chance: Xoshiro256PlusPlus,
+    chance: Seeded,
     now: f64,
-    /// (10) Demand of each cluster, bit/s, and of all.
+    /// D of each cluster.
     demand_bps: Vec<f64>,
     pools: Vec<Pool>,
     courses: Vec<Course>,
@@ -192,7 +97,7 @@ impl<'a> World<'a> {
         let pool = |server_bps| Pool::new(process.sharing, server_bps, process.session_bps, process.support_bps);
         Self {
             process,
-            chance: Xoshiro256PlusPlus::seed_from_u64(seed),
+            chance: Seeded::new(seed),
             now: 0.0,
             demand_bps: clusters.iter().map(|cluster| cluster.arrivals * process.session_bps as f64).collect(),
             pools: clusters.iter().map(|cluster| pool(cluster.server_bps)).collect(),
@@ -214,13 +119,9 @@ impl<'a> World<'a> {
                 self.on_request();
                 self.expect_request();
             }
-            Event::End { place, number } => {
-                let session = self.sessions[place as usize];
-                if session.number == number {
-                    self.end(place);
-                    self.on_supporter(session.cluster);
-                }
-            }
+            Event::End { place, number } if self.sessions[place as usize].number == number => self.on_end(place),
+            Event::WarmUp { place, number } if self.sessions[place as usize].number == number => self.on_warm(place),
+            Event::End { .. } | Event::WarmUp { .. } => {}
             Event::Leave { cluster } => self.on_leave(cluster),
         }
     }
@@ -254,7 +155,7 @@ impl<'a> World<'a> {
 
     fn begin(&mut self, cluster: usize, carried: Carried) {
         let number = self.told;
-        let session = Session { number, cluster: cluster as u16, carried, among_carried: 0 };
+        let session = Session { number, cluster: cluster as u16, carried, supports: false, among_carried: 0 };
         let place = match self.free_places.pop() {
             Some(place) => {
                 self.sessions[place as usize] = session;
@@ -271,9 +172,30 @@ impl<'a> World<'a> {
         }
         let length = match self.process.lengths {
             Lengths::Fixed => 1.0,
-            Lengths::Exponential => self.exponential(),
+            Lengths::Exponential => self.chance.exponential(),
         };
+        match self.process.warm_up {
+            Some(0.0) => self.on_warm(place),
+            Some(warm_up) if warm_up < length => self.tell(warm_up, Event::WarmUp { place, number }),
+            _ => {}
+        }
         self.tell(length, Event::End { place, number });
+    }
+
+    /// Step 5, or the end of support.
+    fn on_end(&mut self, place: u32) {
+        let cluster = self.sessions[place as usize].cluster;
+        self.end(place);
+        if self.process.warm_up.is_none() {
+            return self.on_supporter(cluster);
+        }
+        self.relieve(cluster.into());
+    }
+
+    fn on_warm(&mut self, place: u32) {
+        self.sessions[place as usize].supports = true;
+        let cluster = self.sessions[place as usize].cluster;
+        self.on_supporter(cluster);
     }
 
     fn end(&mut self, place: u32) {
@@ -283,33 +205,39 @@ impl<'a> World<'a> {
         }
         let cluster = usize::from(session.cluster);
         self.pools[cluster].give_back(session.carried);
+        self.pools[cluster].supporters -= u64::from(session.supports);
         self.tallies[cluster].watching -= 1;
         self.sessions[place as usize].number = u64::MAX;
         self.free_places.push(place);
     }
 
-    /// Step 5.
     fn on_supporter(&mut self, cluster: u16) {
         let at = usize::from(cluster);
         self.pools[at].supporters += 1;
         if let Some(linger) = self.process.linger {
-            let stay = self.exponential() * linger;
+            let stay = self.chance.exponential() * linger;
             self.tell(stay, Event::Leave { cluster });
         }
         if self.pools[at].capacity_bps() as f64 >= self.demand_bps[at] {
             self.courses[at].capacity_reached.get_or_insert(self.now);
         }
-        let capacity: f64 = self.pools.iter().map(|pool| pool.capacity_bps() as f64).sum();
-        if capacity >= self.demand_bps.iter().sum() {
-            self.total.capacity_reached.get_or_insert(self.now);
+        if self.total.capacity_reached.is_none() {
+            let capacity: f64 = self.pools.iter().map(|pool| pool.capacity_bps() as f64).sum();
+            if capacity >= self.demand_bps.iter().sum() {
+                self.total.capacity_reached = Some(self.now);
+            }
         }
     }
 
     fn on_leave(&mut self, cluster: u16) {
-        let cluster = usize::from(cluster);
-        self.pools[cluster].supporters -= 1;
+        self.pools[usize::from(cluster)].supporters -= 1;
+        self.relieve(cluster.into());
+    }
+
+    /// Lets the server carry what peers no longer can, of any session, and breaks off what it cannot either.
+    fn relieve(&mut self, cluster: usize) {
         while self.pools[cluster].overload_bps() > 0 {
-            let any = self.below(self.by_peers[cluster].len());
+            let any = self.chance.below(self.by_peers[cluster].len());
             let place = self.by_peers[cluster][any];
             let session = &mut self.sessions[place as usize];
             if !self.pools[cluster].relieve(&mut session.carried) {
@@ -343,7 +271,7 @@ impl<'a> World<'a> {
         if clusters.len() == 1 {
             return 0;
         }
-        let mut at = uniform(&mut self.chance) * self.process.arrivals();
+        let mut at = self.chance.uniform() * self.process.arrivals();
         let found = clusters.iter().position(|cluster| {
             at -= cluster.arrivals;
             at < 0.0
@@ -352,7 +280,7 @@ impl<'a> World<'a> {
     }
 
     fn expect_request(&mut self) {
-        let gap = self.exponential() / self.process.arrivals();
+        let gap = self.chance.exponential() / self.process.arrivals();
         self.tell(gap, Event::Request);
     }
 
@@ -381,18 +309,4 @@ impl<'a> World<'a> {
     fn finish(self) -> Run {
         Run { total: self.total, clusters: self.courses }
     }
-
-    /// Exponential with mean 1. The logarithm is our own so that machines agree to the last bit.
-    fn exponential(&mut self) -> f64 {
-        -libm::log1p(-uniform(&mut self.chance))
-    }
-
-    fn below(&mut self, bound: usize) -> usize {
-        ((u128::from(self.chance.next_u64()) * bound as u128) >> 64) as usize
-    }
-}
-
-/// From 0 up to, but not, 1.
-fn uniform(chance: &mut Xoshiro256PlusPlus) -> f64 {
-    (chance.next_u64() >> 11) as f64 / (1u64 << 53) as f64
 }

@@ -74,13 +74,10 @@ pub struct Summary {
     /// How many were refused in all.
     pub refused: Spread,
     /// Interval by interval.
-    pub intervals: Vec<IntervalSummary>,
+    pub intervals: Vec<TallySummary>,
     /// Bin by bin, an interval having as many as the setup says: the saw-tooth, and S on the clock.
     pub bins: Vec<TallySummary>,
 }
-
-/// Of one interval.
-pub type IntervalSummary = TallySummary;
 
 /// What several runs say of one stretch of time.
 #[derive(Debug, Clone, Copy, PartialEq)]

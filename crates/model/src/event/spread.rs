@@ -1,5 +1,7 @@
 //! What do several runs say together? Their mean, how they scatter, and how sure that is.
 
+use crate::chance::student_95;
+
 /// Mean and scatter of a number over independent runs.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Spread {
@@ -51,37 +53,5 @@ impl Spread {
     pub fn band_95(self) -> (f64, f64) {
         let half = student_95(self.runs) * self.sd * (1.0 + 1.0 / self.runs as f64).sqrt();
         (self.mean - half, self.mean + half)
-    }
-}
-
-/// The 97.5 % quantile of Student's t for a sample of `runs`: exact for up to four, then within 0.1 % by the expansion
-/// of Cornish and Fisher.
-pub(super) fn student_95(runs: u64) -> f64 {
-    const Z: f64 = 1.959_963_985;
-    let n = match runs {
-        0 | 1 => return f64::NAN,
-        2 => return 12.706_205,
-        3 => return 4.302_653,
-        4 => return 3.182_446,
-        _ => (runs - 1) as f64,
-    };
-    let z2 = Z * Z;
-    let first = Z * (z2 + 1.0) / 4.0;
-    let second = Z * (5.0 * z2 * z2 + 16.0 * z2 + 3.0) / 96.0;
-    let third = Z * (3.0 * z2.powi(3) + 19.0 * z2 * z2 + 17.0 * z2 - 15.0) / 384.0;
-    let fourth = Z * (79.0 * z2.powi(4) + 776.0 * z2.powi(3) + 1482.0 * z2 * z2 - 1920.0 * z2 - 945.0) / 92160.0;
-    Z + first / n + second / n.powi(2) + third / n.powi(3) + fourth / n.powi(4)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::student_95;
-
-    #[test]
-    fn as_the_tables_have_it() {
-        for (freedom, t) in [(1, 12.706), (2, 4.303), (3, 3.182), (4, 2.776), (5, 2.571), (9, 2.262), (19, 2.093)] {
-            let found = student_95(freedom + 1);
-            assert!((found / t - 1.0).abs() < 1e-3, "{freedom}: {found} {t}");
-        }
     }
 }
