@@ -24,6 +24,7 @@
 //! | how late must the last peer's chunk be? | [`delay`] |
 //! | how probably does everybody get all of a live stream? | [`universal`] |
 //! | how many viewers can a live cluster admit, and how soon? | [`Live`] |
+//! | what does an event need? | [`plan`] |
 
 /// A statement about the cluster P6 of the vectors that holds.
 macro_rules! example {
@@ -54,6 +55,7 @@ pub mod layered;
 mod lengths;
 pub mod lifetime;
 mod live;
+pub mod plan;
 mod quantity;
 pub mod saturation;
 mod stages;

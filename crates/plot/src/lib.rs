@@ -1,0 +1,70 @@
+//! How is it drawn? One chart, described by what it shows: lines, bands, marks; as SVG that suits light and dark screens
+//! and paper, or as PNG on white.
+//!
+//! Colours are few, told apart by the colour-blind too, and none is the only sign: lines are named, guides are dashed.
+
+mod draw;
+mod ink;
+mod png;
+
+pub use ink::Ink;
+
+/// A chart. Its axes begin at 0 and end where what is shown ends.
+#[derive(Debug, Clone, Default)]
+pub struct Chart {
+    /// Above it.
+    pub title: String,
+    /// Below the title, smaller: of what; may be empty.
+    pub subtitle: String,
+    /// Of the axis across, with its unit.
+    pub x_name: String,
+    /// Of the axis upwards, with its unit.
+    pub y_name: String,
+    /// Where the axis upwards ends; where what is shown ends, when not said.
+    pub y_max: Option<f64>,
+    /// What is shown, from back to front.
+    pub marks: Vec<Mark>,
+}
+
+/// Points, from left to right.
+pub type Points = Vec<(f64, f64)>;
+
+/// What a chart can show. Names go to the legend, those of guides stand beside them.
+#[derive(Debug, Clone)]
+pub enum Mark {
+    /// A line through points.
+    Line(String, Ink, Points),
+    /// Dots at points.
+    Dots(String, Ink, Points),
+    /// The area between two lines: x, lower, upper.
+    Band(String, Ink, Vec<(f64, f64, f64)>),
+    /// Areas over the whole height: from, to.
+    Shades(String, Ink, Points),
+    /// A guide across.
+    Across(String, f64),
+    /// A guide upwards.
+    Upwards(String, f64),
+}
+
+/// Why nothing came of it.
+#[derive(Debug, thiserror::Error)]
+pub enum PlotError {
+    /// The drawing.
+    #[error("cannot draw: {0}")]
+    Draw(String),
+    /// No letters for a PNG: an SVG takes those of who looks at it.
+    #[error("no font for the PNG on this machine: install one, such as DejaVu Sans, or take the SVG")]
+    NoFont,
+}
+
+impl Chart {
+    /// As SVG, 1600 by 900 units; where the reader prefers dark, it is dark.
+    pub fn svg(&self) -> Result<String, PlotError> {
+        Ok(ink::for_dark_too(&draw::svg(self)?))
+    }
+
+    /// As PNG, 1600 by 900, on white, in a font of this machine.
+    pub fn png(&self) -> Result<Vec<u8>, PlotError> {
+        png::of(&draw::svg(self)?)
+    }
+}
