@@ -14,7 +14,7 @@ use trellis_core::cluster::{Cluster, Config, Event as ClusterEvent, Input, LinkI
 use trellis_core::locality::Locality;
 use trellis_core::time::Instant;
 use trellis_proto::StreamId;
-use trellis_proto::frame::{Bye, ChunkId, Frame, PartId};
+use trellis_proto::frame::{Bye, ChunkId, Frame, PartId, PeerId};
 
 use super::super::Edge;
 use super::super::promises::Allowance;
@@ -22,6 +22,7 @@ use super::super::session::Visit;
 use super::link::{Line, word};
 use super::member::{Member, Purposes};
 use super::parts::{self, Step};
+use super::signals::Signals;
 use crate::clock::unix_ms;
 use crate::keyfile;
 use crate::shelf::Shelf;
@@ -63,6 +64,7 @@ pub struct Host {
     told_bps: u64,
     epoch: tokio::time::Instant,
     members: HashMap<LinkId, Member>,
+    signals: Signals,
     /// Sum of the rates of who is in, bit/s.
     rates_bps: u64,
     newest: Option<PartId>,
@@ -87,6 +89,7 @@ impl Host {
             epoch: tokio::time::Instant::now(),
             looked: tokio::time::Instant::now(),
             members: HashMap::new(),
+            signals: Signals::default(),
             rates_bps: 0,
             newest: None,
             purposes: Purposes::new(),
@@ -157,6 +160,9 @@ impl Host {
                 member.hears(&frame);
                 match &frame {
                     Frame::Renew(message) => self.edge.renewed(message).iter().for_each(|ticket| member.renew(ticket)),
+                    Frame::Signal { peer: to, .. } if !self.may_signal(link, *to) => {
+                        metrics::counter!("trellis_cluster_signals_dropped_total").increment(1);
+                    }
                     _ => self.handle(Input::Frame(link, frame)),
                 }
             }
@@ -170,6 +176,13 @@ impl Host {
             #[cfg(test)]
             Event::Broken => panic!("as the test asked"),
         }
+    }
+
+    /// May what this link says to another viewer be relayed? Who is not in yet says nothing.
+    fn may_signal(&mut self, link: LinkId, to: PeerId) -> bool {
+        let Some(from) = self.members.get(&link).and_then(Member::peer) else { return true };
+        let wanted = self.cluster.wants_linked(from, to);
+        self.signals.admits(tokio::time::Instant::now(), from, to, wanted)
     }
 
     fn on_opened(&mut self, Opened { number: link, line, visit, locality }: Opened) {
@@ -223,6 +236,7 @@ impl Host {
             self.close(link, Bye::Ticket);
             self.handle(Input::Closed(link));
         }
+        self.signals.tidy(now);
         self.edge.promises.share_out();
         *self.standing.lock().unwrap_or_else(PoisonError::into_inner) = self.cluster.stats();
     }
@@ -269,7 +283,7 @@ impl Host {
         match event {
             ClusterEvent::Admitted(link, peer, _) => {
                 if let Some(member) = self.members.get_mut(&link) {
-                    member.admit(&self.edge, self.newest);
+                    member.admit(&self.edge, peer, self.newest);
                     self.rates_bps += member.rate_bps();
                 }
                 self.edge.clusters.note_peer(peer);

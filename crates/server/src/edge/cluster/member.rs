@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use metrics::Counter;
 use trellis_proto::Ticket;
-use trellis_proto::frame::{ChunkId, Frame, PartId, Row};
+use trellis_proto::frame::{ChunkId, Frame, PartId, PeerId, Row};
 
 use super::super::Edge;
 use super::super::session::{Session, Visit};
@@ -27,6 +27,7 @@ pub struct Member {
 struct Place {
     edge: Arc<Edge>,
     session: Arc<Session>,
+    peer: PeerId,
     /// What had come when it came: who asks for that fills a buffer.
     newest: Option<PartId>,
 }
@@ -75,11 +76,16 @@ impl Member {
         }
     }
 
-    /// The cluster has let it in, when this part was the newest.
-    pub fn admit(&mut self, edge: &Arc<Edge>, newest: Option<PartId>) {
+    /// Its number; none while it is not in.
+    pub fn peer(&self) -> Option<PeerId> {
+        self.place.as_ref().map(|place| place.peer)
+    }
+
+    /// The cluster has let it in under this number, when this part was the newest.
+    pub fn admit(&mut self, edge: &Arc<Edge>, peer: PeerId, newest: Option<PartId>) {
         let session = self.visit.session().clone();
         edge.sessions.link(&session);
-        self.place = Some(Place { edge: edge.clone(), session, newest });
+        self.place = Some(Place { edge: edge.clone(), session, peer, newest });
     }
 
     /// What the cluster promised it at most, bit/s.

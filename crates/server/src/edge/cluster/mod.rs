@@ -2,13 +2,14 @@
 //!
 //! The hallway. `upgrade` turns a request into a WebSocket, `link` carries frames, `host` runs the cluster of a stream
 //! (`trellis_core::cluster` decides everything), `parts` brings what the shelf holds to it, `locality` says where a viewer
-//! is. Invariant: a link that does not take what it is sent is closed; nothing here grows with what anybody sends.
+//! is, `signals` who may talk to whom. Invariant: a link that does not take what it is sent is closed; nothing here grows with what anybody sends.
 
 mod host;
 mod link;
 mod locality;
 mod member;
 mod parts;
+mod signals;
 #[cfg(test)]
 mod tests;
 mod upgrade;

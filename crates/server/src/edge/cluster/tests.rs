@@ -245,16 +245,61 @@ async fn bye(socket: &mut WebSocketStream<TcpStream>) -> Option<Bye> {
 }
 
 fn hello(ticket: &str) -> Message {
+    hello_from(ticket, Nat::Unknown)
+}
+
+fn hello_from(ticket: &str, nat: Nat) -> Message {
     let hello = Hello {
         version: LINK_VERSION,
         ticket: URL_SAFE_NO_PAD.decode(ticket).unwrap().into(),
         declared_bps: 0,
         receive_only: false,
-        nat: Nat::Unknown,
+        nat,
         layers: vec![VIDEO],
         behind_us: 0,
     };
     Message::Binary(Frame::Hello(hello).encode().into())
+}
+
+/// One who is let in and says what it likes.
+struct Stranger {
+    socket: WebSocketStream<TcpStream>,
+    me: PeerId,
+}
+
+impl Stranger {
+    async fn enter(scene: &Scene, id: u8, nat: Nat) -> Self {
+        let ticket = scene.ticket(id, |_| ());
+        let mut socket = scene.open(&ticket).await.unwrap();
+        socket.send(hello_from(&ticket, nat)).await.unwrap();
+        let mut entered = Self { socket, me: PeerId::EDGE };
+        let Frame::Welcome(welcome) = entered.next().await else { panic!("it is let in") };
+        Self { me: welcome.you, ..entered }
+    }
+
+    async fn next(&mut self) -> Frame {
+        let next = tokio::time::timeout(Duration::from_secs(5), self.socket.next()).await;
+        let Some(Ok(Message::Binary(bytes))) = next.expect("something comes") else { panic!("the link stands") };
+        let Ok(Decoded::Frame(frame)) = Frame::decode(bytes) else { panic!("the edge says what is known") };
+        frame
+    }
+
+    async fn say(&mut self, frame: Frame) {
+        self.socket.send(Message::Binary(frame.encode().into())).await.unwrap();
+    }
+
+    /// All signals that came before the edge had heard what was said until now.
+    async fn signals(&mut self) -> Vec<PeerId> {
+        self.say(Frame::Ping { sent_us: 0 }).await;
+        let mut from = Vec::new();
+        loop {
+            match self.next().await {
+                Frame::Signal { peer, .. } => from.push(peer),
+                Frame::Pong { .. } => return from,
+                _ => {}
+            }
+        }
+    }
 }
 
 const VIDEO: LayerId = LayerId { rendition: 0, layer: 0 };
@@ -433,4 +478,28 @@ async fn a_link_ends_with_its_ticket_unless_a_newer_one_is_shown() {
         one.part(1).await;
     };
     assert!(matches!(tokio::join!(ended, goes_on).0, Output::Closed(Bye::Ticket)));
+}
+
+#[tokio::test]
+async fn signals_reach_those_whom_the_plan_wants_linked_and_nobody_else_nor_without_end() {
+    let scene = Scene::live(1).await;
+    let mut one = Stranger::enter(&scene, 1, Nat::Unknown).await;
+    let mut other = Stranger::enter(&scene, 2, Nat::Unknown).await;
+    // It can link to nobody, so no plan names it; it knows the others' numbers all the same.
+    let mut spy = Stranger::enter(&scene, 3, Nat::Blocked).await;
+    let signal = |peer| Frame::Signal { peer, body: Bytes::from_static(b"where are you?") };
+    for to in [one.me, other.me, spy.me] {
+        spy.say(signal(to)).await;
+        one.say(signal(spy.me)).await;
+    }
+    assert_eq!((spy.signals().await, one.signals().await, other.signals().await), (vec![], vec![], vec![]));
+    one.say(signal(other.me)).await;
+    assert_eq!(one.signals().await, []);
+    assert_eq!(other.signals().await, [one.me]);
+    for _ in 0..400 {
+        one.say(signal(other.me)).await;
+    }
+    one.signals().await;
+    let heard = other.signals().await.len();
+    assert!((50..150).contains(&heard), "{heard}");
 }
