@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use metrics::Counter;
+use trellis_core::locality::Locality;
 use trellis_proto::Ticket;
-use trellis_proto::frame::{ChunkId, Frame, PartId, PeerId, Row};
+use trellis_proto::frame::{ChunkId, Frame, Hello, PartId, PeerId, Row};
 
 use super::super::Edge;
 use super::super::session::{Session, Visit};
@@ -15,6 +16,10 @@ use super::link::Line;
 pub struct Member {
     /// The way to it.
     pub line: Line,
+    /// Where it comes from.
+    pub locality: Locality,
+    /// Its greeting, while it is kept from the others.
+    pub hidden: Option<Hello>,
     visit: Visit,
     /// When its ticket is void, s since the Unix epoch.
     expires_s: u64,
@@ -53,9 +58,9 @@ pub enum Purpose {
 
 impl Member {
     /// A link that is not let in yet.
-    pub fn new(line: Line, visit: Visit) -> Self {
+    pub fn new(line: Line, visit: Visit, locality: Locality) -> Self {
         let expires_s = visit.session().ticket().expires_s;
-        Self { line, visit, expires_s, place: None, wants: HashMap::new() }
+        Self { line, locality, hidden: None, visit, expires_s, place: None, wants: HashMap::new() }
     }
 
     /// What it showed.
@@ -101,6 +106,8 @@ impl Member {
                 self.wants.extend(ids(rows).take(room).map(|id| (id, *urgent)));
             }
             Frame::Cancel(rows) => self.forget(rows),
+            // Should it be greeted again, then with what it watches.
+            Frame::Switch { layers } => self.hidden.iter_mut().for_each(|hello| hello.layers.clone_from(layers)),
             _ => {}
         }
     }
