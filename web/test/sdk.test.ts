@@ -106,10 +106,10 @@ describe("what a viewer gives", () => {
 });
 
 it("reads the mesh's part of a join, and an older server's", () => {
-  const said = { stream: "demo", ticket: "AQ", hls: "/v/AQ/s/demo/index.m3u8", link: "/v/AQ/s/demo/link", origin_key: "ab".repeat(32), stun_port: 3478, p2p: "receive_only" };
+  const said = { stream: "demo", ticket: "AQ", hls: "/v/AQ/s/demo/index.m3u8", link: "/v/AQ/s/demo/link", origin_key: "ab".repeat(32), stun_port: 3478, p2p: "receive_only", viewers_min: 4 };
   expect(readAdmission(said, "http://host:8080/watch/demo")).toEqual({
     stream: "demo", ticket: "AQ", hls: "http://host:8080/v/AQ/s/demo/index.m3u8", link: "http://host:8080/v/AQ/s/demo/link",
-    originKey: "ab".repeat(32), stunPort: 3478, p2p: "receive-only",
+    originKey: "ab".repeat(32), stunPort: 3478, p2p: "receive-only", viewersMin: 4,
   });
   const older = readAdmission({ ...said, link: undefined, origin_key: "short", stun_port: 0, p2p: undefined }, "http://host/");
   expect([older?.link, older?.originKey, older?.stunPort, older?.p2p]).toEqual([null, null, null, "on"]);
