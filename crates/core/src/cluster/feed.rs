@@ -268,12 +268,10 @@ impl<P: Payload> Feed<P> {
         }
         let substream = lanes.substream(lane);
         let tie = tie(standing.below, standing.peer.0, stored.id.part);
-        let past = stored.number + 1 < self.next;
         let class = match (standing.child, standing.below) {
             // Who has another parent now is served with what the children leave.
             (false, _) => OTHER,
-            // The past goes to few, and whoever comes with them or next gets it from these.
-            (true, 0) if !past => LEAF,
+            (true, 0) => LEAF,
             (true, _) => ROOT,
         };
         let rank = Rank { class, due_ms: due_ms(stored.arrived, standing.below), tie };
@@ -287,7 +285,7 @@ impl<P: Payload> Feed<P> {
         for index in (usize::from(substream.index)..chunks.len()).step_by(step) {
             let payload = chunks[index].clone();
             let (bytes, id) = (payload.size() as u32, ChunkId { part: stored.id, of, index: index as u16 });
-            let item = Item::Chunk { id, payload, purpose: Purpose::Seeding, number: self.next };
+            let item = Item::Chunk { id, payload, purpose: Purpose::Seeding, number: stored.number };
             self.outbox.push(subscription.to, rank, item, bytes);
         }
     }
@@ -443,7 +441,7 @@ impl<P: Payload> Feed<P> {
         while self.pace.bytes > 0 {
             let (to, item) = self.outbox.pop()?;
             match item {
-                Item::Chunk { payload, number, .. } if number.saturating_add(STALE_PARTS) <= self.next => {
+                Item::Chunk { payload, number, .. } if number.saturating_add(STALE_PARTS) < self.next => {
                     let unsent = self.outbox.unsent_of(to).saturating_sub(payload.size() as u64);
                     self.outbox.set_unsent(to, unsent);
                     self.dropped += 1;

@@ -12,7 +12,7 @@ use trellis_proto::frame::{
 use trellis_proto::{Catalogue, Descriptor, Media, Mode};
 
 use super::event::{Event, Mesh, Output, Part};
-use super::store::{Asked, Put};
+use super::store::Put;
 use super::{ASK_MANY, BEGIN, BEGIN_WITHOUT, Peer, SILENCE, Stage};
 use crate::limits::{AHEAD_PARTS_MAX, NEIGHBORS_MAX};
 use crate::time::Instant;
@@ -281,23 +281,10 @@ impl<V: Verifier> Peer<V> {
             self.neighbors.add_gossiping(from);
             self.introduce(from);
         }
-        if !self.playing {
-            self.forget_refusals(now, from, &rows);
-        }
         self.gossip.on_have(from, rows, self.playback.cursor().map(|cursor| cursor.part));
         if self.store.open().next().is_some() {
             let soon = now + HAVE_SCAN;
             self.timers.scan = Some(self.timers.scan.map_or(soon, |at| at.min(soon)));
-        }
-    }
-
-    /// Who turned down what it had not got yet may be asked for it when it has. While all begin at the same time the first
-    /// ask nearly always comes too early, and what the edge sends once would be asked of it by everybody.
-    fn forget_refusals(&mut self, now: Instant, from: PeerId, has: &[Row]) {
-        for row in has {
-            let Some(layer) = self.store.layer_mut(row.part, row.of) else { continue };
-            let refused = |asked: &Asked| asked.whom == from && asked.until <= now;
-            layer.asked.retain(|asked| !(refused(asked) && row.chunks.contains(asked.index.into())));
         }
     }
 
