@@ -297,3 +297,61 @@ impl Told {
         Course { guaranteed_s: (waiting <= NOBODY).then_some(self.waited_until_s), ..self.course }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event() -> Event {
+        let minutes = |count: f64| Seconds::new(count * 60.0).unwrap();
+        let share = |share: f64| Share::new(share).unwrap();
+        let bps = |rate: f64| Bps::new(rate).unwrap();
+        Event {
+            viewers: 10_000.0,
+            arrival: minutes(10.0),
+            stay: minutes(30.0),
+            length: minutes(180.0),
+            rate: bps(3e6),
+            upload: bps(2e6),
+            blocked: share(0.05),
+            warm_up: Seconds::new(20.0).unwrap(),
+            losses: Losses { utilization: share(0.95), overhead: share(0.03) },
+            floor: share(0.02),
+            refused: share(1e-3),
+        }
+    }
+
+    #[test]
+    fn what_is_too_little_turns_away_as_many_as_it_cannot_carry_and_never_sends_more_than_it_has() {
+        let plan = Plan::new(event()).unwrap();
+        let server = 0.8 * plan.steady_bps(10_000.0);
+        let course = plan.course(server);
+        assert_eq!(course.guaranteed_s, None);
+        assert!(course.server_bps_max <= server * 1.000_001, "{} of {server}", course.server_bps_max);
+        let outside = 1.0 - plan.viewers_max(server) / 10_000.0;
+        assert!((course.waiting_share_max - outside).abs() < 0.02, "{} and {outside}", course.waiting_share_max);
+    }
+
+    #[test]
+    fn a_crowd_at_once_is_served_when_the_first_have_warmed_up() {
+        let crowd = Plan::new(Event { arrival: Seconds::new(0.0).unwrap(), upload: Bps::new(9e6).unwrap(), ..event() })
+            .unwrap();
+        let course = crowd.course(0.3 * crowd.each_bps() * 10_000.0);
+        // Three tenths at once, and after a warm-up those carry the others.
+        assert!((course.waiting_share_max - 0.7).abs() < 0.01, "{course:?}");
+        assert!(course.guaranteed_s.is_some_and(|at| (20.0..45.0).contains(&at)), "{course:?}");
+        let ample = crowd.course(f64::INFINITY);
+        assert_eq!((ample.guaranteed_s, ample.refused), (Some(0.0), 0.0));
+        assert!((ample.server_bps_max / (crowd.each_bps() * 10_000.0) - 1.0).abs() < 0.01, "all of it at first");
+    }
+
+    #[test]
+    fn nonsense_is_named() {
+        let error = |event| Plan::new(event).unwrap_err().to_string();
+        assert_eq!(error(Event { viewers: 0.0, ..event() }), "the viewers must be more than zero");
+        assert_eq!(
+            error(Event { refused: Share::default(), ..event() }),
+            "the share that may be refused must be more than zero"
+        );
+    }
+}

@@ -113,8 +113,9 @@ impl Mix {
 
 impl std::fmt::Display for Mix {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let part =
-            |(share, upload): &(f64, Bps)| format!("{:.0} % {}", share * 100.0, super::output::rate(upload.get()));
+        let part = |(share, upload): &(f64, Bps)| {
+            format!("{:.0} % {}", share * 100.0, super::output::rate_in_text(upload.get()))
+        };
         write!(f, "{}", self.0.iter().map(part).collect::<Vec<_>>().join(", "))
     }
 }
