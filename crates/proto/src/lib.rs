@@ -25,5 +25,5 @@ pub use descriptor::{Descriptor, LayerPart, TrackPart};
 pub use end::{EndReason, RunEnd};
 pub use id::{ChunkHash, Hash, IdError, PublicKey, RenditionName, RunId, SessionId, Signature, StreamId};
 pub use table::{Table, signed_part};
-pub use ticket::{Class, Ticket};
+pub use ticket::{Class, P2p, Ticket};
 pub use wire::DecodeError;

@@ -25,6 +25,22 @@ pub struct Ticket {
     pub class: Class,
     /// Another edge had let this session in and is gone or refused it since: it plays already.
     pub rejoins: bool,
+    /// What viewers of this stream may be to each other.
+    pub p2p: P2p,
+    /// Viewers see each other only where there are so many; 0 and 1: always.
+    pub viewers_min: u16,
+}
+
+/// Whether viewers pass on what they watch, as a stream's operator has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum P2p {
+    /// They do, unless their users do not want it.
+    #[default]
+    On,
+    /// This viewer takes from others, and gives nothing.
+    ReceiveOnly,
+    /// There are no links: everything comes from the edge, over HTTP.
+    Off,
 }
 
 /// Service class of a viewer.
@@ -50,6 +66,12 @@ impl Ticket {
             Class::Premium => 2,
         });
         w.u8(u8::from(self.rejoins));
+        w.u8(match self.p2p {
+            P2p::On => 1,
+            P2p::ReceiveOnly => 2,
+            P2p::Off => 3,
+        });
+        w.varint(self.viewers_min.into());
         w.finish()
     }
 
@@ -74,6 +96,13 @@ impl Ticket {
                 1 => true,
                 _ => return Err(DecodeError::Field("rejoins")),
             },
+            p2p: match r.u8()? {
+                1 => P2p::On,
+                2 => P2p::ReceiveOnly,
+                3 => P2p::Off,
+                _ => return Err(DecodeError::Field("p2p")),
+            },
+            viewers_min: r.varint("viewers_min", u16::MAX.into())? as u16,
         };
         r.finish()?;
         Ok(ticket)

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use trellis_proto::descriptor::{chunk_count, chunk_range};
 use trellis_proto::limits::{CHUNK_BYTES_MAX, CHUNKS_MAX, PART_BYTES_MAX, TICKET_BYTES_MAX};
 use trellis_proto::{
-    Catalogue, Class, Descriptor, EndReason, Layer, LayerPart, Media, Mode, Rendition, RunEnd, RunId, SessionId,
+    Catalogue, Class, Descriptor, EndReason, Layer, LayerPart, Media, Mode, P2p, Rendition, RunEnd, RunId, SessionId,
     StreamId, Table, Ticket, TrackPart, fuzz,
 };
 
@@ -78,9 +78,10 @@ prop_compose! {
     fn ticket()(
         session: [u8; 16], stream in stream(), edge in "[ -~]{0,64}", expires_s in 0..=1u64 << 40,
         max_rate in 0..=1u64 << 40, premium: bool, rejoins: bool,
+        p2p in prop_oneof![Just(P2p::On), Just(P2p::ReceiveOnly), Just(P2p::Off)], viewers_min: u16,
     ) -> Ticket {
         let class = if premium { Class::Premium } else { Class::Standard };
-        Ticket { session: SessionId(session), stream, edge, expires_s, max_rate, class, rejoins }
+        Ticket { session: SessionId(session), stream, edge, expires_s, max_rate, class, rejoins, p2p, viewers_min }
     }
 }
 

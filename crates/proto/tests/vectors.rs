@@ -9,8 +9,8 @@ use support::{json, list, number, path, text};
 use trellis_proto::descriptor::{chunk_count, chunk_range};
 use trellis_proto::frame::{Frame, kind};
 use trellis_proto::{
-    Catalogue, Class, DecodeError, Descriptor, EndReason, Layer, LayerPart, Media, Mode, Rendition, RunEnd, SessionId,
-    Table, Ticket, TrackPart, signed_part,
+    Catalogue, Class, DecodeError, Descriptor, EndReason, Layer, LayerPart, Media, Mode, P2p, Rendition, RunEnd,
+    SessionId, Table, Ticket, TrackPart, signed_part,
 };
 
 /// Anything that is signed.
@@ -241,6 +241,12 @@ fn ticket(v: &Value) -> Ticket {
         max_rate: number(&v["max_rate"]),
         class: if text(&v["class"]) == "premium" { Class::Premium } else { Class::Standard },
         rejoins: v["rejoins"].as_bool().unwrap(),
+        p2p: match text(&v["p2p"]) {
+            "receive_only" => P2p::ReceiveOnly,
+            "off" => P2p::Off,
+            _ => P2p::On,
+        },
+        viewers_min: number(&v["viewers_min"]),
     }
 }
 

@@ -11,6 +11,7 @@ pub mod edge;
 pub mod http;
 mod instance;
 mod keyfile;
+mod locality;
 pub mod manager;
 pub mod origin;
 mod secret;

@@ -24,6 +24,7 @@ use crate::http::cors::Cors;
 use crate::http::listen::open_files_max;
 use crate::http::{Body, Caller, Handle, Limits, Listener, Plain, Reply, Stop, error, tls};
 use crate::instance::{Lease, Taken};
+use crate::manager::api::Address;
 use crate::manager::api::viewer::join;
 use crate::manager::{self, Created, Manager};
 use crate::origin::{Origin, OriginError};
@@ -246,7 +247,7 @@ impl Roles {
         if let (Some(manager), Some(stream)) = (&self.manager, join_path(path))
             && request.method() == Method::POST
         {
-            return Box::pin(join_with_body(manager, stream.to_owned(), request)).await;
+            return Box::pin(join_with_body(manager, stream.to_owned(), request, Address(caller.address()))).await;
         }
         match path {
             "/health" => text(StatusCode::OK, "ok\n"),
@@ -255,11 +256,12 @@ impl Roles {
                 text(StatusCode::SERVICE_UNAVAILABLE, "not registered with the manager yet: the log says why\n")
             }
             _ if self.origin.is_none() && path.starts_with("/v1/ingest/") => no_origin(),
-            _ => Box::pin(self.other(request)).await,
+            _ => Box::pin(self.other(request, Address(caller.address()))).await,
         }
     }
 
-    async fn other(&self, request: Request<Incoming>) -> Reply {
+    async fn other(&self, mut request: Request<Incoming>, from: Address) -> Reply {
+        request.extensions_mut().insert(from);
         let known = request.uri().path().to_owned();
         let Ok(response) = self.router.clone().oneshot(request.map(axum::body::Body::new)).await;
         // The router's own 404 has no body: say something a person can use.
@@ -321,12 +323,12 @@ fn viewer_path(path: &str) -> Option<(&str, &str, &str)> {
 }
 
 /// What a joining viewer has to say is short, and mostly nothing.
-async fn join_with_body(manager: &Manager, stream: String, request: Request<Incoming>) -> Reply {
+async fn join_with_body(manager: &Manager, stream: String, request: Request<Incoming>, from: Address) -> Reply {
     let (head, body) = request.into_parts();
     match http_body::Body::is_end_stream(&body) {
-        true => join(manager, &stream, &head.headers, &[]),
+        true => join(manager, &stream, &head.headers, &[], from),
         false => match axum::body::to_bytes(axum::body::Body::new(body), manager::JoinAsk::BYTES_MAX).await {
-            Ok(body) => join(manager, &stream, &head.headers, &body),
+            Ok(body) => join(manager, &stream, &head.headers, &body, from),
             Err(_) => error(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "send a smaller body", None),
         },
     }

@@ -17,6 +17,7 @@ export function readAdmission(said: unknown, base: string): Admission | null {
     originKey: typeof key === "string" && /^[0-9a-f]{64}$/.test(key) ? key : null,
     stunPort: typeof port === "number" && port > 0 && port < 65_536 ? port : null,
     p2p: readP2p(answer.p2p) ?? "on",
+    viewersMin: typeof answer.viewers_min === "number" ? answer.viewers_min : 0,
   };
 }
 

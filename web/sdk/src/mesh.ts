@@ -24,6 +24,8 @@ export interface Admission {
   originKey: string | null;
   stunPort: number | null;
   p2p: P2p;
+  /** Viewers of an edge see each other only when there are so many. */
+  viewersMin: number;
 }
 
 /** Places that did not hold: with edges that were lost while they served, or had no room. Tickets. */
@@ -520,9 +522,9 @@ export class Mesh implements Host {
   private whyNow(links: number): Reason {
     if (this.reason !== "on") return this.reason;
     if (!this.edge.isOpen) return "link_lost";
-    if (this.decision.p2p === "receive-only") return "receive_only";
+    if (this.decision.p2p === "receive-only") return this.decision.why === "operator" ? "operator_receives" : "receive_only";
     if (links > 0) return "on";
-    return this.links.attempts === 0 ? "alone" : this.links.failures > 0 ? "no_links" : "linking";
+    return this.links.attempts === 0 ? (this.admission.viewersMin > 1 ? "few" : "alone") : this.links.failures > 0 ? "no_links" : "linking";
   }
 }
 

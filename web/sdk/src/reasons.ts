@@ -1,7 +1,7 @@
 // Why is my P2P share zero, or small? Every cause has a word for programs and a sentence for people.
 
 export type Reason =
-  | "starting" | "on" | "alone" | "linking" | "receive_only" | "no_links" | "no_webrtc" | "no_wasm" | "engine_failed"
+  | "starting" | "on" | "alone" | "linking" | "receive_only" | "operator_receives" | "few" | "no_links" | "no_webrtc" | "no_wasm" | "engine_failed"
   | "link_refused" | "link_lost" | "no_room" | "ticket" | "operator_off" | "asked_off" | "save_data"
   | "recording" | "layered" | "no_link_offered" | "ended" | "behind";
 
@@ -11,6 +11,8 @@ const SENTENCES: Record<Reason, string> = {
   alone: "Nobody else is watching from this edge yet: everything comes from it.",
   linking: "Links to other viewers are being made.",
   receive_only: "Taking from other viewers, giving nothing: this device or line is not to upload.",
+  operator_receives: "The operator lets no viewer of this stream upload: everything comes from the edge.",
+  few: "The operator lets viewers see each other only where there are several, and there are too few yet: everything comes from the edge.",
   no_links: "No link to another viewer could be made: the network between them does not let one through (UDP blocked, or clients kept apart).",
   no_webrtc: "This browser has no WebRTC, or it is switched off: everything comes from the edge.",
   no_wasm: "The engine could not be loaded (no WebAssembly, or the page's Content-Security-Policy forbids it): plain HLS from the edge.",

@@ -2,6 +2,8 @@
 
 use core::time::Duration;
 
+use trellis_proto::frame::PeerId;
+
 use super::feed::Sent;
 use super::overlay::Overlay;
 use super::roster::{EDGE, Slot};
@@ -79,6 +81,14 @@ impl<P: Payload> Cluster<P> {
         self.overlay.trees.iter().map(|tree| tree.depth())
     }
 
+    /// Does the plan want these two linked: as giver and taker, as backup, or as neighbors? Nobody else has anything to
+    /// say to each other.
+    pub fn wants_linked(&self, one: PeerId, other: PeerId) -> bool {
+        let roster = &self.overlay.roster;
+        let (Some(one), Some(other)) = (roster.by_id(one), roster.by_id(other)) else { return false };
+        one != other && (self.overlay.names(one, other) || self.overlay.names(other, one))
+    }
+
     /// Does everything fit together?
     pub fn check(&self) -> Result<(), Violation> {
         self.overlay.check()
@@ -86,6 +96,17 @@ impl<P: Payload> Cluster<P> {
 }
 
 impl Overlay {
+    /// Is the other a peer's neighbor, or the parent or backup of one of its seats?
+    fn names(&self, slot: Slot, other: Slot) -> bool {
+        let Some(peer) = self.roster.get(slot) else { return false };
+        let gives = |(lane, node): &(u16, u32)| {
+            let tree = &self.trees[usize::from(*lane)];
+            let node = tree.node(*node);
+            [node.parent, node.backup].into_iter().any(|giver| giver != NONE && tree.node(giver).peer == other)
+        };
+        peer.neighbors.contains(&other) || peer.seats.iter().any(gives)
+    }
+
     /// Trees, seats and slots tell the same.
     pub fn check(&self) -> Result<(), Violation> {
         self.trees.iter().try_for_each(|tree| tree.check().map_err(Violation))?;

@@ -117,6 +117,8 @@ fn draw(
             o.neighbors.len() < NEIGHBORS_MAX
                 && o.leaving.is_none()
                 && o.layers & peer.layers != 0
+                // Two who give nothing have nothing to say to each other.
+                && !(o.receive_only && peer.receive_only)
                 && peer.distance(o).is_some()
         };
         let new = other != slot && !chosen.contains(&other) && !peer.neighbors.contains(&other);

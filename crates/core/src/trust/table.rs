@@ -71,7 +71,7 @@ mod tests {
 
     use ed25519_dalek::{Signer, SigningKey};
     use trellis_proto::{
-        Catalogue, Class, EndReason, Layer, Media, Mode, Rendition, RunEnd, RunId, SessionId, signed_part,
+        Catalogue, Class, EndReason, Layer, Media, Mode, P2p, Rendition, RunEnd, RunId, SessionId, signed_part,
     };
 
     use super::*;
@@ -123,6 +123,8 @@ mod tests {
             max_rate: 8_000_000,
             class: Class::Standard,
             rejoins: false,
+            p2p: P2p::On,
+            viewers_min: 0,
         }
     }
 

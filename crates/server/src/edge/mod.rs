@@ -39,14 +39,15 @@ use crate::instance::Lease;
 use crate::shelf::{Ask, MediaName, Shelf, at_hand, serve};
 
 use cache::Cache;
-use cluster::{Clusters, Prefixes};
+use cluster::Clusters;
 use follow::Streams;
 use gate::Gate;
 use meter::Sent;
 use promises::Promises;
 use session::{Refusal, Sessions};
 
-pub use cluster::BadPrefixes;
+pub use crate::locality::BadPrefixes;
+use crate::locality::Prefixes;
 pub use session::Visit;
 
 /// What an edge has besides its configuration.

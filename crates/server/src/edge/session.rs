@@ -493,7 +493,7 @@ const REMEMBERED_MAX: usize = 100_000;
 pub(super) mod tests {
     use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
     use trellis_core::trust::table::sealed;
-    use trellis_proto::Class;
+    use trellis_proto::{Class, P2p};
 
     use super::*;
 
@@ -507,6 +507,8 @@ pub(super) mod tests {
             max_rate: 1_000_000,
             class: Class::Standard,
             rejoins: false,
+            p2p: P2p::On,
+            viewers_min: 0,
         };
         change(&mut ticket);
         let body = ticket.encode();

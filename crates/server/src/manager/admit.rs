@@ -8,10 +8,12 @@ use std::time::Duration;
 use http::header::{LOCATION, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::Serialize;
+use trellis_core::locality::Locality;
 use trellis_core::manager::redirect::{Ask, RETRY_AFTER_MAX};
 use trellis_proto::{SessionId, StreamId, Ticket};
 
 use super::accounts::JoinRow;
+use super::api::Address;
 use super::auth::{self, Denied, Viewer};
 use super::config::P2p;
 use super::directory::Stream;
@@ -41,6 +43,7 @@ pub struct Admission {
     expires_s: u64,
     origin_key: String,
     p2p: P2p,
+    viewers_min: u16,
 }
 
 /// What a stream is and who carries it for one more viewer.
@@ -87,6 +90,8 @@ pub struct JoinReply<'a> {
     stun_port: Option<u16>,
     /// What viewers of this stream may be to each other.
     p2p: P2p,
+    /// Viewers of an edge see each other only when there are so many.
+    viewers_min: u16,
     /// The capability inside `hls` and `link`, for engines that make their own URLs.
     ticket: &'a str,
     /// Session id, 32 hex digits, as in the accounts.
@@ -100,13 +105,15 @@ pub struct JoinReply<'a> {
 }
 
 impl Manager {
-    /// Answers `POST /v1/streams/{stream}/join` with these headers and this body.
-    pub fn join(&self, stream: &str, headers: &HeaderMap, body: &[u8], now: Now) -> Reply {
+    /// Answers `POST /v1/streams/{stream}/join` with these headers and this body, come from there.
+    pub fn join(&self, stream: &str, headers: &HeaderMap, body: &[u8], from: Address, now: Now) -> Reply {
         let ask = match JoinAsk::read(body) {
             Ok(ask) => ask,
             Err(why) => return error(StatusCode::BAD_REQUEST, "bad_request", why.to_string(), None),
         };
-        let admitted = bearer(headers).map_err(Refused::from).and_then(|token| self.admit(stream, token, &ask, now));
+        let admitted = bearer(headers)
+            .map_err(Refused::from)
+            .and_then(|token| self.admit(stream, token, &ask, self.locality_of(from), now));
         match admitted {
             Ok(admission) => admission.reply(now),
             Err(refused) => refused.reply(),
@@ -114,23 +121,42 @@ impl Manager {
     }
 
     /// Answers `GET /v1/streams/{stream}/play.m3u8` with this `token` in its query.
-    pub fn play(&self, stream: &str, token: Option<&str>, now: Now) -> Reply {
-        match self.admit(stream, token, &JoinAsk::default(), now) {
+    pub fn play(&self, stream: &str, token: Option<&str>, from: Option<Address>, now: Now) -> Reply {
+        let at = from.map_or_else(Locality::default, |from| self.locality_of(from));
+        match self.admit(stream, token, &JoinAsk::default(), at, now) {
             Ok(admission) => admission.redirect(),
             Err(refused) => refused.reply(),
         }
     }
 
-    fn admit(&self, stream: &str, token: Option<&str>, ask: &JoinAsk, now: Now) -> Result<Admission, Refused> {
-        let result = self.decide(stream, token, ask, now);
+    fn admit(
+        &self,
+        stream: &str,
+        token: Option<&str>,
+        ask: &JoinAsk,
+        at: Locality,
+        now: Now,
+    ) -> Result<Admission, Refused> {
+        let result = self.decide(stream, token, ask, at, now);
         self.metrics.joined(result.as_ref().map_or_else(Refused::word, |_| "granted"));
         result
     }
 
-    fn decide(&self, name: &str, token: Option<&str>, ask: &JoinAsk, now: Now) -> Result<Admission, Refused> {
+    fn decide(
+        &self,
+        name: &str,
+        token: Option<&str>,
+        ask: &JoinAsk,
+        at: Locality,
+        now: Now,
+    ) -> Result<Admission, Refused> {
         let (stream, viewer) = self.authorize(name, token, now)?;
         let past = self.past(ask, &stream.name, now);
-        let Room { held, origin_key, place, max_rate } = self.find_room(&stream, viewer.max_rate, &past, now)?;
+        let p2p = stream.p2p.unwrap_or(self.config.p2p);
+        let viewers_min = stream.viewers_min.unwrap_or(self.config.viewers_min);
+        // Who is not to give brings nothing.
+        let past = Past { is_plain: past.is_plain || p2p != P2p::On, ..past };
+        let Room { held, origin_key, place, max_rate } = self.find_room(&stream, viewer.max_rate, &past, at, now)?;
         let session = past.session.unwrap_or_else(|| fresh_id(now.unix_ms));
         let expires_s = viewer.expires_s.min(TICKET_NUMBER_MAX);
         let ticket = Ticket {
@@ -140,7 +166,9 @@ impl Manager {
             expires_s,
             max_rate,
             class: viewer.class.into(),
-            rejoins: past.session.is_some(),
+            rejoins: past.rejoins,
+            p2p: p2p.into(),
+            viewers_min,
         };
         let ticket = self.keys.ticket.sign(&ticket);
         self.accounts.on_join(JoinRow {
@@ -160,7 +188,8 @@ impl Manager {
             max_rate,
             expires_s,
             origin_key,
-            p2p: self.config.p2p,
+            p2p,
+            viewers_min,
         })
     }
 
@@ -187,7 +216,14 @@ impl Manager {
     }
 
     /// A viewer is given the rate of the best rendition and some headroom, unless token or stream say less.
-    fn find_room(&self, stream: &Stream, most: Option<u64>, past: &Past, now: Now) -> Result<Room, Refused> {
+    fn find_room(
+        &self,
+        stream: &Stream,
+        most: Option<u64>,
+        past: &Past,
+        at: Locality,
+        now: Now,
+    ) -> Result<Room, Refused> {
         let mut registry = self.registry();
         let held = registry.held(now.mono, &stream.name).filter(|held| held.state != StreamState::Waiting);
         let held = held.ok_or(Refused::NotLive)?;
@@ -199,7 +235,7 @@ impl Manager {
         let limits = [most, stream.max_rate, Some(TICKET_NUMBER_MAX)];
         let max_rate = limits.into_iter().flatten().fold(rate, u64::min).max(1);
         let refused_by: Vec<_> = past.edges.iter().map(String::as_str).collect();
-        let ask = Ask { rate_bps: max_rate, plain: past.is_plain, refused_by: &refused_by, ..Ask::default() };
+        let ask = Ask { rate_bps: max_rate, from: at, plain: past.is_plain, refused_by: &refused_by };
         let mut place = registry.pick(now.mono, &ask);
         if place.is_err() && past.may_return {
             place = registry.pick(now.mono, &Ask { refused_by: &[], ..ask });
@@ -232,6 +268,7 @@ impl Admission {
             origin_key: &self.origin_key,
             stun_port: self.place.stun_port,
             p2p: self.p2p,
+            viewers_min: self.viewers_min,
             ticket: &self.ticket,
             session: &hex::encode(self.session.0),
             max_rate: self.max_rate,

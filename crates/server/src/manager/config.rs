@@ -1,6 +1,7 @@
 //! What may an operator choose about the manager?
 
 use std::fmt;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -23,8 +24,12 @@ pub struct ManagerConfig {
     pub unknown_rate_bps: u64,
     /// Room above the stream's reported rate that a place gets, in percent: encoders overshoot their mean.
     pub rate_headroom_percent: u32,
-    /// What viewers may be to each other.
+    /// What viewers may be to each other, where a stream does not say.
     pub p2p: P2p,
+    /// Where a stream does not say: viewers of an edge see each other only when there are so many; 0: always.
+    pub viewers_min: u16,
+    /// A file of `prefix,provider,region` lines, as edges have: viewers are sent to an edge near to them.
+    pub prefixes: Option<PathBuf>,
     /// Days that accounting records are kept after their session ended. 0: for ever.
     pub keep_accounts_days: u32,
 }
@@ -36,10 +41,36 @@ pub enum P2p {
     /// They do, unless their users do not want it.
     #[default]
     On,
-    /// They take from the edge and from helpers, and give nothing.
+    /// Viewers give nothing; what they take comes from the edge.
     ReceiveOnly,
     /// Everything comes from the edge, over HTTP.
     Off,
+}
+
+impl P2p {
+    /// As JSON and the database have it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::On => "on",
+            Self::ReceiveOnly => "receive_only",
+            Self::Off => "off",
+        }
+    }
+
+    /// Reads [`Self::word`].
+    pub fn read(word: &str) -> Option<Self> {
+        [Self::On, Self::ReceiveOnly, Self::Off].into_iter().find(|p2p| p2p.word() == word)
+    }
+}
+
+impl From<P2p> for trellis_proto::P2p {
+    fn from(p2p: P2p) -> Self {
+        match p2p {
+            P2p::On => Self::On,
+            P2p::ReceiveOnly => Self::ReceiveOnly,
+            P2p::Off => Self::Off,
+        }
+    }
 }
 
 impl Default for ManagerConfig {
@@ -52,6 +83,8 @@ impl Default for ManagerConfig {
             unknown_rate_bps: 8_000_000,
             rate_headroom_percent: 15,
             p2p: P2p::On,
+            viewers_min: 0,
+            prefixes: None,
             // A year and the time to close its books.
             keep_accounts_days: 400,
         }
@@ -70,6 +103,8 @@ impl fmt::Debug for ManagerConfig {
             .field("unknown_rate_bps", &self.unknown_rate_bps)
             .field("rate_headroom_percent", &self.rate_headroom_percent)
             .field("p2p", &self.p2p)
+            .field("viewers_min", &self.viewers_min)
+            .field("prefixes", &self.prefixes)
             .field("keep_accounts_days", &self.keep_accounts_days)
             .finish()
     }

@@ -8,6 +8,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use trellis_proto::StreamId;
 
 use super::auth::ApiKey;
+use super::config::P2p;
 use crate::cluster_api::ViewerClass;
 
 /// A stream as the operator set it up.
@@ -25,6 +26,10 @@ pub struct Stream {
     pub key_hash: Option<KeyHash>,
     /// Most bit/s one viewer gets.
     pub max_rate: Option<u64>,
+    /// What its viewers may be to each other; none: as the manager's configuration has it.
+    pub p2p: Option<P2p>,
+    /// They see each other only where there are so many; none: as the manager's configuration has it.
+    pub viewers_min: Option<u16>,
     /// ms since the Unix epoch.
     pub created_ms: u64,
 }

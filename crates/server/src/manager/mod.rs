@@ -24,19 +24,24 @@ pub mod store;
 mod tests;
 
 use std::collections::HashSet;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
 use std::time::Duration;
 
 use tokio::task::AbortHandle;
+use trellis_core::locality::Locality;
 use trellis_proto::PublicKey;
 
 use accounts::Accounts;
+use api::Address;
 use directory::{Directory, KeyHash, Stream};
 use keys::Keys;
 use metrics::Metrics;
 use registry::{Gone, Registry};
 use store::{ApiKeyRow, Store};
+
+use crate::locality::{BadPrefixes, Prefixes};
 
 pub use admit::{Admission, JoinReply, Refused};
 pub use auth::{ViewerClaims, mint};
@@ -60,6 +65,7 @@ pub struct Manager {
     accounts: Accounts,
     metrics: Arc<Metrics>,
     housekeeping: Mutex<Option<AbortHandle>>,
+    prefixes: Prefixes,
 }
 
 /// Why the manager cannot run.
@@ -87,6 +93,9 @@ pub enum Error {
     /// The database.
     #[error("manager.db in the data directory: {0}")]
     Database(#[from] sqlx::Error),
+    /// The operator's file of prefixes.
+    #[error(transparent)]
+    Prefixes(#[from] BadPrefixes),
 }
 
 impl Manager {
@@ -116,6 +125,7 @@ impl Manager {
             store,
             metrics,
             housekeeping: Mutex::default(),
+            prefixes: config.prefixes.as_deref().map(Prefixes::load).transpose()?.unwrap_or_default(),
             clock,
         });
         let task = tokio::spawn(keep_house(Arc::downgrade(&manager))).abort_handle();
@@ -186,6 +196,22 @@ impl Manager {
         if !gone.is_empty() {
             self.accounts.on_edges_lost(gone, now.unix_ms).await;
         }
+    }
+
+    /// Where a viewer is, as far as its address tells.
+    fn locality_of(&self, Address(from): Address) -> Locality {
+        self.prefixes.locality(from)
+    }
+
+    /// Where an edge is: at the address in its public URL, else where its beats come from.
+    fn locality_of_edge(&self, public_url: Option<&str>, from: Option<Address>) -> Locality {
+        let host = |url: &str| Some(url.split("://").nth(1)?.split('/').next()?.to_owned());
+        let literal = |host: String| {
+            host.parse::<SocketAddr>().map(|at| at.ip()).or_else(|_| host.trim_matches(['[', ']']).parse::<IpAddr>())
+        };
+        let public = public_url.and_then(host).and_then(|host| literal(host).ok());
+        let address = public.or(from.map(|from| from.0));
+        address.map_or_else(Locality::default, |address| self.prefixes.locality(address))
     }
 
     fn registry(&self) -> MutexGuard<'_, Registry> {

@@ -6,6 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use trellis_core::locality::Locality;
 use trellis_core::manager::redirect::{self, Ask, Redirect, Refusal};
 use trellis_core::time::Instant;
 use trellis_proto::StreamId;
@@ -162,8 +163,8 @@ impl Default for Registry {
 }
 
 impl Registry {
-    /// An edge reports.
-    pub fn on_edge_beat(&mut self, now: Instant, beat: &EdgeBeat) -> Result<(), BadBeat> {
+    /// An edge that is there reports.
+    pub fn on_edge_beat(&mut self, now: Instant, beat: &EdgeBeat, at: Locality) -> Result<(), BadBeat> {
         check_identity(&beat.edge, &beat.instance)?;
         if !self.edge_names.is_free(now, &beat.edge, &beat.instance) {
             return Err(BadBeat::NameTaken("edge"));
@@ -181,7 +182,7 @@ impl Registry {
             draining: beat.draining,
             brings_bps: beat.brings_bps,
             growth_bps2: beat.growth_bps2,
-            ..redirect::Beat::default()
+            at,
         };
         self.redirect.on_beat(now, &beat.edge, report).map_err(|_| BadBeat::TooMany)?;
         self.edge_names.hold(now, &beat.edge, &beat.instance, beat.draining);

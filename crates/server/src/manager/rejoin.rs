@@ -11,6 +11,7 @@ use trellis_proto::limits::TICKET_BYTES_MAX;
 use trellis_proto::{SessionId, StreamId, Ticket};
 use utoipa::ToSchema;
 
+use super::store::first_id;
 use super::{Manager, Now};
 
 /// The body of a join. Engines send one, be it `{}`: they bring something. Plain players send none.
@@ -31,6 +32,8 @@ pub struct JoinAsk {
 pub struct Past {
     /// The session that goes on.
     pub session: Option<SessionId>,
+    /// It is old enough to have been let in somewhere.
+    pub rejoins: bool,
     /// Edges that are not to be asked again.
     pub edges: Vec<String>,
     /// No engine.
@@ -89,6 +92,7 @@ impl Manager {
         // Whoever was sent back once, and comes again, is not sent back twice.
         Past {
             session: goes_on.map(|ticket| ticket.session),
+            rejoins: goes_on.is_some_and(|ticket| is_settled(ticket.session, now)),
             may_return: !lost.is_empty() && edges.len() == all,
             edges,
             ..nothing
@@ -96,4 +100,12 @@ impl Manager {
     }
 }
 
+/// Whoever rejoins is spared the wait of newcomers, so a place that was asked for just now, and perhaps never taken up, does
+/// not count: to hold one back for so long is to have waited.
+fn is_settled(session: SessionId, now: Now) -> bool {
+    session < SessionId(first_id(now.unix_ms.saturating_sub(SETTLED_MS)))
+}
+
 const TICKETS_MAX: usize = 8;
+/// Most newcomers are in after less.
+const SETTLED_MS: u64 = 10_000;

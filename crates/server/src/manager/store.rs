@@ -12,6 +12,7 @@ use trellis_proto::SessionId;
 
 use super::Error;
 use super::auth::{ApiKey, Verifier};
+use super::config::P2p;
 use super::directory::{KeyHash, Stream};
 use crate::keyfile::random;
 
@@ -88,6 +89,8 @@ struct StreamRow {
     classes: Option<String>,
     key_hash: Option<Vec<u8>>,
     max_rate: Option<i64>,
+    p2p: Option<String>,
+    viewers_min: Option<i64>,
     created_ms: i64,
 }
 
@@ -127,10 +130,11 @@ impl Store {
 
     /// Adds a stream, or overwrites the one of this name.
     pub async fn put_stream(&self, stream: &Stream) -> sqlx::Result<()> {
-        let sql = "INSERT INTO streams (name, title, open, classes, key_hash, max_rate, created_ms)
-            VALUES (?, ?, ?, ?, ?, ?, ?)
+        let sql = "INSERT INTO streams (name, title, open, classes, key_hash, max_rate, p2p, viewers_min, created_ms)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
             ON CONFLICT (name) DO UPDATE SET title = excluded.title, open = excluded.open,
-                classes = excluded.classes, key_hash = excluded.key_hash, max_rate = excluded.max_rate";
+                classes = excluded.classes, key_hash = excluded.key_hash, max_rate = excluded.max_rate,
+                p2p = excluded.p2p, viewers_min = excluded.viewers_min";
         let listed = Some(&stream.classes).filter(|classes| !classes.is_empty());
         let classes = listed.map(|classes| serde_json::to_string(classes).expect("names of classes serialise"));
         sqlx::query(sql)
@@ -140,6 +144,8 @@ impl Store {
             .bind(classes)
             .bind(stream.key_hash.map(|hash| hash.0.to_vec()))
             .bind(stream.max_rate.map(signed))
+            .bind(stream.p2p.map(P2p::word))
+            .bind(stream.viewers_min.map(i64::from))
             .bind(signed(stream.created_ms))
             .execute(&self.pool)
             .await
@@ -236,6 +242,8 @@ impl StreamRow {
             classes: self.classes.map(|text| serde_json::from_str(&text)).transpose().ok()?.unwrap_or_default(),
             key_hash,
             max_rate: self.max_rate.map(i64::unsigned_abs),
+            p2p: self.p2p.map(|word| P2p::read(&word).ok_or(())).transpose().ok()?,
+            viewers_min: self.viewers_min.map(u16::try_from).transpose().ok()?,
             created_ms: self.created_ms.unsigned_abs(),
         })
     }

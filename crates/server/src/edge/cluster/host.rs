@@ -14,7 +14,7 @@ use trellis_core::cluster::{Cluster, Config, Event as ClusterEvent, Input, LinkI
 use trellis_core::locality::Locality;
 use trellis_core::time::Instant;
 use trellis_proto::StreamId;
-use trellis_proto::frame::{Bye, ChunkId, Frame, PartId};
+use trellis_proto::frame::{Bye, ChunkId, Frame, PartId, PeerId};
 
 use super::super::Edge;
 use super::super::promises::Allowance;
@@ -22,6 +22,8 @@ use super::super::session::Visit;
 use super::link::{Line, word};
 use super::member::{Member, Purposes};
 use super::parts::{self, Step};
+use super::policy;
+use super::signals::Signals;
 use crate::clock::unix_ms;
 use crate::keyfile;
 use crate::shelf::Shelf;
@@ -63,6 +65,7 @@ pub struct Host {
     told_bps: u64,
     epoch: tokio::time::Instant,
     members: HashMap<LinkId, Member>,
+    signals: Signals,
     /// Sum of the rates of who is in, bit/s.
     rates_bps: u64,
     newest: Option<PartId>,
@@ -87,6 +90,7 @@ impl Host {
             epoch: tokio::time::Instant::now(),
             looked: tokio::time::Instant::now(),
             members: HashMap::new(),
+            signals: Signals::default(),
             rates_bps: 0,
             newest: None,
             purposes: Purposes::new(),
@@ -157,6 +161,10 @@ impl Host {
                 member.hears(&frame);
                 match &frame {
                     Frame::Renew(message) => self.edge.renewed(message).iter().for_each(|ticket| member.renew(ticket)),
+                    Frame::Signal { peer: to, .. } if !self.may_signal(link, *to) => {
+                        metrics::counter!("trellis_cluster_signals_dropped_total").increment(1);
+                    }
+                    Frame::Hello(_) => self.on_hello(link, frame),
                     _ => self.handle(Input::Frame(link, frame)),
                 }
             }
@@ -172,12 +180,60 @@ impl Host {
         }
     }
 
+    /// May what this link says to another viewer be relayed? Who is not in yet says nothing.
+    fn may_signal(&mut self, link: LinkId, to: PeerId) -> bool {
+        let Some(from) = self.members.get(&link).and_then(Member::peer) else { return true };
+        let wanted = self.cluster.wants_linked(from, to);
+        self.signals.admits(tokio::time::Instant::now(), from, to, wanted)
+    }
+
     fn on_opened(&mut self, Opened { number: link, line, visit, locality }: Opened) {
-        let member = Member::new(line, visit);
-        let (session, max_rate_bps) = (member.ticket().session, member.ticket().max_rate);
+        let member = Member::new(line, visit, locality);
         let rejoins = member.ticket().rejoins;
         self.members.insert(link, member);
+        self.announce(link, rejoins);
+    }
+
+    fn announce(&mut self, link: LinkId, rejoins: bool) {
+        let Some(member) = self.members.get(&link) else { return };
+        let (session, max_rate_bps) = (member.ticket().session, member.ticket().max_rate);
+        let locality = member.locality;
         self.handle(Input::Opened { link, session, max_rate_bps, locality, rejoins });
+    }
+
+    /// The cluster hears it as the viewer's ticket allows.
+    fn on_hello(&mut self, link: LinkId, frame: Frame) {
+        let viewers = 1 + self.viewers();
+        let Some(member) = self.members.get_mut(&link).filter(|member| member.peer().is_none()) else {
+            return self.handle(Input::Frame(link, frame));
+        };
+        if let Frame::Hello(hello) = frame {
+            let shown = policy::shows(member.ticket(), viewers);
+            let heard = policy::greeting(member.ticket(), shown, hello.clone());
+            member.hidden = (!shown).then_some(hello);
+            self.handle(Input::Frame(link, Frame::Hello(heard)));
+        }
+    }
+
+    /// How many are in.
+    fn viewers(&self) -> usize {
+        self.members.values().filter(|member| member.peer().is_some()).count()
+    }
+
+    /// There may be enough viewers now: those that were kept from the others begin anew, as one that comes from another
+    /// edge does.
+    fn show_the_hidden(&mut self) {
+        let viewers = self.viewers();
+        let ready = |member: &Member| member.peer().is_some() && policy::shows(member.ticket(), viewers);
+        let waiting = self.members.iter_mut().filter(|(_, member)| member.hidden.is_some() && ready(member));
+        let ready: Vec<_> = waiting.filter_map(|(link, member)| Some((*link, member.hidden.take()?))).collect();
+        for (link, hello) in ready {
+            self.handle(Input::Closed(link));
+            self.announce(link, true);
+            let Some(member) = self.members.get(&link) else { continue };
+            let hello = policy::greeting(member.ticket(), true, hello);
+            self.handle(Input::Frame(link, Frame::Hello(hello)));
+        }
     }
 
     fn lose(&mut self, link: LinkId) {
@@ -223,6 +279,7 @@ impl Host {
             self.close(link, Bye::Ticket);
             self.handle(Input::Closed(link));
         }
+        self.signals.tidy(now);
         self.edge.promises.share_out();
         *self.standing.lock().unwrap_or_else(PoisonError::into_inner) = self.cluster.stats();
     }
@@ -269,10 +326,12 @@ impl Host {
         match event {
             ClusterEvent::Admitted(link, peer, _) => {
                 if let Some(member) = self.members.get_mut(&link) {
-                    member.admit(&self.edge, self.newest);
+                    self.rates_bps -= member.rate_bps();
+                    member.admit(&self.edge, peer, self.newest);
                     self.rates_bps += member.rate_bps();
                 }
                 self.edge.clusters.note_peer(peer);
+                self.show_the_hidden();
                 metrics::counter!("trellis_cluster_admitted_total").increment(1);
             }
             ClusterEvent::Refused(_, bye) => {

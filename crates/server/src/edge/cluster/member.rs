@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use metrics::Counter;
+use trellis_core::locality::Locality;
 use trellis_proto::Ticket;
-use trellis_proto::frame::{ChunkId, Frame, PartId, Row};
+use trellis_proto::frame::{ChunkId, Frame, Hello, PartId, PeerId, Row};
 
 use super::super::Edge;
 use super::super::session::{Session, Visit};
@@ -15,6 +16,10 @@ use super::link::Line;
 pub struct Member {
     /// The way to it.
     pub line: Line,
+    /// Where it comes from.
+    pub locality: Locality,
+    /// Its greeting, while it is kept from the others.
+    pub hidden: Option<Hello>,
     visit: Visit,
     /// When its ticket is void, s since the Unix epoch.
     expires_s: u64,
@@ -27,6 +32,7 @@ pub struct Member {
 struct Place {
     edge: Arc<Edge>,
     session: Arc<Session>,
+    peer: PeerId,
     /// What had come when it came: who asks for that fills a buffer.
     newest: Option<PartId>,
 }
@@ -52,9 +58,9 @@ pub enum Purpose {
 
 impl Member {
     /// A link that is not let in yet.
-    pub fn new(line: Line, visit: Visit) -> Self {
+    pub fn new(line: Line, visit: Visit, locality: Locality) -> Self {
         let expires_s = visit.session().ticket().expires_s;
-        Self { line, visit, expires_s, place: None, wants: HashMap::new() }
+        Self { line, locality, hidden: None, visit, expires_s, place: None, wants: HashMap::new() }
     }
 
     /// What it showed.
@@ -75,11 +81,16 @@ impl Member {
         }
     }
 
-    /// The cluster has let it in, when this part was the newest.
-    pub fn admit(&mut self, edge: &Arc<Edge>, newest: Option<PartId>) {
+    /// Its number; none while it is not in.
+    pub fn peer(&self) -> Option<PeerId> {
+        self.place.as_ref().map(|place| place.peer)
+    }
+
+    /// The cluster has let it in under this number, when this part was the newest.
+    pub fn admit(&mut self, edge: &Arc<Edge>, peer: PeerId, newest: Option<PartId>) {
         let session = self.visit.session().clone();
         edge.sessions.link(&session);
-        self.place = Some(Place { edge: edge.clone(), session, newest });
+        self.place = Some(Place { edge: edge.clone(), session, peer, newest });
     }
 
     /// What the cluster promised it at most, bit/s.
@@ -95,6 +106,8 @@ impl Member {
                 self.wants.extend(ids(rows).take(room).map(|id| (id, *urgent)));
             }
             Frame::Cancel(rows) => self.forget(rows),
+            // Should it be greeted again, then with what it watches.
+            Frame::Switch { layers } => self.hidden.iter_mut().for_each(|hello| hello.layers.clone_from(layers)),
             _ => {}
         }
     }

@@ -1,14 +1,15 @@
 //! Viewers' links: a WebSocket each, and for every stream that has one the cluster that lets them in and serves them.
 //!
 //! The hallway. `upgrade` turns a request into a WebSocket, `link` carries frames, `host` runs the cluster of a stream
-//! (`trellis_core::cluster` decides everything), `parts` brings what the shelf holds to it, `locality` says where a viewer
-//! is. Invariant: a link that does not take what it is sent is closed; nothing here grows with what anybody sends.
+//! (`trellis_core::cluster` decides everything), `parts` brings what the shelf holds to it, `policy` says
+//! what a viewer may be to others, `signals` who may talk to whom. Invariant: a link that does not take what it is sent is closed; nothing here grows with what anybody sends.
 
 mod host;
 mod link;
-mod locality;
 mod member;
 mod parts;
+mod policy;
+mod signals;
 #[cfg(test)]
 mod tests;
 mod upgrade;
@@ -20,7 +21,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
-use http::Request;
+use http::{Request, StatusCode};
 use hyper::body::Incoming;
 use tokio::sync::mpsc;
 use trellis_core::cluster::{LinkId, Stats};
@@ -28,9 +29,9 @@ use trellis_proto::StreamId;
 use trellis_proto::frame::PeerId;
 
 use super::{Edge, refuse};
-use crate::http::{Caller, Reply};
+use crate::http::{Caller, Reply, error};
+use crate::locality::Prefixes;
 use host::{Event, Host, Opened};
-pub use locality::{BadPrefixes, Prefixes};
 
 /// All clusters of an edge.
 pub struct Clusters {
@@ -94,6 +95,10 @@ impl Edge {
             Ok(visit) => visit,
             Err(refusal) => return refuse(refusal),
         };
+        if !policy::links(visit.session().ticket()) {
+            let why = "the operator wants no links between viewers of this stream; play it over HTTP";
+            return error(StatusCode::FORBIDDEN, "p2p_off", why, None);
+        }
         let Some((reply, upgraded)) = upgrade::accept(&mut request) else { return upgrade::required() };
         // It was checked.
         let shown = Bytes::from(URL_SAFE_NO_PAD.decode(ticket).unwrap_or_default());

@@ -24,7 +24,7 @@ use trellis_core::trust::RealCrypto;
 use trellis_core::trust::table::Authority;
 use trellis_proto::frame::{Bye, Decoded, Frame, Hello, LINK_VERSION, LayerId, Nat, PartId, PeerId};
 use trellis_proto::limits::FRAME_BYTES_MAX;
-use trellis_proto::{EndReason, Mode, RunId, Ticket};
+use trellis_proto::{EndReason, Mode, P2p, RunId, Ticket};
 
 use super::super::Edge;
 use super::super::testing::{PART, Publisher, World, ticket};
@@ -245,16 +245,78 @@ async fn bye(socket: &mut WebSocketStream<TcpStream>) -> Option<Bye> {
 }
 
 fn hello(ticket: &str) -> Message {
+    hello_from(ticket, Nat::Unknown)
+}
+
+fn hello_from(ticket: &str, nat: Nat) -> Message {
     let hello = Hello {
         version: LINK_VERSION,
         ticket: URL_SAFE_NO_PAD.decode(ticket).unwrap().into(),
-        declared_bps: 0,
+        declared_bps: 5_000_000,
         receive_only: false,
-        nat: Nat::Unknown,
+        nat,
         layers: vec![VIDEO],
         behind_us: 0,
     };
     Message::Binary(Frame::Hello(hello).encode().into())
+}
+
+/// One who is let in and says what it likes.
+struct Stranger {
+    socket: WebSocketStream<TcpStream>,
+    me: PeerId,
+}
+
+impl Stranger {
+    async fn enter(scene: &Scene, id: u8, nat: Nat) -> Self {
+        Self::enter_with(scene, id, nat, |_| ()).await
+    }
+
+    async fn enter_with(scene: &Scene, id: u8, nat: Nat, change: impl FnOnce(&mut Ticket)) -> Self {
+        let ticket = scene.ticket(id, change);
+        let mut socket = scene.open(&ticket).await.unwrap();
+        socket.send(hello_from(&ticket, nat)).await.unwrap();
+        let mut entered = Self { socket, me: PeerId::EDGE };
+        let Frame::Welcome(welcome) = entered.next().await else { panic!("it is let in") };
+        Self { me: welcome.you, ..entered }
+    }
+
+    async fn next(&mut self) -> Frame {
+        let next = tokio::time::timeout(Duration::from_secs(5), self.socket.next()).await;
+        let Some(Ok(Message::Binary(bytes))) = next.expect("something comes") else { panic!("the link stands") };
+        let Ok(Decoded::Frame(frame)) = Frame::decode(bytes) else { panic!("the edge says what is known") };
+        frame
+    }
+
+    async fn say(&mut self, frame: Frame) {
+        self.socket.send(Message::Binary(frame.encode().into())).await.unwrap();
+    }
+
+    /// Whom the plan has named as neighbors by now.
+    async fn named(&mut self) -> Vec<PeerId> {
+        self.say(Frame::Ping { sent_us: 0 }).await;
+        let mut named = Vec::new();
+        loop {
+            match self.next().await {
+                Frame::Assign(assign) => named = assign.neighbors.unwrap_or(named),
+                Frame::Pong { .. } => return named,
+                _ => {}
+            }
+        }
+    }
+
+    /// All signals that came before the edge had heard what was said until now.
+    async fn signals(&mut self) -> Vec<PeerId> {
+        self.say(Frame::Ping { sent_us: 0 }).await;
+        let mut from = Vec::new();
+        loop {
+            match self.next().await {
+                Frame::Signal { peer, .. } => from.push(peer),
+                Frame::Pong { .. } => return from,
+                _ => {}
+            }
+        }
+    }
 }
 
 const VIDEO: LayerId = LayerId { rendition: 0, layer: 0 };
@@ -298,6 +360,7 @@ async fn only_a_good_ticket_opens_a_link() {
     assert_eq!(status(scene.ticket(1, |t| t.edge = "other".into())).await, StatusCode::FORBIDDEN);
     assert_eq!(status(scene.ticket(1, |t| t.stream = "other".parse().unwrap())).await, StatusCode::FORBIDDEN);
     assert_eq!(status(scene.ticket(1, |t| t.expires_s = 1)).await, StatusCode::FORBIDDEN);
+    assert_eq!(status(scene.ticket(1, |t| t.p2p = P2p::Off)).await, StatusCode::FORBIDDEN);
     let plain = reqwest::get(format!("http://{}/v/{}/s/demo/{LINK}", scene.address, scene.ticket(1, |_| ()))).await;
     assert_eq!(plain.unwrap().status(), StatusCode::UPGRADE_REQUIRED);
 }
@@ -433,4 +496,65 @@ async fn a_link_ends_with_its_ticket_unless_a_newer_one_is_shown() {
         one.part(1).await;
     };
     assert!(matches!(tokio::join!(ended, goes_on).0, Output::Closed(Bye::Ticket)));
+}
+
+#[tokio::test]
+async fn signals_reach_those_whom_the_plan_wants_linked_and_nobody_else_nor_without_end() {
+    let scene = Scene::live(1).await;
+    let mut one = Stranger::enter(&scene, 1, Nat::Unknown).await;
+    let mut other = Stranger::enter(&scene, 2, Nat::Unknown).await;
+    // It can link to nobody, so no plan names it; it knows the others' numbers all the same.
+    let mut spy = Stranger::enter(&scene, 3, Nat::Blocked).await;
+    let signal = |peer| Frame::Signal { peer, body: Bytes::from_static(b"where are you?") };
+    for to in [one.me, other.me, spy.me] {
+        spy.say(signal(to)).await;
+        one.say(signal(spy.me)).await;
+    }
+    assert_eq!((spy.signals().await, one.signals().await, other.signals().await), (vec![], vec![], vec![]));
+    one.say(signal(other.me)).await;
+    assert_eq!(one.signals().await, []);
+    assert_eq!(other.signals().await, [one.me]);
+    for _ in 0..400 {
+        one.say(signal(other.me)).await;
+    }
+    one.signals().await;
+    let heard = other.signals().await.len();
+    assert!((50..150).contains(&heard), "{heard}");
+}
+
+#[tokio::test]
+async fn who_is_not_to_give_is_not_asked_to_whatever_it_says() {
+    let scene = Scene::live(1).await;
+    let gives = async |viewers: u32| loop {
+        let standing = scene.edge.clusters.standing();
+        if standing.viewers == viewers {
+            return standing.peers_bps > 0;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    };
+    let _one = Stranger::enter_with(&scene, 1, Nat::Open, |ticket| ticket.p2p = P2p::ReceiveOnly).await;
+    assert!(!gives(1).await);
+    let _other = Stranger::enter(&scene, 2, Nat::Open).await;
+    assert!(gives(2).await);
+}
+
+#[tokio::test]
+async fn viewers_see_each_other_once_there_are_enough_of_them_and_play_on_meanwhile() {
+    let mut scene = Scene::live(1).await;
+    let three = |ticket: &mut Ticket| ticket.viewers_min = 3;
+    let mut viewer = scene.viewer_with(1, three).await;
+    let admitted = |output: &Output<Bytes>| matches!(output, Output::Event(Event::Admitted(_)));
+    let Output::Event(Event::Admitted(first)) = viewer.until(admitted).await else { unreachable!() };
+    viewer.part(0).await;
+    let mut two = Stranger::enter_with(&scene, 2, Nat::Unknown, three).await;
+    two.say(Frame::Signal { peer: first, body: Bytes::from_static(b"hello?") }).await;
+    assert_eq!(two.named().await, []);
+    let mut three = Stranger::enter_with(&scene, 3, Nat::Unknown, three).await;
+    let Output::Event(Event::Admitted(again)) = viewer.until(admitted).await else { unreachable!() };
+    assert_ne!(again, first, "it is new to those who did not see it");
+    let named = three.named().await;
+    assert!(named.contains(&again), "{named:?} without {again:?}");
+    scene.origin.part();
+    viewer.part(1).await;
+    assert_eq!(scene.edge.sessions.tally().open, 3);
 }

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Path, State};
+use axum::extract::{Extension, Path, State};
 use http::StatusCode;
 use trellis_proto::StreamId;
 
 use super::streams::open;
-use super::{Answer, Fault, Here, Input, Json};
+use super::{Address, Answer, Fault, Here, Input, Json};
 use crate::cluster_api::{EdgeBeat, EdgeBeatReply, OriginBeat, PublishGrant, PublishRequest, StreamSource};
 use crate::manager::Manager;
 use crate::manager::directory::{KeyHash, Stream};
@@ -20,8 +20,13 @@ const STREAMS_MAX: usize = 100_000;
 const WRITE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// `POST /v1/cluster/edges`.
-pub async fn edge_beat(State(manager): Here, Input(beat): Input<EdgeBeat>) -> Answer<EdgeBeatReply> {
-    match manager.registry().on_edge_beat(manager.now().mono, &beat) {
+pub async fn edge_beat(
+    State(manager): Here,
+    from: Option<Extension<Address>>,
+    Input(beat): Input<EdgeBeat>,
+) -> Answer<EdgeBeatReply> {
+    let at = manager.locality_of_edge(beat.public_url.as_deref(), from.map(|from| from.0));
+    match manager.registry().on_edge_beat(manager.now().mono, &beat, at) {
         // Its successor was faster. What its sessions used counts all the same.
         Err(BadBeat::NameTaken(_)) if beat.draining => {}
         heard => heard?,
@@ -130,6 +135,8 @@ async fn create(manager: &Manager, name: &StreamId, request: &PublishRequest) ->
         classes: request.classes.clone(),
         key_hash: None,
         max_rate: None,
+        p2p: None,
+        viewers_min: None,
         created_ms: manager.now().unix_ms,
     };
     manager.put_stream(stream.clone()).await?;

@@ -8,6 +8,7 @@ pub mod streams;
 pub mod viewer;
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Router;
@@ -28,6 +29,10 @@ use crate::http::{error, json};
 
 type Answer<T> = Result<Json<T>, Fault>;
 type Here = State<Arc<Manager>>;
+
+/// Where a request came from, as the listener saw it; it stands in the request's extensions.
+#[derive(Debug, Clone, Copy)]
+pub struct Address(pub IpAddr);
 
 /// Largest body of an ordinary request.
 const BODY_BYTES_MAX: usize = 64 * 1024;

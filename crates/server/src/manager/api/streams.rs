@@ -14,6 +14,7 @@ use super::{Answer, Fault, Here, Input, Json};
 use crate::cluster_api::{ErrorBody, StreamState, ViewerClass};
 use crate::http::empty;
 use crate::manager::Manager;
+use crate::manager::config::P2p;
 use crate::manager::directory::{KeyHash, Stream};
 use crate::manager::keys::random_text;
 
@@ -32,6 +33,10 @@ pub struct StreamInfo {
     classes: BTreeSet<ViewerClass>,
     /// Most bit/s one viewer gets; none: what the stream has.
     max_rate: Option<u64>,
+    /// What its viewers may be to each other: `on`, `receive_only` or `off`; none: the manager's `p2p`.
+    p2p: Option<P2p>,
+    /// Viewers of an edge see each other only when there are so many; none: the manager's `viewers_min`.
+    viewers_min: Option<u16>,
     /// ms since the Unix epoch.
     created_ms: u64,
     /// What a viewer would find now.
@@ -64,6 +69,10 @@ pub struct NewStream {
     classes: BTreeSet<ViewerClass>,
     /// Most bit/s one viewer gets.
     max_rate: Option<u64>,
+    /// What its viewers may be to each other: `on`, `receive_only` or `off`. Left out: the manager's `p2p`.
+    p2p: Option<P2p>,
+    /// Viewers of an edge see each other only when there are so many. Left out: the manager's `viewers_min`.
+    viewers_min: Option<u16>,
 }
 
 /// Changes to a stream; what is left out stays.
@@ -78,6 +87,10 @@ pub struct StreamChange {
     classes: Option<BTreeSet<ViewerClass>>,
     /// Most bit/s one viewer gets; 0: no such limit.
     max_rate: Option<u64>,
+    /// What its viewers may be to each other. Viewers who are in keep what their tickets say.
+    p2p: Option<P2p>,
+    /// Viewers of an edge see each other only when there are so many.
+    viewers_min: Option<u16>,
     /// True: make a new stream key; the old one ends.
     #[serde(default)]
     new_key: bool,
@@ -110,6 +123,8 @@ pub async fn create_stream(State(manager): Here, Input(new): Input<NewStream>) -
         classes: new.classes,
         key_hash: Some(KeyHash::of(&key)),
         max_rate: new.max_rate.filter(|rate| *rate > 0),
+        p2p: new.p2p,
+        viewers_min: new.viewers_min,
         created_ms: manager.now().unix_ms,
     };
     manager.put_stream(stream.clone()).await?;
@@ -134,6 +149,8 @@ pub async fn update_stream(
     if let Some(rate) = change.max_rate {
         stream.max_rate = Some(rate).filter(|rate| *rate > 0);
     }
+    stream.p2p = change.p2p.or(stream.p2p);
+    stream.viewers_min = change.viewers_min.or(stream.viewers_min);
     stream.classes = change.classes.unwrap_or(stream.classes);
     stream.open = open(&manager, Some(change.open.unwrap_or(stream.open)), &stream.classes)?;
     let key = change.new_key.then(random_text);
@@ -191,6 +208,8 @@ fn info(manager: &Manager, stream: &Stream, key: Option<String>) -> StreamInfo {
         open: stream.open,
         classes: stream.classes.clone(),
         max_rate: stream.max_rate,
+        p2p: stream.p2p,
+        viewers_min: stream.viewers_min,
         created_ms: stream.created_ms,
         state: held.map_or(StreamState::Waiting, |held| held.state),
         key,

@@ -1,14 +1,14 @@
 //! What viewers and players ask.
 
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::{Extension, Path, State};
 use axum::response::{IntoResponse, Response as Reply};
 use http::header::ALLOW;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::{Asked, Here, Json};
+use super::{Address, Asked, Here, Json};
 use crate::cluster_api::ErrorBody;
 use crate::http::empty;
 use crate::manager::JoinAsk;
@@ -41,8 +41,8 @@ pub struct PlayQuery {
         (status = 503, description = "`no_capacity`, with Retry-After", body = ErrorBody),
     )
 )]
-pub fn join(manager: &Manager, stream: &str, headers: &HeaderMap, body: &[u8]) -> crate::http::Reply {
-    manager.join(stream, headers, body, manager.now())
+pub fn join(manager: &Manager, stream: &str, headers: &HeaderMap, body: &[u8], from: Address) -> crate::http::Reply {
+    manager.join(stream, headers, body, from, manager.now())
 }
 
 /// Play a stream in a plain player.
@@ -60,8 +60,13 @@ pub fn join(manager: &Manager, stream: &str, headers: &HeaderMap, body: &[u8]) -
         (status = 503, description = "`no_capacity`, with Retry-After", body = ErrorBody),
     )
 )]
-pub async fn play(State(manager): Here, Path(stream): Path<String>, Asked(query): Asked<PlayQuery>) -> Reply {
-    manager.play(&stream, query.token.as_deref(), manager.now()).map(Body::new)
+pub async fn play(
+    State(manager): Here,
+    Path(stream): Path<String>,
+    from: Option<Extension<Address>>,
+    Asked(query): Asked<PlayQuery>,
+) -> Reply {
+    manager.play(&stream, query.token.as_deref(), from.map(|from| from.0), manager.now()).map(Body::new)
 }
 
 /// Another method than the one that takes a place. Without this HEAD would run as GET: a place and an account for

@@ -59,6 +59,8 @@ async fn streams_are_made_changed_and_deleted_and_outlive_a_restart() {
     for bad in [
         json!({"stream": "Town"}),
         json!({"stream": "x", "opne": true}),
+        json!({"stream": "x", "p2p": "sometimes"}),
+        json!({"stream": "x", "viewers_min": 65_536}),
         json!({"stream": "x", "title": "t".repeat(201)}),
         json!(7),
     ] {
@@ -68,10 +70,15 @@ async fn streams_are_made_changed_and_deleted_and_outlive_a_restart() {
             "{bad}"
         );
     }
-    let changed =
-        house.admin("PATCH", "/v1/admin/streams/town-hall", json!({"open": false, "title": "All hands"})).await;
+    let changed = house
+        .admin(
+            "PATCH",
+            "/v1/admin/streams/town-hall",
+            json!({"open": false, "title": "All hands", "p2p": "receive_only", "viewers_min": 7}),
+        )
+        .await;
     let expected = json!({"stream": "town-hall", "title": "All hands", "open": false, "classes": [], "max_rate": 3_000_000,
-        "created_ms": super::START_S * 1000, "state": "waiting"});
+        "p2p": "receive_only", "viewers_min": 7, "created_ms": super::START_S * 1000, "state": "waiting"});
     assert_eq!(changed.body, expected);
 
     let house = house.restarted().await;

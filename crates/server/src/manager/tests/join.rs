@@ -14,7 +14,9 @@ use trellis_proto::{Class, Ticket};
 use super::{House, START_S, ViewerClaims, claims, edge_beat};
 use crate::cluster_api::ViewerClass;
 use crate::manager::ManagerConfig;
+use crate::manager::api::Address;
 use crate::manager::api::viewer::join;
+use crate::manager::config::P2p;
 
 fn ticket(house: &House, text: &str) -> Ticket {
     let authority = Authority::new(&house.manager.ticket_key()).unwrap();
@@ -33,7 +35,7 @@ async fn a_viewer_with_a_good_token_gets_a_place() {
     let text = got.body["ticket"].as_str().unwrap();
     let ticket = ticket(&house, text);
     let expected = json!({"stream": "live", "state": "live", "hls": format!("/v/{text}/s/live/index.m3u8"), "ticket": text,
-        "link": format!("/v/{text}/s/live/link"), "origin_key": "ab".repeat(32), "stun_port": 3478, "p2p": "on",
+        "link": format!("/v/{text}/s/live/link"), "origin_key": "ab".repeat(32), "stun_port": 3478, "p2p": "on", "viewers_min": 0,
         "session": ticket.session.to_string(), "max_rate": 1_500_000, "expires_at": START_S + 3600, "server_time_ms": START_S * 1000});
     assert_eq!(got.body, expected);
     assert_eq!((ticket.edge.as_str(), ticket.stream.as_str()), ("e", "live"));
@@ -101,7 +103,7 @@ async fn only_a_bearer_is_a_bearer() {
     let token = house.token("anna", "live");
     let answer = |authorization: String| {
         let headers = HeaderMap::from_iter([(AUTHORIZATION, authorization.parse().unwrap())]);
-        join(&house.manager, "live", &headers, &[]).status()
+        join(&house.manager, "live", &headers, &[], Address([192, 0, 2, 1].into())).status()
     };
     assert_eq!(answer(format!("bearer  {token} ")), StatusCode::OK);
     assert_eq!(answer(format!("Basic {token}")), StatusCode::UNAUTHORIZED);
@@ -236,6 +238,13 @@ async fn who_lost_its_edge_goes_on_at_another_and_who_was_refused_begins_there()
     let first = house.join("open", None).await.body["ticket"].clone();
     let was = ticket(&house, first.as_str().unwrap());
     let read = |got: &super::Got| ticket(&house, got.body["ticket"].as_str().unwrap());
+    // Whoever comes back at once was hardly let in: it keeps its session, and waits like newcomers.
+    let at_once = read(&join(json!({"lost": [first]})).await);
+    assert_eq!((at_once.session, at_once.rejoins), (was.session, false));
+    house.pass(Duration::from_secs(10));
+    house.beats(&[("live", "live"), ("open", "live")]).await;
+    assert!(!read(&join(json!({"lost": [first]})).await).rejoins, "to the ms");
+    house.pass(Duration::from_millis(1));
     // There is only one: what was lost may have been the link alone.
     let back = read(&join(json!({"lost": [first]})).await);
     assert_eq!((back.edge.as_str(), back.session, back.rejoins), ("e", was.session, true));
@@ -266,4 +275,42 @@ async fn a_full_edge_whose_viewers_give_takes_those_who_give_as_well() {
     house.cluster("POST", "/v1/cluster/edges", edge_beat("e", full)).await;
     assert_eq!(house.join("open", None).await.body["error"], "no_capacity");
     assert_eq!(house.join_saying("open", None, b"{}").await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn what_viewers_may_be_to_each_other_stands_in_reply_and_ticket_and_who_gives_nothing_brings_nothing() {
+    let defaults = ManagerConfig { p2p: P2p::ReceiveOnly, viewers_min: 5, ..ManagerConfig::default() };
+    let house = House::with(defaults).await;
+    house.on_air().await;
+    let change = json!({"p2p": "on", "viewers_min": 0});
+    let said = async || {
+        let got = house.join_saying("open", None, b"{}").await.body;
+        let ticket = ticket(&house, got["ticket"].as_str().unwrap());
+        (got["p2p"].as_str().unwrap().to_owned(), got["viewers_min"].clone(), ticket.p2p, ticket.viewers_min)
+    };
+    assert_eq!(said().await, ("receive_only".into(), json!(5), trellis_proto::P2p::ReceiveOnly, 5));
+    house.admin("PATCH", "/v1/admin/streams/open", change.clone()).await;
+    assert_eq!(said().await, ("on".into(), json!(0), trellis_proto::P2p::On, 0));
+    let full = json!({"capacity_bps": 9_000_000, "committed_bps": 9_000_000, "brings_bps": 2_500_000});
+    house.cluster("POST", "/v1/cluster/edges", edge_beat("e", full)).await;
+    assert_eq!(house.join_saying("open", None, b"{}").await.status, StatusCode::OK);
+    house.admin("PATCH", "/v1/admin/streams/open", json!({"p2p": "off"})).await;
+    assert_eq!(house.join_saying("open", None, b"{}").await.body["error"], "no_capacity");
+}
+
+#[tokio::test]
+async fn viewers_are_sent_to_an_edge_near_to_them() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "192.0.2.0/24,AS1,west\n198.51.100.0/24,AS2,west\n203.0.113.0/24,AS3,east\n").unwrap();
+    let prefixes = Some(file.path().to_owned());
+    let house = House::with(ManagerConfig { prefixes, ..ManagerConfig::default() }).await;
+    house.on_air().await;
+    house.pass(Duration::from_secs(1));
+    // By name and by room the wrong one would be taken; viewers come from 192.0.2.1.
+    for (edge, url, mbps) in [("far", "https://203.0.113.9", 900), ("near", "https://198.51.100.9:8443/", 100)] {
+        let beat = edge_beat(edge, json!({"public_url": url, "capacity_bps": mbps * 1_000_000}));
+        assert_eq!(house.cluster("POST", "/v1/cluster/edges", beat).await.status, StatusCode::OK);
+    }
+    let hls = house.join("open", None).await.body["hls"].as_str().unwrap().to_owned();
+    assert!(hls.starts_with("https://198.51.100.9:8443/v/"), "{hls}");
 }

@@ -21,6 +21,7 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 use trellis_core::time::Instant;
 
+use super::api::Address;
 use super::api::viewer::join;
 use super::{ApiKeyFile, Clock, Manager, ManagerConfig, Now, ViewerClaims, mint};
 
@@ -112,7 +113,8 @@ impl House {
 
     async fn join_saying(&self, stream: &str, token: Option<&str>, body: &[u8]) -> Got {
         let bearer = token.map(|token| (AUTHORIZATION, format!("Bearer {token}").parse().unwrap()));
-        let reply = join(&self.manager, stream, &HeaderMap::from_iter(bearer), body);
+        let from = Address([192, 0, 2, 1].into());
+        let reply = join(&self.manager, stream, &HeaderMap::from_iter(bearer), body, from);
         Got::read(reply.map(Body::new)).await
     }
 

@@ -24,7 +24,7 @@ struct Place {
 #[derive(Debug, thiserror::Error)]
 pub enum BadPrefixes {
     /// It is not there or not readable.
-    #[error("cannot read {}: {source}; see `prefixes` in [edge]", path.display())]
+    #[error("cannot read {}: {source}; see `prefixes` in [edge] and [manager]", path.display())]
     Read {
         /// The file.
         path: PathBuf,
