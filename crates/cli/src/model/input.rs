@@ -97,17 +97,13 @@ impl Mix {
         Ok(Bps::new(self.0.iter().map(|(share, upload)| share * upload.get()).sum())?)
     }
 
-    /// Those who can send more than the rate, and the others who cannot send it: share and mean of each.
-    pub fn split(&self, rate: Bps) -> (Option<(f64, Bps)>, Option<(f64, Bps)>) {
-        let kind = |strong: bool| {
-            let belongs = |upload: f64| if strong { upload > rate.get() } else { upload < rate.get() };
-            let of = self.0.iter().filter(|(share, upload)| *share > 0.0 && belongs(upload.get()));
-            let (share, sum) =
-                of.fold((0.0, 0.0), |(all, sum), (share, upload)| (all + share, sum + share * upload.get()));
-            let mean = Bps::new(sum / share).ok();
-            mean.map(|mean| (share, mean))
-        };
-        (kind(true), kind(false))
+    /// Those who can send more than the rate (the strong), or those who can send less: their share and their mean.
+    pub fn of(&self, rate: Bps, strong: bool) -> Option<(f64, Bps)> {
+        let belongs = |upload: Bps| if strong { upload > rate } else { upload < rate };
+        let of = self.0.iter().filter(|(share, upload)| *share > 0.0 && belongs(*upload));
+        let (share, sum) = of.fold((0.0, 0.0), |(all, sum), (share, upload)| (all + share, sum + share * upload.get()));
+        // Of none it is not a number.
+        Bps::new(sum / share).ok().map(|mean| (share, mean))
     }
 }
 
@@ -217,7 +213,7 @@ mod tests {
         }
         let mix: Mix = "40%:0,0.6:5M".parse().unwrap();
         assert_eq!(mix.mean().unwrap().get(), 3e6);
-        assert_eq!(mix.split(Bps::new(1e6).unwrap()).0, Some((0.6, Bps::new(5e6).unwrap())));
+        assert_eq!(mix.of(Bps::new(1e6).unwrap(), true), Some((0.6, Bps::new(5e6).unwrap())));
         for bad in ["40%:0,50%:5M", "40%:0,60%", "40%:x,60%:1M", ":", ""] {
             assert!(bad.parse::<Mix>().is_err(), "{bad}");
         }
