@@ -105,7 +105,7 @@ fn errors_name_the_flag_and_what_is_allowed() {
             "model bounds --server-bandwidth 1M --rate 1M --peers 9 --upload-mix 40%:1M".into(),
             ["--upload-mix", "sum to 100 %"],
         ),
-        ("plan --viewers 10 --bitrate 3M --edges 0x1G".into(), ["--edges", "such as 4x1G"]),
+        ("plan --viewers 10 --bitrate 3M --edges 0x1G".into(), ["--edges", "500M or 4x1G"]),
     ] {
         let output = trellis(&command);
         let error = String::from_utf8(output.stderr).unwrap();

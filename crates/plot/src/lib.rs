@@ -59,6 +59,12 @@ pub enum PlotError {
 
 impl Chart {
     /// As SVG, 1600 by 900 units; where the reader prefers dark, it is dark.
+    /// ```
+    /// use trellis_plot::{Chart, Ink, Mark};
+    /// let line = Mark::Line("what grows".into(), Ink::Blue, vec![(0.0, 0.0), (1.0, 2.0)]);
+    /// assert!(Chart { title: "Growth".into(), marks: vec![line], ..Chart::default() }.svg()?.contains("what grows"));
+    /// # Ok::<(), trellis_plot::PlotError>(())
+    /// ```
     pub fn svg(&self) -> Result<String, PlotError> {
         Ok(ink::for_dark_too(&draw::svg(self)?))
     }

@@ -116,21 +116,27 @@ impl std::fmt::Display for Mix {
     }
 }
 
-/// What each edge can send.
+/// Edges: what each can send, or None for one of the usual size.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Edges(pub Vec<Bps>);
+pub struct Edges(pub Vec<Option<Bps>>);
 
 impl FromStr for Edges {
     type Err = String;
 
+    /// `4x1G`, `1G,1G,500M`, or only how many: a rate always has a unit here.
     fn from_str(text: &str) -> Result<Self, String> {
         let mut edges = Vec::new();
-        for part in text.split(',') {
-            let (count, size) = part.trim().split_once('x').unwrap_or(("1", part));
-            let wrong =
-                || format!("`{part}` is not COUNTxRATE or RATE, such as 4x1G or 500M; at most {EDGES_MAX} edges");
-            let count: usize = count.parse().ok().filter(|count| (1..=EDGES_MAX).contains(count)).ok_or_else(wrong)?;
-            edges.extend(vec![some_bps(size)?; count]);
+        for part in text.split(',').map(str::trim) {
+            let wrong = || {
+                format!("`{part}` is not COUNT, RATE or COUNTxRATE, such as 4, 500M or 4x1G; at most {EDGES_MAX} edges")
+            };
+            let counted = |count: &str| count.parse().ok().filter(|count| (1..=EDGES_MAX).contains(count));
+            let (count, size) = match part.split_once('x') {
+                Some((count, size)) => (counted(count).ok_or_else(wrong)?, Some(some_bps(size)?)),
+                None if part.ends_with(|last: char| last.is_ascii_digit()) => (counted(part).ok_or_else(wrong)?, None),
+                None => (1, Some(some_bps(part).map_err(|_| wrong())?)),
+            };
+            edges.extend(vec![size; count]);
         }
         Ok(Self(edges))
     }
@@ -217,8 +223,13 @@ mod tests {
         for bad in ["40%:0,50%:5M", "40%:0,60%", "40%:x,60%:1M", ":", ""] {
             assert!(bad.parse::<Mix>().is_err(), "{bad}");
         }
-        assert_eq!("2x1G,500M".parse::<Edges>().unwrap().0.iter().map(|edge| edge.get()).sum::<f64>(), 2.5e9);
-        assert!("".parse::<Edges>().is_err() && "0x1G".parse::<Edges>().is_err() && price("-1").is_err());
+        let edges: Edges = "2x1G,500M,3".parse().unwrap();
+        assert_eq!(edges.0.iter().flatten().map(|edge| edge.get()).sum::<f64>(), 2.5e9);
+        assert_eq!(edges.0.iter().filter(|edge| edge.is_none()).count(), 3);
+        for bad in ["", "0x1G", "x1G", "0", "99999", "4x", "1.5", "-1"] {
+            assert!(bad.parse::<Edges>().is_err(), "{bad}");
+        }
+        assert!(price("-1").is_err() && price("inf").is_err());
         assert!(some_bps("0").is_err() && some_seconds("0s").is_err() && some_per_second("0").is_err());
     }
 }
