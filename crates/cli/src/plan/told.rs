@@ -53,8 +53,12 @@ fn facts(args: &Args, answer: &Answer) -> Vec<(&'static str, String)> {
             format!("{} of {}, {} of them spare", answer.edges_needed, rate_in_text(answer.edge_size), args.spare),
         ),
         (
-            "edges send at most",
-            format!("{} (once all are there: {})", rate(case.server_needed), rate(case.server_steady)),
+            "bandwidth needed",
+            format!(
+                "{} for nobody to wait ({} once all are there)",
+                rate(case.server_needed),
+                rate(case.server_steady)
+            ),
         ),
         ("these edges can carry", format!("{most} viewers for good")),
         ("service guaranteed", case.guaranteed_after_seconds.map_or("never".into(), guaranteed)),
