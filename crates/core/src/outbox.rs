@@ -128,6 +128,11 @@ impl<K: Copy + Ord, T> Outbox<K, T> {
         self.links.get(link).map_or(0, |tray| tray.waiting.len())
     }
 
+    /// Does something like this wait for a link?
+    pub fn holds(&self, link: K, like: impl Fn(&T) -> bool) -> bool {
+        self.links.get(link).is_some_and(|tray| tray.waiting.iter().any(|waiting| like(&waiting.thing)))
+    }
+
     /// Takes something of so many bytes. False: too much waits for this link already.
     pub fn push(&mut self, link: K, rank: Rank, thing: T, bytes: u32) -> bool {
         let tray = self.links.get_or_insert_with(link, || Tray {

@@ -6,6 +6,7 @@
 //! assert_eq!(scenario.budget_bps(), 750_000);
 //! ```
 
+pub mod against;
 pub mod chance;
 pub mod compare;
 pub mod crypto;

@@ -6,6 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use trellis_plot::{Chart, Ink, Mark, Points};
 
+use crate::against::Against;
 use crate::measure::{Tally, Times, fairness};
 use crate::scenario::{Goal, Scenario};
 use crate::world::{Outcome, Sample};
@@ -136,6 +137,8 @@ pub struct Report {
     pub whole: serde_json::Value,
     /// Each second.
     pub samples: Vec<serde_json::Value>,
+    /// What the analytical model says of the same, where the scenario names its parameters.
+    pub model: Option<Against>,
     /// Goals that were not reached.
     pub failed: Vec<String>,
     /// What held before and does not any more.
@@ -254,6 +257,7 @@ impl Report {
             window: counters(window),
             whole: counters(whole),
             samples: outcome.samples.iter().map(|it| serde_json::to_value(it).expect("numbers serialise")).collect(),
+            model: scenario.model.and_then(|model| Against::new(scenario, &model, &outcome.samples).ok()),
             failed: Vec::new(),
             regressed: Vec::new(),
         };
@@ -276,6 +280,8 @@ impl Report {
             ("control_share", self.control_share, goal.control_share_max),
             ("edge_peak", Some(self.edge_peak), goal.edge_peak_max),
             ("never_started", Some(self.never_started as f64), goal.never_started_max.map(|it| it as f64)),
+            ("reject_residual", self.model.as_ref().and_then(Against::residual), goal.reject_residual_max),
+            ("last_refusal_off", self.model.as_ref().and_then(Against::last_refusal_off), goal.last_refusal_off_max),
         ];
         let missed = rows.into_iter().filter_map(|(name, is, most)| {
             let most = most?;
@@ -399,6 +405,7 @@ impl Report {
         if let Some(at) = self.settled_s {
             let _ = writeln!(text, "  {:<22} somebody was without until {at:.0} s", "links to edges");
         }
+        text += &self.model.as_ref().map_or(String::new(), Against::table);
         for violation in &self.violations {
             let _ = writeln!(text, "  VIOLATED {violation}");
         }

@@ -57,6 +57,8 @@ pub struct Scenario {
     pub net: Net,
     /// What goes wrong, and when.
     pub fault: Vec<Fault>,
+    /// The run is held against the closed form; Poisson arrivals only.
+    pub model: Option<Model>,
     /// What is aimed at: what is missed is told, and fails with `--check`.
     pub goal: Goal,
     /// What holds: a run in which it does not has gone back behind what was reached, and fails.
@@ -317,6 +319,18 @@ pub struct Net {
     pub crash_noticed_edge_ms: f64,
 }
 
+/// What the analytical model is told of a scenario beyond the stream's rate (β) and the arrivals (λ).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Model {
+    /// B: what of the edges' budget is for sessions, bit/s.
+    pub server_bps: f64,
+    /// α: what a supporter may promise of its uplink, bit/s.
+    pub support_bps: f64,
+    /// L: from being let in to having everything, s.
+    pub interval_s: f64,
+}
+
 /// What goes wrong.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, tag = "kind", rename_all = "kebab-case")]
@@ -388,6 +402,10 @@ pub struct Goal {
     pub edge_peak_max: Option<f64>,
     /// Viewers that never started, at most.
     pub never_started_max: Option<u64>,
+    /// Of any whole interval: share sent away, off the model's by at most so much.
+    pub reject_residual_max: Option<f64>,
+    /// The last time anybody was sent away, off the model's K by at most so many intervals.
+    pub last_refusal_off_max: Option<f64>,
 }
 
 impl Default for Scenario {
@@ -406,6 +424,7 @@ impl Default for Scenario {
             viewers: Viewers::default(),
             net: Net::default(),
             fault: Vec::new(),
+            model: None,
             goal: Goal::default(),
             holds: Goal::default(),
             folder: ".".into(),
@@ -638,6 +657,14 @@ impl Scenario {
         }
         if !(0.0..0.5).contains(&self.net.loss) {
             return wrong("net.loss", "must be a share below 0.5");
+        }
+        if let Some(model) = self.model {
+            if !matches!(viewers.arrivals, Arrivals::Poisson { .. }) {
+                return wrong("model", "needs arrivals of kind poisson");
+            }
+            if let Err(why) = crate::against::growth(self, &model) {
+                return wrong("model", &why.to_string());
+            }
         }
         let edges = self.fault.iter().filter_map(|fault| match fault {
             Fault::EdgeDies { edge, .. } | Fault::SlowEdge { edge, .. } => Some(*edge),

@@ -6,7 +6,7 @@
 //! came, as far as the shares for that last; then the pushes to all others, earlier parts first; what is beyond waits
 //! behind these, so that one who asks for much harms nobody but themselves.
 
-use alloc::collections::{BTreeSet, VecDeque};
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -62,11 +62,14 @@ pub struct Feed<P> {
     outbox: Outbox<Slot, Item<P>>,
     pace: Bucket,
     favor: Bucket,
+    /// What of a recording is asked for without haste gets what haste leaves of all but the rescue share.
+    serve: Bucket,
     /// What of the start-up share is promised to nobody; it is spent when somebody is let in, before they ask.
     fills: Bucket,
     /// The shares for start-up and rescue, bit/s.
     shares: (u64, u64),
-    fetching: BTreeSet<(Slot, ChunkId)>,
+    /// Asked of the host; in haste or not.
+    fetching: BTreeMap<(Slot, ChunkId), bool>,
     sent: Sent,
     dropped: u64,
 }
@@ -101,6 +104,8 @@ pub struct Since {
     pub joined: Instant,
     /// On demand a want is the usual way.
     pub recorded: bool,
+    /// Whoever is to bring it has it: who is turned away here can turn there.
+    pub planned: bool,
 }
 
 /// Who is served in a lane, as the plan has it.
@@ -151,9 +156,10 @@ impl<P: Payload> Feed<P> {
             outbox: Outbox::new(Room { total: u64::MAX, link: LINK_ROOM, waiting: WAITING_MAX }),
             pace: Bucket::new(budget_bps, Duration::from_millis(20), now),
             favor: Bucket::new(budget_bps, SAVED, now),
+            serve: Bucket::new(budget_bps.saturating_sub(shares.1), SAVED, now),
             fills: Bucket::new(budget_bps.saturating_sub(shares.1), SAVED, now),
             shares,
-            fetching: BTreeSet::new(),
+            fetching: BTreeMap::new(),
             sent: Sent::default(),
             dropped: 0,
         }
@@ -163,6 +169,7 @@ impl<P: Payload> Feed<P> {
     pub fn set_budget(&mut self, budget_bps: u64, start_up_bps: u64, rescue_bps: u64) {
         self.pace.bps = budget_bps;
         self.shares = (start_up_bps, rescue_bps);
+        self.serve.bps = budget_bps.saturating_sub(rescue_bps);
         self.set_spare(0);
     }
 
@@ -195,6 +202,12 @@ impl<P: Payload> Feed<P> {
     /// So many bytes of something else are sent: the line carries them, too.
     pub fn charge(&mut self, bytes: usize) {
         self.pace.spend(bytes as u64);
+    }
+
+    /// So many of the run's messages are sent by the host: about as large as the newest.
+    pub fn charge_messages(&mut self, count: u8) {
+        let each = self.parts.back().map_or(0, |part| part.message.len());
+        self.charge(each * usize::from(count));
     }
 
     /// A run with so many lanes begins; who subscribed before subscribes again.
@@ -334,6 +347,7 @@ impl<P: Payload> Feed<P> {
     /// A peer wants chunks. What the host must fetch, and what cannot be had.
     pub fn want(&mut self, to: Slot, rows: Vec<Row>, urgent: bool, since: Since) -> (Vec<ChunkId>, Vec<Row>) {
         let (mut fetch, mut denied) = (Vec::new(), Vec::new());
+        let full = since.recorded && since.planned && self.is_behind(BEHIND);
         for row in rows {
             let mut missing = Bits::default();
             let at = self.parts.binary_search_by_key(&row.part, |p| p.id);
@@ -344,8 +358,8 @@ impl<P: Payload> Feed<P> {
                     at.ok().and_then(|at| Some((at, chunks_of(&self.parts[at].chunks, row.of).get(index)?.clone())));
                 let taken = match found {
                     Some((at, payload)) => self.give(to, id, payload, urgent, since, at),
-                    None if older && self.fetching.len() < FETCHING_MAX => {
-                        if self.fetching.insert((to, id)) {
+                    None if older && self.fetching.len() < FETCHING_MAX && !full => {
+                        if self.fetching.insert((to, id), urgent).is_none() {
                             fetch.push(id);
                         }
                         true
@@ -371,10 +385,13 @@ impl<P: Payload> Feed<P> {
             _ => Purpose::Rescue,
         };
         let bytes = payload.size() as u32;
+        if since.recorded && !self.may_serve(urgent, payload.size()) {
+            return false;
+        }
         let favored = (urgent || past) && self.favor.take(u64::from(bytes));
         // What was to be pushed keeps its place: who asks for it in vain is not served later for having asked.
         let pushed = self.outbox.cancel(to, |item| matches!(item, Item::Chunk { id: waits, .. } if *waits == id)) > 0;
-        if urgent && !favored && !pushed && !since.recorded && self.is_behind(BEHIND) {
+        if urgent && !favored && !pushed && since.planned && self.is_behind(BEHIND) {
             return false;
         }
         let class = match (favored, pushed) {
@@ -386,6 +403,14 @@ impl<P: Payload> Feed<P> {
         self.outbox.push(to, rank, Item::Chunk { id, payload, purpose, number: u64::MAX }, bytes)
     }
 
+    /// Of a recording: is there room for this? For what is urgent there is.
+    fn may_serve(&mut self, urgent: bool, bytes: usize) -> bool {
+        if urgent {
+            self.serve.owe(bytes as u64);
+        }
+        urgent || self.serve.take(bytes as u64)
+    }
+
     /// Does so much wait that who asks now would get it too late? Then they are told at once, and turn to each other.
     fn is_behind(&self, by: Duration) -> bool {
         let owed = u64::try_from(-self.pace.bytes).unwrap_or(0);
@@ -394,11 +419,13 @@ impl<P: Payload> Feed<P> {
 
     /// The host has found, or not found, an older chunk. True: it will be sent.
     pub fn fetched(&mut self, to: Slot, id: ChunkId, payload: Option<P>) -> bool {
-        if !self.fetching.remove(&(to, id)) {
-            return true;
-        }
+        let Some(urgent) = self.fetching.remove(&(to, id)) else { return true };
         let Some(payload) = payload else { return false };
-        let rank = Rank { class: OTHER, due_ms: 0, tie: 0 };
+        if !self.may_serve(urgent, payload.size()) {
+            return false;
+        }
+        self.outbox.cancel(to, |item| matches!(item, Item::Chunk { id: waits, .. } if *waits == id));
+        let rank = Rank { class: if urgent { LEAF } else { OTHER }, due_ms: 0, tie: 0 };
         let bytes = payload.size() as u32;
         let item = Item::Chunk { id, payload, purpose: Purpose::StartUp, number: u64::MAX };
         self.outbox.push(to, rank, item, bytes)
@@ -421,13 +448,14 @@ impl<P: Payload> Feed<P> {
     pub fn remove(&mut self, to: Slot) {
         self.outbox.remove(to);
         self.subscriptions.iter_mut().for_each(|lane| lane.retain(|s| s.to != to));
-        self.fetching.retain(|(slot, _)| *slot != to);
+        self.fetching.retain(|(slot, _), _| *slot != to);
     }
 
     /// Time passed.
     pub fn tick(&mut self, now: Instant) {
         self.pace.refill(now);
         self.favor.refill(now);
+        self.serve.refill(now);
         self.fills.refill(now);
     }
 
@@ -505,6 +533,11 @@ impl Bucket {
 
     fn spend(&mut self, bytes: u64) {
         self.bytes -= bytes as i64;
+    }
+
+    /// Spends, but owes no more than it can save up.
+    fn owe(&mut self, bytes: u64) {
+        self.bytes = (self.bytes - bytes as i64).max(-self.full());
     }
 
     fn take(&mut self, bytes: u64) -> bool {

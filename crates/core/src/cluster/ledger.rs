@@ -126,6 +126,11 @@ impl Ledger {
         ((self.start_up_bps() + self.rescue_bps()) * CREDIT_PER_RESERVE).saturating_sub(self.credit_bps)
     }
 
+    /// What an uplink must carry for so much to be promised of it.
+    pub fn carrying(promised_bps: u64) -> u64 {
+        promised_bps.div_ceil(PROMISED_PERCENT) * 100
+    }
+
     /// A giver's uplink is now believed to carry `alpha_bps`, of which nobody has seen `credit_bps`.
     pub fn believe(&mut self, slot: Slot, alpha_bps: u64, credit_bps: u64) {
         if self.accounts.len() <= slot as usize {

@@ -136,7 +136,7 @@ impl<P: Payload> Cluster<P> {
         let shares = (ledger.start_up_bps(), ledger.rescue_bps());
         Self {
             config,
-            overlay: Overlay::new(Roster::new(config.first_peer), ledger, seed),
+            overlay: Overlay::new(Roster::new(config.first_peer), ledger, config.after_completion, seed),
             feed: Feed::new(config.budget_bps, shares, now),
             catalogue: None,
             end: None,
@@ -236,6 +236,7 @@ impl<P: Payload> Cluster<P> {
         let now = self.now;
         let Some(peer) = self.overlay.roster.get_mut(slot) else { return };
         peer.heard = now;
+        let joined = peer.joined;
         match frame {
             Frame::Subscribe { set, from } => set.iter().for_each(|set| self.subscribe(slot, *set, from)),
             Frame::Unsubscribe(set) => set.iter().for_each(|set| {
@@ -243,7 +244,7 @@ impl<P: Payload> Cluster<P> {
                 lanes_of(lanes, *set).for_each(|lane| self.feed.unsubscribe(slot, lane, lanes));
             }),
             Frame::Want { rows, urgent } => {
-                let since = Since { joined: peer.joined, recorded: self.is_recorded() };
+                let since = Since { joined, recorded: self.is_recorded(), planned: self.overlay.is_planned() };
                 let (fetch, denied) = self.feed.want(slot, rows, urgent, since);
                 self.out.extend(fetch.into_iter().map(|id| Output::Fetch(link, id)));
                 if !denied.is_empty() {
@@ -254,6 +255,7 @@ impl<P: Payload> Cluster<P> {
             Frame::Ask { from, count } => {
                 if self.feed.is_past(from) {
                     self.out.push_back(Output::Tables(link, from, count));
+                    self.feed.charge_messages(count);
                 }
                 for message in self.feed.messages(from, count) {
                     self.send(link, Frame::Table(message));

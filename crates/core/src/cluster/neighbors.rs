@@ -34,14 +34,14 @@ const AHEAD: usize = 3;
 const FOLLOWERS: usize = NEIGHBORS_MAX - AHEAD;
 
 impl Stretch {
-    /// As the viewer says; it may have nothing for others.
-    pub fn new(report: &Report, supports: bool) -> Self {
+    /// As the viewer says.
+    pub fn new(report: &Report) -> Self {
         if report.buffer_us == u32::MAX {
             return Self { from_us: 0, until_us: u64::MAX };
         }
         let until_us = report.at_us.saturating_add(report.buffer_us.into());
         let from_us = report.at_us.saturating_sub(report.back_us.into());
-        Self { from_us: if supports { from_us } else { until_us }, until_us }
+        Self { from_us, until_us }
     }
 
     /// Has it what the other needs next?
@@ -149,11 +149,10 @@ mod tests {
     #[test]
     fn a_viewer_says_what_it_has() {
         let report = Report { at_us: 50_000_000, back_us: 20_000_000, buffer_us: 10_000_000, ..Report::default() };
-        assert_eq!(Stretch::new(&report, true), stretch(30, 60));
-        assert_eq!(Stretch::new(&report, false), stretch(60, 60), "what it may not give is not there");
-        let all = Stretch::new(&Report { buffer_us: u32::MAX, ..report.clone() }, true);
+        assert_eq!(Stretch::new(&report), stretch(30, 60));
+        let all = Stretch::new(&Report { buffer_us: u32::MAX, ..report.clone() });
         assert!(all.leads(&stretch(0, 7_000)) && all.leads(&stretch(0, 0)));
-        let early = Stretch::new(&Report { back_us: u32::MAX, at_us: 5, buffer_us: 5, ..report }, true);
+        let early = Stretch::new(&Report { back_us: u32::MAX, at_us: 5, buffer_us: 5, ..report });
         assert_eq!(early, Stretch { from_us: 0, until_us: 10 });
     }
 }

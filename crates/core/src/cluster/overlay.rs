@@ -22,8 +22,10 @@ use crate::seeded::Seeded;
 pub struct Overlay {
     /// The running catalogue's substreams.
     pub lanes: Lanes,
-    /// A recording: its slots are counted like others, but who gives is whoever has what is needed next.
+    /// A recording: nothing is pushed, and who gives is whoever has what is needed next.
     pub recorded: bool,
+    /// Peers give only once they have everything.
+    pub after_completion: bool,
     /// Who is here.
     pub roster: Roster,
     /// Who can give what.
@@ -57,10 +59,11 @@ const FALLBACK_TRIES: usize = 128;
 
 impl Overlay {
     /// Nobody there, nothing to watch.
-    pub fn new(roster: Roster, ledger: Ledger, seed: u64) -> Self {
+    pub fn new(roster: Roster, ledger: Ledger, after_completion: bool, seed: u64) -> Self {
         Self {
             lanes: Lanes::default(),
             recorded: false,
+            after_completion,
             roster,
             ledger,
             trees: Vec::new(),
@@ -73,6 +76,12 @@ impl Overlay {
             all_late: false,
             many_late: false,
         }
+    }
+
+    /// Do slots say who gives what to whom? Of a recording only while those who give have all of it: what others will have
+    /// next no ledger can promise.
+    pub fn is_planned(&self) -> bool {
+        !self.recorded || self.after_completion
     }
 
     /// A run begins. When it is cut like the one before, everybody stays where they are.
@@ -252,10 +261,12 @@ impl Overlay {
         let spare = self.peers_have_room();
         let tree = &mut self.trees[usize::from(lane)];
         // What peers have to spare anywhere can be opened here ([`Self::fallback`]).
-        let quota = if spare { u64::from(tree.members()) } else { tree.quota() };
+        // Who has everything takes from nobody.
+        let members = u64::from(tree.members()).saturating_sub(self.completed);
+        let quota = if spare { members } else { tree.quota() };
         let alone = |child: &NodeId| self.roster.get(tree.node(*child).peer).is_some_and(|p| p.nat == Nat::Blocked);
         let alone = tree.children(ROOT).filter(alone).count() as u64;
-        let known = seeding::Tree { members: u64::from(tree.members()), alone, quota };
+        let known = seeding::Tree { members, alone, quota };
         let roots = (seeding::roots(known, slots) + self.completed).min(u64::from(u16::MAX)) as u16;
         if tree.node(ROOT).quota != roots {
             tree.set_quota(ROOT, roots);
@@ -573,6 +584,9 @@ impl Overlay {
     /// A viewer of a recording says what it has: those who are no use to it any more, nor it to them, are let go, and
     /// others found.
     pub(super) fn has(&mut self, slot: Slot, stretch: Stretch) {
+        if self.is_planned() {
+            return;
+        }
         if let Some(peer) = self.roster.get_mut(slot) {
             peer.stretch = Some(stretch);
         }
@@ -591,6 +605,8 @@ impl Overlay {
     /// Draws neighbors until there are enough, near ones first; of a recording, who has what is needed next.
     pub(super) fn make_neighbors(&mut self, slot: Slot) {
         let chosen = match self.recorded {
+            // Its parents have everything.
+            true if self.is_planned() => return,
             true => neighbors::ahead(&self.roster, slot, &mut self.seeded),
             false => neighbors::choose(&self.roster, slot, &mut self.seeded),
         };

@@ -87,8 +87,8 @@ impl Overlay {
         if peer.leaving.is_some() {
             return None;
         }
-        if self.recorded {
-            // Nothing is pushed: whom to ask stands in the neighbors.
+        if !self.is_planned() {
+            // Whom to ask stands in the neighbors.
             (news.takes, news.gives) = (false, Vec::new());
         }
         let mut assign = Assign { hold_back_us, ..Assign::default() };

@@ -8,12 +8,13 @@ use trellis_proto::frame::{Complaint, Fault, Hello, Nat, Report};
 
 use super::admission::{self, Numbers};
 use super::lanes::LayerMask;
+use super::ledger::Ledger;
 use super::neighbors::Stretch;
 use super::overlay::Overlay;
 use super::proof::Case;
 use super::roster::{EDGE, Slot};
 use super::trees::{NONE, NodeId};
-use super::{Cluster, Event, Output, Payload};
+use super::{Cluster, Config, Event, Output, Payload};
 use crate::time::Instant;
 
 impl<P: Payload> Cluster<P> {
@@ -24,8 +25,7 @@ impl<P: Payload> Cluster<P> {
             self.overlay.complete(slot);
         }
         if self.is_recorded() {
-            let supports = !self.config.after_completion || report.buffer_us == u32::MAX;
-            self.overlay.has(slot, Stretch::new(&report, supports));
+            self.overlay.has(slot, Stretch::new(&report));
         }
         self.judge(slot, report.alpha_bps);
         for complaint in report.complaints {
@@ -65,8 +65,13 @@ impl<P: Payload> Cluster<P> {
         };
         let Some(mut belief) = peer.proof.judge(self.now, case) else { return };
         if belief.alpha_bps == 0 && peer.proof.is_trusted(self.now) {
-            // It came when credit was spent, or has only now become a supporting peer.
-            belief.alpha_bps = claim_bps.min(rate).min(room);
+            // It came when credit was spent, or has only now become a supporting peer: then nobody asked it for anything
+            // yet, and it may not know itself what it can give.
+            let unknown = claim_bps == 0 && self.config.after_completion;
+            belief.alpha_bps = if unknown { usual_bps(&self.config, self.usual_bps, rate) } else { claim_bps };
+            // A supporting peer is to carry a whole session more.
+            let most = if self.config.after_completion { Ledger::carrying(rate) } else { rate };
+            belief.alpha_bps = belief.alpha_bps.min(most).min(room);
             belief.credit_bps = belief.alpha_bps;
         }
         let id = peer.id;
@@ -98,8 +103,9 @@ impl<P: Payload> Cluster<P> {
             return 0;
         }
         let rate = self.overlay.lanes.rate_bps(layers);
-        let stated = [hello.declared_bps, self.config.prior_bps].into_iter().find(|bps| *bps > 0);
-        stated.unwrap_or(self.usual_bps.max(rate / CREDIT_LEAST)).min(rate).min(self.overlay.ledger.credit_room_bps())
+        let stated = Some(hello.declared_bps).filter(|bps| *bps > 0);
+        let bps = stated.unwrap_or_else(|| usual_bps(&self.config, self.usual_bps, rate));
+        bps.min(rate).min(self.overlay.ledger.credit_room_bps())
     }
 
     pub(super) fn numbers(&self, layers: LayerMask, credit_bps: u64, nat: Nat, fill_bits: u64) -> Numbers {
@@ -107,9 +113,9 @@ impl<P: Payload> Cluster<P> {
         let ledger = &overlay.ledger;
         let wanted_bps = overlay.lanes.rate_bps(layers);
         let wanted = overlay.lanes.of(layers).count() as u32;
-        // Where many are late, peers have less to give than they were believed to: nobody comes in on that. Of a recording
-        // no promise of theirs counts.
-        let shut = nat == Nat::Blocked || overlay.many_late || self.is_recorded();
+        // Where many are late, peers have less to give than they were believed to: nobody comes in on that. Nor where no
+        // promise of theirs counts.
+        let shut = nat == Nat::Blocked || overlay.many_late || !overlay.is_planned();
         let open_bps = if shut { 0 } else { overlay.open_bps() + own_bps(overlay, credit_bps) };
         let from_peers_bps = open_bps.min(wanted_bps);
         let from_peers = (u64::from(wanted) * from_peers_bps / wanted_bps.max(1)) as u32;
@@ -117,9 +123,9 @@ impl<P: Payload> Cluster<P> {
             wanted,
             from_peers,
             rest_bps: wanted_bps - from_peers_bps,
-            edge_free_bps: match self.is_recorded() {
-                true => ledger.account(EDGE).capacity_bps.saturating_sub(self.load.bps()),
-                false => ledger.free_bps(EDGE),
+            edge_free_bps: match overlay.is_planned() {
+                true => ledger.free_bps(EDGE),
+                false => ledger.account(EDGE).capacity_bps.saturating_sub(self.load.bps()),
             },
             fill_bits,
             start_up_bits: self.feed.fill_bits(),
@@ -151,6 +157,11 @@ const SEEN_FROM: usize = 64;
 const SEEN_MIN: usize = 8;
 /// And two of whom one was late.
 const SHUNNED_SHORT: Duration = Duration::from_secs(20);
+
+/// What somebody counts with of whom nothing is known.
+fn usual_bps(config: &Config, seen_bps: u64, rate_bps: u64) -> u64 {
+    if config.prior_bps > 0 { config.prior_bps } else { seen_bps.max(rate_bps / CREDIT_LEAST) }
+}
 
 /// What a newcomer itself brings: it can take a leaf's place and serve it, where there is a leaf.
 fn own_bps(overlay: &Overlay, credit_bps: u64) -> u64 {

@@ -118,16 +118,27 @@ impl<V: Verifier> Peer<V> {
 
     pub(super) fn on_want(&mut self, from: PeerId, rows: Vec<Row>) {
         let mut denied = Vec::new();
-        let busy = self.uplink.drain_time(self.outbox.waiting_bytes()) > BUSY || !self.supports();
+        // Who has slots here by plan is not turned away for others' sake, nor may it ask for more than its turn.
+        let planned = self.is_recorded() && self.downstream.knows(from);
+        let full = match planned {
+            true => self.outbox.waiting_for(from) >= PLANNED_WAITING_MAX,
+            false => self.uplink.drain_time(self.outbox.waiting_bytes()) > BUSY,
+        };
+        let busy = full || !self.supports();
+        let class = if planned { PUSHED } else { ASKED };
         for row in rows {
             let mut lacking = Bits::default();
             for index in row.chunks.iter() {
                 let id = ChunkId { part: row.part, of: row.of, index: index as u16 };
                 let size = self.store.chunk(id).filter(|_| !busy).map(|(chunk, _)| chunk.payload().size() as u32);
                 let arrived = self.store.get(row.part).map_or(Instant(0), |held| held.arrived);
-                let rank = Rank { class: ASKED, due_ms: due_ms(arrived, 0), tie: 0 };
-                let taken = size
-                    .is_some_and(|size| self.outbox.push(from, rank, Give { id, pushed: false, bytes: size }, size));
+                // Of a recording all is old: who asked first comes first.
+                let due_ms = if planned { 0 } else { due_ms(arrived, 0) };
+                let rank = Rank { class, due_ms, tie: 0 };
+                let taken = size.is_some_and(|size| {
+                    let again = planned && self.outbox.holds(from, |give| give.id == id);
+                    again || self.outbox.push(from, rank, Give { id, pushed: false, bytes: size }, size)
+                });
                 if !taken {
                     lacking.insert(index);
                 }
@@ -161,6 +172,8 @@ impl<V: Verifier> Peer<V> {
     }
 }
 
+/// Chunks that wait for one who has slots here: a few of each substream.
+const PLANNED_WAITING_MAX: usize = 64;
 /// Rounds without an acknowledgement, beside the time in line, after which a taker counts as gone.
 const SILENT_ROUNDS: u32 = 1;
 const PUSHED: u8 = 1;

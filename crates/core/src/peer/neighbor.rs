@@ -143,6 +143,11 @@ impl Neighbors {
         self.gossiping().filter(willing)
     }
 
+    /// May it be asked, by what it said of late?
+    pub fn is_willing(&self, now: Instant, peer: PeerId) -> bool {
+        self.links.get(peer).is_some_and(|link| link.state == State::Up && now >= link.denied_until)
+    }
+
     /// An ask was answered, or given up.
     pub fn on_answered(&mut self, peer: PeerId) {
         if let Some(link) = self.links.get_mut(peer) {

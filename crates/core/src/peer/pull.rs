@@ -11,6 +11,7 @@ use super::event::{Event, Output};
 use super::schedule::{Missing, Verdict, decide};
 use super::store::Asked;
 use super::{ASK_MANY, Peer, SILENCE, substreams};
+use crate::few::Few;
 use crate::limits::{ROWS_MAX, WANTS_MAX};
 use crate::time::Instant;
 use crate::trust::Verifier;
@@ -18,12 +19,17 @@ use crate::trust::Verifier;
 /// What one scan decided.
 #[derive(Default)]
 struct Decided {
-    asks: Vec<(ChunkId, PeerId)>,
+    asks: Vec<Ask>,
+    /// Of a recording: how many chunks of each substream are asked for and have not come.
+    under_way: Few<Substream, usize>,
     late: Vec<(PartId, Substream, PeerId)>,
     next: Option<Instant>,
     /// Something can come in time from an edge only.
     needs_edge: bool,
 }
+
+/// A chunk, who is asked for it, and whether it is the edge in haste.
+type Ask = (ChunkId, PeerId, bool);
 
 impl<V: Verifier> Peer<V> {
     /// Looks at every missing chunk of every part that can still be played.
@@ -60,14 +66,20 @@ impl<V: Verifier> Peer<V> {
         let Some(held) = self.store.get(part) else { return };
         let Some(catalogue) = self.catalogues.get(part.run) else { return };
         let time = self.part_time(part, &held.descriptor);
-        let deadline = self.playback.deadline(&time);
         let recorded = catalogue.mode == Mode::Vod;
+        // While a recording stands still nothing after that becomes more urgent.
+        let stands = self.playback.cursor().filter(|_| recorded && self.playback.is_stalled());
+        let deadline = self.playback.deadline(&time) + stands.map_or(Duration::ZERO, |cursor| now.since(cursor.at));
         let cursor = self.playback.cursor().map_or(part.part, |cursor| cursor.part.part);
         if recorded && part.part > cursor + RECORDED_AHEAD {
             return;
         }
-        let slack = if recorded { RECORDED_SLACK } else { Duration::ZERO };
-        let rescue_at = (deadline - self.rescue_time() - slack).max(self.edge_denied_until);
+        let planned =
+            |substream: Substream| self.upstream.source(substream).and_then(|s| s.active).filter(|_| recorded);
+        // Who is to bring it was asked long ago: nobody else is until the last moment.
+        let slack =
+            |planned: Option<PeerId>| if recorded && planned.is_none() { RECORDED_SLACK } else { Duration::ZERO };
+        let rescue_before = |slack: Duration| (deadline - self.rescue_time() - slack).max(self.edge_denied_until);
         let leaders: Vec<_> = if recorded { self.neighbors.willing(now).collect() } else { Vec::new() };
         for layer in held.layers.iter().filter(|layer| !layer.is_complete()) {
             let k = u16::from(substreams(catalogue, layer.of).unwrap_or(1));
@@ -76,6 +88,8 @@ impl<V: Verifier> Peer<V> {
                 let substream = Substream { of: layer.of, index: (index % k) as u8 };
                 let id = ChunkId { part, of: layer.of, index };
                 let source = self.upstream.source(substream);
+                let planned = planned(substream);
+                let rescue_at = rescue_before(slack(planned));
                 let pusher = source.and_then(|s| Some((s, s.active?)));
                 // What was announced before the pusher was named is not the pusher's to bring.
                 let late_at = pusher
@@ -87,11 +101,19 @@ impl<V: Verifier> Peer<V> {
                 }
                 let asked = layer.asked.iter().find(|asked| asked.index == index);
                 let before = asked.map(|asked| asked.whom);
+                let waits = asked.is_some_and(|asked| now < asked.until);
+                let under_way = decided.under_way.get_or_insert_with(substream, || 0);
+                *under_way += usize::from(waits);
                 let usable = |peer: &PeerId| !peer.is_edge() && self.neighbors.is_up(*peer) && before != Some(*peer);
                 let helper = || {
+                    let room = *under_way < PLANNED_ASKED_MAX;
+                    let by_plan = planned.filter(|giver| self.may_ask(now, *giver));
+                    if planned.is_some() && now + PULL_BEFORE_RESCUE * 4 < rescue_at {
+                        return by_plan.filter(|_| room);
+                    }
                     let backup = || source.and_then(|s| s.backup).filter(usable);
                     let leader = || self.leader(&leaders, id).filter(usable);
-                    self.best_holder(id).filter(usable).or_else(backup).or_else(leader)
+                    self.best_holder(id).filter(usable).or_else(backup).or_else(leader).or(by_plan)
                 };
                 let missing = Missing {
                     // Whoever else has it is tried before the edge must be, however patient one is with the pusher.
@@ -103,10 +125,22 @@ impl<V: Verifier> Peer<V> {
                 match decide(now, &missing, helper) {
                     Verdict::Wait(at) => decided.next = Some(decided.next.map_or(at, |next| next.min(at))),
                     Verdict::Hope => {}
-                    Verdict::Pull(peer) => decided.asks.push((id, peer)),
-                    Verdict::Rescue => decided.asks.push((id, PeerId::EDGE)),
+                    Verdict::Pull(peer) => {
+                        *under_way += 1;
+                        decided.asks.push((id, peer, false));
+                    }
+                    Verdict::Rescue => decided.asks.push((id, PeerId::EDGE, true)),
                 }
             }
+        }
+    }
+
+    /// Of a recording: may the one who is to bring it be asked now?
+    fn may_ask(&self, now: Instant, giver: PeerId) -> bool {
+        if giver.is_edge() {
+            self.edge_up && now >= self.edge_denied_until
+        } else {
+            self.neighbors.is_willing(now, giver)
         }
     }
 
@@ -148,10 +182,10 @@ impl<V: Verifier> Peer<V> {
         self.follow(now, changes);
     }
 
-    fn ask(&mut self, now: Instant, asks: Vec<(ChunkId, PeerId)>) {
-        let mut by_peer: BTreeMap<PeerId, BTreeMap<(PartId, LayerId), Bits>> = BTreeMap::new();
+    fn ask(&mut self, now: Instant, asks: Vec<Ask>) {
+        let mut by_peer: BTreeMap<(PeerId, bool), BTreeMap<(PartId, LayerId), Bits>> = BTreeMap::new();
         let recorded = self.is_recorded();
-        for (id, whom) in asks {
+        for (id, whom, urgent) in asks {
             if !whom.is_edge() && self.neighbors.asked_of(whom) >= WANTS_MAX {
                 continue;
             }
@@ -159,6 +193,7 @@ impl<V: Verifier> Peer<V> {
             let Some(layer) = self.store.layer_mut(id.part, id.of) else { continue };
             let until = now
                 + match (whom.is_edge(), recorded) {
+                    _ if recorded && !urgent && pusher == Some(whom) => PLANNED_ANSWER,
                     (true, false) => RESCUE_ANSWER,
                     (true, true) => RECORDED_ANSWER,
                     (false, true) => LEADER_ANSWER,
@@ -166,17 +201,22 @@ impl<V: Verifier> Peer<V> {
                 };
             layer.ask(Asked { index: id.index, whom, until });
             self.neighbors.on_asked(whom, 1);
-            by_peer.entry(whom).or_default().entry((id.part, id.of)).or_default().insert(usize::from(id.index));
-            let event = match whom.is_edge() {
+            by_peer
+                .entry((whom, urgent))
+                .or_default()
+                .entry((id.part, id.of))
+                .or_default()
+                .insert(usize::from(id.index));
+            let event = match urgent {
                 true => Event::Rescue(id, pusher.unwrap_or(PeerId::EDGE)),
                 false => Event::Pull(id, whom),
             };
             self.out.push_back(Output::Event(event));
         }
-        for (whom, rows) in by_peer {
+        for ((whom, urgent), rows) in by_peer {
             let rows: Vec<_> = rows.into_iter().map(|((part, of), chunks)| Row { part, of, chunks }).collect();
             for rows in rows.chunks(ROWS_MAX) {
-                self.send(whom, Frame::Want { rows: rows.to_vec(), urgent: whom.is_edge() });
+                self.send(whom, Frame::Want { rows: rows.to_vec(), urgent });
             }
         }
         if let Some(at) = self.timers.scan.as_mut() {
@@ -245,10 +285,14 @@ const LATE_SOONEST: Duration = Duration::from_millis(150);
 const ASKED_MAX: usize = 16;
 /// Chunks asked of one leader at a time, about a third of a second's worth: nobody waits for them yet.
 const LEADER_ASKED_MAX: usize = 24;
+/// Chunks of a substream asked at a time of who is to bring it: it is not idle between them, and others have their turn.
+const PLANNED_ASKED_MAX: usize = 4;
 /// Nor has the edge then: it was asked so much earlier.
 const RECORDED_ANSWER: Duration = RECORDED_SLACK;
 /// A leader that has not answered by then has too much to do.
 const LEADER_ANSWER: Duration = Duration::from_secs(2);
+/// Who is to bring it has others to serve, and there is time: until the edge must be asked in haste.
+const PLANNED_ANSWER: Duration = Duration::from_secs(4);
 /// A neighbor that has not answered by then is not going to in time.
 const PULL_ANSWER: Duration = Duration::from_millis(300);
 /// The edge answers within this, or the ask was lost.

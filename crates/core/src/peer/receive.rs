@@ -239,7 +239,7 @@ impl<V: Verifier> Peer<V> {
         if usual && held.layers.iter().all(|layer| layer.is_complete()) && self.worst_delays.len() < DELAYS_MAX {
             self.worst_delays.push(now.since(held.arrived).as_micros().min(u128::from(u32::MAX)) as u32);
         }
-        self.on_progress(id);
+        self.on_progress(now, id);
         let due = self.playback.cursor().is_some_and(|cursor| cursor.part == id.part && now >= cursor.at);
         if due || self.playback.is_stalled() {
             self.timers.play = Some(now);
@@ -258,10 +258,12 @@ impl<V: Verifier> Peer<V> {
     }
 
     /// Is a recording all here?
-    fn on_progress(&mut self, id: ChunkId) {
+    fn on_progress(&mut self, now: Instant, id: ChunkId) {
         let all = self.ends.get(&id.part.run).is_some_and(|parts| self.store.len() as u64 >= *parts);
         if all && !self.completed && self.is_recorded() && self.store.open().next().is_none() {
             self.completed = true;
+            // The edge counts on it from now on.
+            self.timers.report = self.timers.report.min(now);
             self.out.push_back(Output::Event(Event::Completed));
         }
     }

@@ -117,6 +117,9 @@ pub struct World<C: Crypto, B: Brain<C>> {
     tally_at_second: Tally,
     figures: Figures,
     samples: Vec<Sample>,
+    /// Since the last sample: who asked to be let in, and who was sent away.
+    asked: u32,
+    sent_away: u32,
     brain: PhantomData<B>,
 }
 
@@ -193,6 +196,8 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
             tally_at_second: Tally::default(),
             figures: Figures::default(),
             samples: Vec::new(),
+            asked: 0,
+            sent_away: 0,
             brain: PhantomData,
         };
         world.open_edges();

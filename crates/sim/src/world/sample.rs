@@ -10,7 +10,7 @@ use crate::machine::{ClusterMachine, PeerMachine};
 use crate::measure::bound_bps;
 
 /// One second.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct Sample {
     /// When, simulated seconds.
     pub at_s: f64,
@@ -30,16 +30,23 @@ pub struct Sample {
     pub bound_bps: f64,
     /// B of all edges, bit/s.
     pub budget_bps: f64,
+    /// Of those let in, who has everything (on demand).
+    pub supporters: u32,
+    /// Times anyone asked to be let in, within this second.
+    pub asked: u32,
+    /// Times anyone was sent away, within this second.
+    pub refused: u32,
 }
 
 impl<C: Crypto, B: Brain<C>> World<C, B> {
     pub(super) fn second(&mut self) {
         let arrivals = (!self.scenario.stream.on_demand).then_some(&self.arrivals[..]);
-        let (mut viewers, mut homeless, mut waiting) = (0, 0, 0);
+        let (mut viewers, mut homeless, mut waiting, mut supporters) = (0, 0, 0, 0);
         let (mut usable, mut all) = (0.0, 0.0);
         for viewer in self.viewers.iter().filter(|it| it.stage == Stage::In) {
             let up_bps = viewer.person.up_bps as f64;
             viewers += 1;
+            supporters += u32::from(viewer.ended.is_some());
             homeless += u32::from(viewer.edge_flow.is_none());
             all += up_bps;
             usable += if viewer.person.can_give() { up_bps } else { 0.0 };
@@ -63,6 +70,7 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
             self.figures.settled_us = Some(self.now.0);
         }
         self.look_at_edges();
+        let (asked, refused) = (std::mem::take(&mut self.asked), std::mem::take(&mut self.sent_away));
         self.take_sample(Sample {
             at_s: self.now.0 as f64 / 1e6,
             viewers,
@@ -73,6 +81,9 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
             peer_bps: 0.0,
             bound_bps: bound,
             budget_bps: self.scenario.budget_bps() as f64 * f64::from(self.scenario.edge.count),
+            supporters,
+            asked,
+            refused,
         });
         self.queue.push(Instant(self.now.0 + 1_000_000), Event::Second);
     }

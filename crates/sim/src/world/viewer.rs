@@ -118,6 +118,7 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
         (it.asked, it.stage) = (self.now.0, Stage::Joining);
         it.refused_by.clear();
         it.told = None;
+        self.asked += 1;
         self.trace.note(self.now, 102, u64::from(viewer), 0);
         self.redirect(viewer);
     }
@@ -172,6 +173,8 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
             return;
         }
         (it.stage, it.machine) = (Stage::Away, None);
+        self.sent_away += 1;
+        let it = &mut self.viewers[viewer as usize];
         if again.0 - it.first_asked > (self.scenario.viewers.patience_s * 1e6) as u64 {
             it.stage = Stage::Gone;
             self.figures.turned_away += 1;
