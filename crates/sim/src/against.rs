@@ -68,7 +68,7 @@ impl Against {
                 refused,
                 rejected: f64::from(refused) / f64::from(asked.max(1)),
                 model_rejected: fluid.rejected,
-                supporters: here().last().map_or(0, |it| it.supporters),
+                supporters: here().next_back().map_or(0, |it| it.supporters),
                 model_supporters: fluid.supporters,
             }
         };

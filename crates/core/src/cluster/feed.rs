@@ -394,12 +394,7 @@ impl<P: Payload> Feed<P> {
         if urgent && !favored && !pushed && since.planned && self.is_behind(BEHIND) {
             return false;
         }
-        let class = match (favored, pushed) {
-            (true, _) => FAVORED,
-            (false, true) => LEAF,
-            (false, false) => OTHER,
-        };
-        let rank = Rank { class, due_ms: due_ms(self.parts[at].arrived, 0), tie: 0 };
+        let rank = Rank { class: wanted_class(favored, pushed), due_ms: due_ms(self.parts[at].arrived, 0), tie: 0 };
         self.outbox.push(to, rank, Item::Chunk { id, payload, purpose, number: u64::MAX }, bytes)
     }
 
@@ -424,9 +419,10 @@ impl<P: Payload> Feed<P> {
         if !self.may_serve(urgent, payload.size()) {
             return false;
         }
-        self.outbox.cancel(to, |item| matches!(item, Item::Chunk { id: waits, .. } if *waits == id));
-        let rank = Rank { class: if urgent { LEAF } else { OTHER }, due_ms: 0, tie: 0 };
         let bytes = payload.size() as u32;
+        let favored = urgent && self.favor.take(u64::from(bytes));
+        let waited = self.outbox.cancel(to, |item| matches!(item, Item::Chunk { id: waits, .. } if *waits == id)) > 0;
+        let rank = Rank { class: wanted_class(favored, waited), due_ms: 0, tie: 0 };
         let item = Item::Chunk { id, payload, purpose: Purpose::StartUp, number: u64::MAX };
         self.outbox.push(to, rank, item, bytes)
     }
@@ -491,6 +487,15 @@ impl<P: Payload> Feed<P> {
             }
         }
         None
+    }
+}
+
+/// Where something wanted stands: within the shares, or in line already, or behind all others.
+fn wanted_class(favored: bool, waited: bool) -> u8 {
+    match (favored, waited) {
+        (true, _) => FAVORED,
+        (false, true) => LEAF,
+        (false, false) => OTHER,
     }
 }
 

@@ -358,8 +358,9 @@ impl Overlay {
         }
         let bps = self.lanes.slot_bps(lane);
         let (roster, ledger) = (&self.roster, &self.ledger);
-        let giver =
-            |giver: Slot| if ledger.free_bps(giver) < bps { None } else { price(roster, ledger, child, giver, bps) };
+        // Nobody passes on what of a recording the edge sends: supporting peers come first, as in steps 3 and 4.
+        let fits = |giver: Slot| ledger.free_bps(giver) >= bps && !(self.recorded && giver == EDGE);
+        let giver = |giver: Slot| if fits(giver) { price(roster, ledger, child, giver, bps) } else { None };
         let tree = &self.trees[usize::from(lane)];
         let open = tree.pick_open(node, &mut self.seeded, giver);
         if quota > 0 && ledger.free_bps(slot) >= bps {

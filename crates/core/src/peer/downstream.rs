@@ -142,6 +142,11 @@ impl Downstream {
         self.serving.values().all(|layer| layer.children.iter().all(|served| !served.reserved))
     }
 
+    /// Does this peer hold slots, and is not only allowed to turn to us?
+    pub fn reserves(&self, peer: PeerId) -> bool {
+        self.keys_of(peer).any(|key| self.children.get(&key).is_some_and(|child| child.reserved != 0))
+    }
+
     /// Everyone with a grant.
     pub fn peers(&self) -> Vec<PeerId> {
         let mut peers: Vec<_> = self.children.keys().map(|(child, _)| *child).collect();

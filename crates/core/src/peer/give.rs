@@ -119,7 +119,7 @@ impl<V: Verifier> Peer<V> {
     pub(super) fn on_want(&mut self, from: PeerId, rows: Vec<Row>) {
         let mut denied = Vec::new();
         // Who has slots here by plan is not turned away for others' sake, nor may it ask for more than its turn.
-        let planned = self.is_recorded() && self.downstream.knows(from);
+        let planned = self.is_recorded() && self.downstream.reserves(from);
         let full = match planned {
             true => self.outbox.waiting_for(from) >= PLANNED_WAITING_MAX,
             false => self.uplink.drain_time(self.outbox.waiting_bytes()) > BUSY,

@@ -111,6 +111,10 @@ impl<V: Verifier> Peer<V> {
                     if planned.is_some() && now + PULL_BEFORE_RESCUE * 4 < rescue_at {
                         return by_plan.filter(|_| room);
                     }
+                    if planned.is_some() && before == Some(PeerId::EDGE) {
+                        // It is the edge's now; what the others were asked for is under way.
+                        return None;
+                    }
                     let backup = || source.and_then(|s| s.backup).filter(usable);
                     let leader = || self.leader(&leaders, id).filter(usable);
                     self.best_holder(id).filter(usable).or_else(backup).or_else(leader).or(by_plan)
