@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use trellis_proto::frame::{Bye, Frame, Hello, LINK_VERSION, LayerId, Welcome};
 
-use super::admission::{self, Numbers, START_S, Verdict};
+use super::admission::{self, Numbers, Verdict};
 use super::event::{Event, LinkId, Output};
 use super::lanes::LayerMask;
 use super::roster::{EDGE, Peer};
@@ -35,7 +35,9 @@ impl<P: Payload> Cluster<P> {
         let (past_bits, tables) = match self.is_recorded() {
             // It asks for the descriptors where it plays, and pulls everything at the pace of playback; what it needs before
             // those can be linked to who are to bring it stands for its past.
-            true if self.overlay.is_planned() => (self.overlay.lanes.rate_bps(layers) * START_S, Default::default()),
+            true if self.overlay.is_planned() => {
+                (self.overlay.lanes.rate_bps(layers) / LINKED_PER_S, Default::default())
+            }
             true => Default::default(),
             false => self.feed.start(self.now - behind, &wanted),
         };
@@ -105,3 +107,6 @@ impl<P: Payload> Cluster<P> {
         })
     }
 }
+
+/// Links to those who are to bring a recording stand, and bring, after half a second.
+const LINKED_PER_S: u64 = 2;
