@@ -66,9 +66,10 @@ impl Browser {
             Ok(value) => value,
             Err(error) => {
                 let state = self.try_ask(&json!({"do": "eval", "js": "window.trellis?.state() ?? window.seen"}));
+                let stats = self.try_ask(&json!({"do": "eval", "js": "window.trellis?.stats?.()"}));
                 let complaints = self.try_ask(&json!({"do": "complaints"}));
                 self.screenshot("failed.png");
-                panic!("never `{js}`: {error}\nthe page: {state:?}\ncomplaints: {complaints:?}");
+                panic!("never `{js}`: {error}\nthe page: {state:?}\nits bytes: {stats:?}\ncomplaints: {complaints:?}");
             }
         }
     }

@@ -4,17 +4,29 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Which of our crates each crate may depend on (ARCHITECTURE.md, "Crates and directions").
-const DIRECTIONS: [(&str, &[&str]); 10] = [
+const DIRECTIONS: [(&str, &[&str]); 11] = [
     ("proto", &[]),
     ("model", &[]),
+    ("plot", &[]),
     ("core", &["trellis-proto"]),
-    ("sim", &["trellis-proto", "trellis-core", "trellis-model"]),
+    ("sim", &["trellis-proto", "trellis-core", "trellis-model", "trellis-plot"]),
     ("media", &["trellis-proto"]),
     ("ingest", &["trellis-media"]),
     ("server", &["trellis-proto", "trellis-core", "trellis-media", "trellis-ingest"]),
     ("node", &["trellis-proto", "trellis-core", "trellis-media", "trellis-server"]),
     ("wasm", &["trellis-proto", "trellis-core", "trellis-media"]),
-    ("cli", &["trellis-proto", "trellis-server", "trellis-ingest", "trellis-node", "trellis-sim"]),
+    (
+        "cli",
+        &[
+            "trellis-proto",
+            "trellis-server",
+            "trellis-ingest",
+            "trellis-node",
+            "trellis-sim",
+            "trellis-model",
+            "trellis-plot",
+        ],
+    ),
 ];
 
 /// Words that may not stand in the code of a folder, and why.

@@ -60,7 +60,7 @@ export class Session {
     if (token) keepToken(stream, token);
     this.token = token ?? keptToken(stream);
     this.freeze = new Freeze(canvas, video);
-    this.pulse = new Pulse((event) => this.dispatch(event));
+    this.pulse = new Pulse((event) => this.hear(event));
     this.screen = new Screen(video, (media) => this.dispatch({ is: "media", media }), () => this.onFirstFrame());
     window.setInterval(() => this.look(), 1_000);
     window.addEventListener("online", () => label(this.page) === "lost" && this.dispatch({ is: "again" }));
@@ -71,8 +71,6 @@ export class Session {
   }
 
   dispatch(event: Event): void {
-    // Other viewers bring what is needed, and the mesh looks for another edge by itself.
-    if (event.is === "edge" && event.what !== "broken" && this.player?.carries()) return;
     const { page, effects } = next(this.page, event, Math.random());
     const same = page === this.page && effects.length === 0;
     this.page = page;
@@ -252,6 +250,13 @@ export class Session {
 
   private onPlayer(event: PlayerEvent): void {
     if (event.is === "flow" && this.page.stage.at !== "lost") return; // the common case, many times a second
+    this.hear(event);
+  }
+
+  /** What the pulse and the player say of the edge: while other viewers bring what is needed it is nobody's trouble, and
+   * the mesh looks for another edge by itself. That nothing comes is trouble whoever brings it: `look` asks nobody. */
+  private hear(event: Event): void {
+    if (event.is === "edge" && event.what !== "broken" && this.player?.carries()) return;
     this.dispatch(event);
   }
 

@@ -14,8 +14,8 @@ import { ofBye, sentence } from "../sdk/src/reasons";
 const RUN = "00000000000000aa";
 
 /** A playlist as the server writes it: whole segments, and parts of an open one. */
-function playlist(first: number, count: number, open: number, run = RUN): string {
-  const lines = ["#EXTM3U", "#EXT-X-VERSION:9", "#EXT-X-TARGETDURATION:2", `#EXT-X-MEDIA-SEQUENCE:${first}`, "#EXT-X-DISCONTINUITY-SEQUENCE:3"];
+function playlist(first: number, count: number, open: number, run = RUN, turn = 3): string {
+  const lines = ["#EXTM3U", "#EXT-X-VERSION:9", "#EXT-X-TARGETDURATION:2", `#EXT-X-MEDIA-SEQUENCE:${first}`, `#EXT-X-DISCONTINUITY-SEQUENCE:${turn}`];
   lines.push(`#EXT-X-MAP:URI="${run}/v0/init.mp4"`);
   for (let msn = first; msn < first + count; msn += 1) lines.push(`#EXT-X-PROGRAM-DATE-TIME:${msn}`, `#EXT-X-PART:${msn}`, "#EXTINF:2.0,", `${run}/v0/s${msn}.m4s`);
   if (open > 0) lines.push(`#EXT-X-PROGRAM-DATE-TIME:${first + count}`);
@@ -50,8 +50,27 @@ describe("what was before and what is here", () => {
   });
 
   it("are told apart when the publisher came back in between", () => {
-    const text = splice(playlist(10, 6, 0), playlist(16, 2, 1, "00000000000000bb"), 3600);
+    const text = splice(playlist(10, 6, 0), playlist(16, 2, 1, "00000000000000bb", 4), 3600);
     expect(text?.indexOf("#EXT-X-DISCONTINUITY\n")).toBeGreaterThan(text?.indexOf("s15.m4s") ?? 0);
+  });
+
+  it("say the same of every run, wherever what is here begins and whatever was cut off", () => {
+    const [a, b, c] = ["aa", "bb", "cc"].map((end) => `00000000000000${end}`) as [string, string, string];
+    const again = (first: number, count: number, run: string) =>
+      playlist(first, count, 0, run).split("\n").slice(5, -2).join("\n").replace(/^/, "#EXT-X-DISCONTINUITY\n");
+    // Two segments of the first run, two of the second, three of the third.
+    const history = [playlist(10, 2, 0, a, 0).replace(/#EXT-X-PRELOAD.*\n/, "") + again(12, 2, b), again(14, 3, c), ""].join("\n");
+    const told = (text: string | null) => {
+      const words = (text ?? "").match(/DISCONTINUITY-SEQUENCE:\d+|DISCONTINUITY\n|MAP:URI="0{14}(..)|s\d+(?=\.m4s)/g) ?? [];
+      return words.map((word) => word.trim().replace("DISCONTINUITY-SEQUENCE:", "from ").replace("DISCONTINUITY", "turn").replace(/MAP.*(..)$/, "$1")).join(" ");
+    };
+    expect(told(history)).toBe("from 0 aa s10 s11 turn bb s12 s13 turn cc s14 s15 s16");
+    const here = (first: number, count: number) => playlist(first, count, 1, c, 2);
+    expect(told(splice(history, here(14, 3), 3600))).toBe("from 0 aa s10 s11 turn bb s12 s13 turn cc s14 s15 s16");
+    expect(told(splice(history, here(16, 1), 3600))).toBe("from 0 aa s10 s11 turn bb s12 s13 turn cc s14 s15 cc s16");
+    expect(told(splice(history, here(15, 2), 10))).toBe("from 1 bb s12 s13 turn cc s14 cc s15 s16");
+    expect(told(splice(history, here(15, 2), 8))).toBe("from 1 bb s13 turn cc s14 cc s15 s16");
+    expect(told(splice(history, here(16, 1), 6))).toBe("from 2 cc s14 s15 cc s16");
   });
 });
 

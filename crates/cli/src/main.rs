@@ -5,7 +5,9 @@ mod channel;
 mod check;
 mod demo;
 mod log;
+mod model;
 mod peer;
+mod plan;
 mod publish;
 mod serve;
 mod sim;
@@ -42,6 +44,10 @@ enum Command {
     CheckConfig(check::Args),
     /// Run a swarm in virtual time and say what came of it
     Sim(sim::Args),
+    /// Ask the theory: when is everybody served, how many are refused until then, what can nobody do better
+    Model(model::Args),
+    /// Size an event: servers, bandwidth, who waits, what it costs against a CDN, and what if
+    Plan(plan::Args),
 }
 
 /// A request allocates a dozen small things and frees them all, and a simulation holds millions far apart; the C library's
@@ -59,6 +65,8 @@ async fn main() -> std::process::ExitCode {
         Command::Token(args) => token::run(&args),
         Command::CheckConfig(args) => check::run(&args),
         Command::Sim(args) => sim::run(&args),
+        Command::Model(args) => model::run(&args),
+        Command::Plan(args) => plan::run(&args),
     };
     match result {
         Ok(()) => std::process::ExitCode::SUCCESS,

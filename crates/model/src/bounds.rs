@@ -17,6 +17,59 @@ pub fn rate_bps_max(server: Bps, uploads: &[Bps]) -> f64 {
     server.get().min((server.get() + sum) / uploads.len().max(1) as f64)
 }
 
+/// The same when nobody receives more than it can: r ≤ the smallest of `downloads`; bit/s.
+/// ```
+/// use trellis_model::{Bps, bounds::rate_bps_max_with_downloads};
+/// let (peers, downloads) = ([Bps::new(1e6)?; 4], [Bps::new(3e6)?, Bps::new(8e6)?]);
+/// assert_eq!(rate_bps_max_with_downloads(Bps::new(10e6)?, &peers, &downloads), 3e6);
+/// # Ok::<(), trellis_model::InputError>(())
+/// ```
+pub fn rate_bps_max_with_downloads(server: Bps, uploads: &[Bps], downloads: &[Bps]) -> f64 {
+    downloads.iter().map(|download| download.get()).fold(rate_bps_max(server, uploads), f64::min)
+}
+
+/// Who sends what so that n peers all receive one stream: part of it goes through a peer, which passes it on to the n − 1
+/// others, and the rest comes from the server n times. It shows that [`rate_bps_max`] can be reached, in two hops; but every
+/// peer then needs a connection to every other.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Schedule {
+    /// s_i: what goes through peer i, bit/s.
+    pub through_bps: Vec<f64>,
+    /// r − Σ s_i: what the server sends to each of them, bit/s.
+    pub broadcast_bps: f64,
+}
+
+impl Schedule {
+    /// s_i = (u_i/Σu)r if peers can carry it all, Σu ≥ (n − 1)r; else all they can, s_i = u_i/(n − 1).
+    /// ```
+    /// use trellis_model::{Bps, bounds::Schedule};
+    /// let schedule = Schedule::new(Bps::new(3.5e6)?, &[Bps::new(1e6)?; 4]);
+    /// assert!((schedule.through_bps[0] * 3.0 - 1e6).abs() < 1e-3);
+    /// # Ok::<(), trellis_model::InputError>(())
+    /// ```
+    pub fn new(rate: Bps, uploads: &[Bps]) -> Self {
+        let others = uploads.len().saturating_sub(1) as f64;
+        let sum: f64 = uploads.iter().map(|upload| upload.get()).sum();
+        let share = if sum > others * rate.get() { rate.get() / sum } else { 1.0 / others };
+        // One peer that sends nothing: 0 of 0.
+        let share = if share.is_finite() { share } else { 0.0 };
+        let through_bps: Vec<f64> = uploads.iter().map(|upload| upload.get() * share).collect();
+        let broadcast_bps = (rate.get() - through_bps.iter().sum::<f64>()).max(0.0);
+        Self { through_bps, broadcast_bps }
+    }
+
+    /// What the server sends, bit/s.
+    /// ```
+    /// use trellis_model::{Bps, bounds::Schedule};
+    /// let schedule = Schedule::new(Bps::new(3.5e6)?, &[Bps::new(1e6)?; 4]);
+    /// assert!((schedule.server_bps() - 10e6).abs() < 1e-3);
+    /// # Ok::<(), trellis_model::InputError>(())
+    /// ```
+    pub fn server_bps(&self) -> f64 {
+        self.through_bps.iter().sum::<f64>() + self.through_bps.len() as f64 * self.broadcast_bps
+    }
+}
+
 /// What a system loses against the ideal.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Losses {
@@ -61,5 +114,5 @@ pub fn server_bps_min(rate: Bps, peers: u32, uploads: Bps, losses: Losses) -> f6
 /// # Ok::<(), trellis_model::InputError>(())
 /// ```
 pub fn efficiency(rate: Bps, server: Bps, uploads: &[Bps]) -> Result<f64, InputError> {
-    Ok(rate.get() / Bps::new(rate_bps_max(server, uploads))?.positive()?)
+    Ok(rate.get() / Bps::new(rate_bps_max(server, uploads))?.positive("the greatest rate")?)
 }

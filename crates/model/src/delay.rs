@@ -104,7 +104,8 @@ pub fn postal_slots(holders: u64, arrival_slots: std::num::NonZeroU16) -> u64 {
 /// # Ok::<(), trellis_model::InputError>(())
 /// ```
 pub fn floor_s(chunk: Bits, server: Bps, upload: Bps, peers: u64) -> Result<f64, InputError> {
-    let (first, hop) = (chunk.get() / server.positive()?, chunk.get() / upload.positive()?);
+    let (first, hop) =
+        (chunk.get() / server.positive("the server's bandwidth")?, chunk.get() / upload.positive("the peers' upload")?);
     Ok(if peers == 0 { 0.0 } else { first + hop * f64::from(log2_ceil(peers)) })
 }
 
@@ -124,7 +125,10 @@ pub fn floor_with_latency_s(
     latency: Seconds,
     peers: u64,
 ) -> Result<f64, InputError> {
-    let (first, hop) = (chunk.get() / server.positive()?, chunk.positive()? / upload.positive()?);
+    let (first, hop) = (
+        chunk.get() / server.positive("the server's bandwidth")?,
+        chunk.positive("the chunk's size")? / upload.positive("the peers' upload")?,
+    );
     let lambda = (latency.get() / hop + 1e-9).floor().min(f64::from(u16::MAX - 1)) as u16 + 1;
     let slots = postal_slots(peers, std::num::NonZeroU16::new(lambda).unwrap_or(std::num::NonZeroU16::MIN));
     Ok(if peers == 0 { 0.0 } else { first + latency.get() + hop * slots as f64 })

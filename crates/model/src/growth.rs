@@ -10,19 +10,6 @@
 
 use crate::{Bps, InputError, PerSecond, Seconds};
 
-/// A statement about the cluster of the example above that holds.
-macro_rules! example {
-    ($statement:literal) => {
-        concat!(
-            "```\n# use trellis_model::*;\n# let growth = Growth::new(Offer { server: Bps::new(125e6)?,\n",
-            "#     session: Bps::new(1e6)?, support: Bps::new(1e6)?, arrivals: PerSecond::new(0.5)?,\n",
-            "#     length: Seconds::new(2000.0)? })?;\nassert!(",
-            $statement,
-            ");\n# Ok::<(), InputError>(())\n```"
-        )
-    };
-}
-
 /// What there is and what is asked for.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Offer {
@@ -50,11 +37,11 @@ pub struct Offer {
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Growth {
-    server_bps: f64,
-    session_bps: f64,
-    support_bps: f64,
-    arrivals_per_s: f64,
-    interval_s: f64,
+    pub(crate) server_bps: f64,
+    pub(crate) session_bps: f64,
+    pub(crate) support_bps: f64,
+    pub(crate) arrivals_per_s: f64,
+    pub(crate) interval_s: f64,
 }
 
 impl Growth {
@@ -64,17 +51,22 @@ impl Growth {
     /// let (some, none) = (Bps::new(1e6)?, Bps::new(0.0)?);
     /// let (arrivals, length) = (PerSecond::new(1.0)?, Seconds::new(60.0)?);
     /// let nothing = Offer { server: some, session: none, support: some, arrivals, length };
-    /// assert_eq!(Growth::new(nothing), Err(InputError::Zero("a bandwidth")));
+    /// assert_eq!(Growth::new(nothing), Err(InputError::Zero("the session's bandwidth (β)")));
     /// # Ok::<(), InputError>(())
     /// ```
     pub fn new(offer: Offer) -> Result<Self, InputError> {
-        Ok(Self {
+        let growth = Self {
             server_bps: offer.server.get(),
-            session_bps: offer.session.positive()?,
+            session_bps: offer.session.positive("the session's bandwidth (β)")?,
             support_bps: offer.support.get(),
-            arrivals_per_s: offer.arrivals.positive()?,
-            interval_s: offer.length.positive()?,
-        })
+            arrivals_per_s: offer.arrivals.positive("the arrivals (λ)")?,
+            interval_s: offer.length.positive("the session's length (L)")?,
+        };
+        // Each may be a number, and what they make together none.
+        Bps::new(growth.demand_bps())
+            .and_then(|demand| demand.positive(""))
+            .map_err(|error| error.of("the demand (λLβ)"))?;
+        Ok(growth)
     }
 
     /// a = λL: sessions offered per interval, which is also how many would run at once (Little).
@@ -215,12 +207,12 @@ impl Growth {
         self.server_bps + self.support_bps * supporters
     }
 
-    fn server_suffices(&self) -> bool {
+    pub(crate) fn server_suffices(&self) -> bool {
         self.server_bps >= self.demand_bps()
     }
 
     /// (6) as it stands.
-    fn compound(&self, t: f64) -> f64 {
+    pub(crate) fn compound(&self, t: f64) -> f64 {
         if self.support_bps == 0.0 {
             self.server_bps * t / self.session_bps
         } else {
@@ -230,7 +222,7 @@ impl Growth {
 }
 
 /// The next whole number, but a hair's breadth above one is that one.
-fn whole(intervals: f64) -> Option<u32> {
+pub(crate) fn whole(intervals: f64) -> Option<u32> {
     let whole = (intervals - 1e-9).ceil().max(0.0);
     (whole <= f64::from(u32::MAX)).then_some(whole as u32)
 }

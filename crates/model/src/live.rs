@@ -31,11 +31,15 @@ impl Live {
     /// B, β (not zero) and α.
     /// ```
     /// use trellis_model::{Bps, InputError, Live};
-    /// assert_eq!(Live::new(Bps::new(1.0)?, Bps::new(0.0)?, Bps::new(1.0)?), Err(InputError::Zero("a bandwidth")));
+    /// assert_eq!(Live::new(Bps::new(1.0)?, Bps::new(0.0)?, Bps::new(1.0)?), Err(InputError::Zero("the viewer's bandwidth (β)")));
     /// # Ok::<(), InputError>(())
     /// ```
     pub fn new(server: Bps, viewer: Bps, support: Bps) -> Result<Self, InputError> {
-        Ok(Self { server_bps: server.get(), viewer_bps: viewer.positive()?, support_bps: support.get() })
+        Ok(Self {
+            server_bps: server.get(),
+            viewer_bps: viewer.positive("the viewer's bandwidth (β)")?,
+            support_bps: support.get(),
+        })
     }
 
     /// n_max = B/(β − αf): how many viewers there can be for good, f of them past their warm-up; ∞ when they bring as
@@ -101,7 +105,7 @@ impl Live {
 /// f: which share of the viewers is past its warm-up.
 fn warm_share(warm_up: Seconds, stay: Stay) -> Result<f64, InputError> {
     Ok(match stay {
-        Stay::Exponential(mean) => (-warm_up.get() / mean.positive()?).exp(),
-        Stay::Fixed(length) => (1.0 - warm_up.get() / length.positive()?).max(0.0),
+        Stay::Exponential(mean) => (-warm_up.get() / mean.positive("the mean stay")?).exp(),
+        Stay::Fixed(length) => (1.0 - warm_up.get() / length.positive("the stay")?).max(0.0),
     })
 }

@@ -7,11 +7,40 @@ pub enum InputError {
     #[error("{0} must be a finite number, not negative")]
     NotANumber(&'static str),
     /// Zero, where that would divide by it.
-    #[error("{0} must not be zero")]
+    #[error("{0} must be more than zero")]
     Zero(&'static str),
     /// A share of something above all of it.
-    #[error("{0} must not be over 1")]
+    #[error("{0} must be at most 1")]
     OverOne(&'static str),
+    /// More than can be counted out in reasonable time and memory.
+    #[error("{0} must be at most {1}")]
+    TooMuch(&'static str, u64),
+    /// A list of something that must have at least one of it.
+    #[error("{0} must not be empty")]
+    Empty(&'static str),
+    /// Two that must stand in an order, and do not.
+    #[error("{0} must be {1}")]
+    Order(&'static str, &'static str),
+}
+
+impl InputError {
+    /// The same, said of the `parameter` that the caller knows by name, such as a flag of a command.
+    /// ```
+    /// use trellis_model::Bps;
+    /// let error = Bps::new(-1.0).map_err(|error| error.of("--rate")).unwrap_err();
+    /// assert_eq!(error.to_string(), "--rate must be a finite number, not negative");
+    /// ```
+    #[must_use]
+    pub fn of(self, parameter: &'static str) -> Self {
+        match self {
+            Self::NotANumber(_) => Self::NotANumber(parameter),
+            Self::Zero(_) => Self::Zero(parameter),
+            Self::OverOne(_) => Self::OverOne(parameter),
+            Self::TooMuch(_, most) => Self::TooMuch(parameter, most),
+            Self::Empty(_) => Self::Empty(parameter),
+            Self::Order(_, rule) => Self::Order(parameter, rule),
+        }
+    }
 }
 
 /// A checked number of one unit.
@@ -35,9 +64,9 @@ macro_rules! quantity {
                 self.0
             }
 
-            /// The number, which must be more than zero.
-            pub(crate) fn positive(self) -> Result<f64, InputError> {
-                if self.0 > 0.0 { Ok(self.0) } else { Err(InputError::Zero($what)) }
+            /// The number, which must be more than zero, for `parameter` is divided by.
+            pub(crate) fn positive(self, parameter: &'static str) -> Result<f64, InputError> {
+                if self.0 > 0.0 { Ok(self.0) } else { Err(InputError::Zero(parameter)) }
             }
         }
     };
@@ -53,7 +82,8 @@ quantity!(Bits, "a size", "A size, bits.");
 pub struct Share(f64);
 
 impl Share {
-    pub(crate) const ALL: Self = Self(1.0);
+    /// All of it.
+    pub const ALL: Self = Self(1.0);
 
     /// Checks it.
     /// ```

@@ -1,16 +1,30 @@
 //! The golden numbers of the model (`vectors.json`), computed apart from this code.
 
+mod common;
+
 use std::num::NonZeroU32;
 
+use common::{bps, growth, json, near, number};
 use serde_json::Value;
-use trellis_model::bounds::{Losses, rate_bps_max, server_bps_min};
+use trellis_model::bounds::{Losses, Schedule, rate_bps_max, server_bps_min};
 use trellis_model::{
     Bits, Bps, Fluid, Growth, Interval, Live, Offer, PerSecond, Seconds, Share, Sharing, Stay, WholeSessions, delay,
 };
 
+/// What a cluster of the vectors has: what goes in, what comes out once, what comes out per interval.
+#[rustfmt::skip]
+const KEYS: [&str; 30] = [
+    "B", "beta", "alpha", "lam", "L", "underloaded", //
+    "a", "D", "g", "t0", "t0_s", "tg", "tg_s", "K", "S_tg", "N_tg", "eps_requesting", "eps_supporting", "T_cap",
+    "K_handoff", "rejected_fluid", "first_reject_mean", "first_reject_sd", "R_resid_K_heuristic", //
+    "S", "cap", "R", "S_int_strict", "S_int_mixed", "S_int_integral",
+];
+
 #[test]
 fn closed_forms() {
     for (name, v) in json()["growth"].as_object().unwrap() {
+        let known = |key: &String| KEYS.contains(&key.as_str());
+        assert!(v.as_object().unwrap().keys().all(known), "{name} has numbers that nobody looks at");
         let growth = growth(v);
         near(growth.offered_sessions(), &v["a"], name);
         near(growth.demand_bps(), &v["D"], name);
@@ -29,6 +43,15 @@ fn closed_forms() {
         near(growth.peers_at_guarantee(), &v["N_tg"], name);
         near(growth.capacity_reached_intervals(), &v["T_cap"], name);
         near(growth.rejected_total(), &v["rejected_fluid"], name);
+        let supporting = growth.supporters_at_guarantee() / growth.peers_at_guarantee();
+        near(supporting, &v["eps_supporting"], name);
+        near(1.0 - supporting, &v["eps_requesting"], name);
+        near(growth.supporting_share(growth.guarantee_intervals()), &v["eps_supporting"], name);
+        near(growth.peers(growth.guarantee_intervals()), &v["N_tg"], name);
+        let first = growth.first_refusal().unwrap();
+        near(first.mean, &v["first_reject_mean"], name);
+        near(first.sd, &v["first_reject_sd"], name);
+        near(growth.residual_rejection().unwrap(), &v["R_resid_K_heuristic"], name);
         assert_eq!(growth.first_full_interval().map(u64::from), v["K"].as_u64(), "{name}");
         assert_eq!(growth.handoff_interval().map(u64::from), v["K_handoff"].as_u64(), "{name}");
     }
@@ -81,7 +104,17 @@ fn whole_sessions() {
 fn bounds_on_rate_and_server() {
     let json = json();
     for case in json["rate_max"].as_array().unwrap() {
-        near(rate_bps_max(bps(&case["server"]), &uploads(&case["uploads"])), &case["rate"], "rate");
+        let (server, uploads) = (bps(&case["server"]), uploads(&case["uploads"]));
+        near(rate_bps_max(server, &uploads), &case["rate"], "rate");
+        let schedule = Schedule::new(bps(&case["rate"]), &uploads);
+        let within = |sent: f64, upload: f64| sent <= upload * (1.0 + 1e-9);
+        assert!(within(schedule.server_bps(), server.get()), "{case}: the bound is reached");
+        let others = (uploads.len() - 1) as f64;
+        for (through, upload) in schedule.through_bps.iter().zip(&uploads) {
+            assert!(within(through * others, upload.get()), "{case}: by peers that can");
+        }
+        let received = schedule.through_bps.iter().sum::<f64>() + schedule.broadcast_bps;
+        near(received, &case["rate"], "everybody has all of it");
     }
     for case in json["server_min"].as_array().unwrap() {
         let uploads = uploads(&case["uploads"]);
@@ -182,37 +215,8 @@ fn what_has_no_answer_says_so_and_nothing_is_not_a_number() {
     assert_eq!(rate_bps_max(Bps::new(5.0).unwrap(), &[]), 5.0);
 }
 
-fn growth(v: &Value) -> Growth {
-    Growth::new(Offer {
-        server: bps(&v["B"]),
-        session: bps(&v["beta"]),
-        support: bps(&v["alpha"]),
-        arrivals: PerSecond::new(number(&v["lam"])).unwrap(),
-        length: Seconds::new(number(&v["L"])).unwrap(),
-    })
-    .unwrap()
-}
-
 /// Runs of [how many, each].
 fn uploads(v: &Value) -> Vec<Bps> {
     let run = |run: &Value| vec![bps(&run[1]); run[0].as_u64().unwrap() as usize];
     v.as_array().unwrap().iter().flat_map(run).collect()
-}
-
-fn bps(v: &Value) -> Bps {
-    Bps::new(number(v)).unwrap()
-}
-
-fn number(v: &Value) -> f64 {
-    if v == "inf" { f64::INFINITY } else { v.as_f64().unwrap() }
-}
-
-fn near(found: f64, expected: &Value, what: &str) {
-    let expected = number(expected);
-    let same = found == expected || (found - expected).abs() <= 1e-9 * expected.abs().max(1.0);
-    assert!(same, "{what}: {found} is not {expected}");
-}
-
-fn json() -> Value {
-    serde_json::from_str(include_str!("vectors.json")).unwrap()
 }

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use trellis_plot::{Chart, Ink, Mark, Points};
 
 use crate::measure::{Tally, Times, fairness};
 use crate::scenario::{Goal, Scenario};
@@ -422,7 +423,7 @@ impl Report {
             outcome.samples.iter().map(|it| (it.at_s, value(it) / 1e6)).collect()
         };
         let name = |kind: &str| folder.join(format!("{}-{kind}.svg", self.scenario));
-        plot::lines(
+        lines(
             &name("rates"),
             ["Chunk payload over time", "s", "Mbit/s"],
             &[
@@ -435,7 +436,7 @@ impl Report {
         let viewers = |value: fn(&Sample) -> u32| -> Vec<(f64, f64)> {
             outcome.samples.iter().map(|it| (it.at_s, f64::from(value(it)))).collect()
         };
-        plot::lines(
+        lines(
             &name("viewers"),
             ["Viewers over time", "s", "viewers"],
             &[
@@ -445,7 +446,7 @@ impl Report {
             ],
         )?;
         let figures = &outcome.figures;
-        plot::lines(
+        lines(
             &name("delays"),
             ["Start-up and live delay", "ms", "share of all"],
             &[("start-up", figures.start_up.curve()), ("live delay", figures.delay.curve())],
@@ -471,51 +472,17 @@ fn by_depth(times: &[Times]) -> Vec<Depth> {
 #[derive(Debug, thiserror::Error)]
 pub enum PlotError {
     /// The folder.
-    #[error("cannot make the folder for plots: {0}")]
+    #[error("cannot write plots: {0}")]
     Folder(#[from] std::io::Error),
     /// The drawing.
-    #[error("cannot draw: {0}")]
-    Draw(String),
+    #[error(transparent)]
+    Draw(#[from] trellis_plot::PlotError),
 }
 
-mod plot {
-    use std::path::Path;
-
-    use plotters::prelude::*;
-
-    use super::PlotError;
-
-    const COLORS: [RGBColor; 4] =
-        [RGBColor(31, 90, 180), RGBColor(210, 80, 40), RGBColor(60, 140, 60), RGBColor(130, 130, 130)];
-
-    type Line = Vec<(f64, f64)>;
-
-    /// Lines in one chart: title, names of the axes.
-    pub fn lines(path: &Path, [title, x, y]: [&str; 3], lines: &[(&str, Line)]) -> Result<(), PlotError> {
-        draw(path, [title, x, y], lines).map_err(|why| PlotError::Draw(why.to_string()))
-    }
-
-    fn draw(path: &Path, [title, x, y]: [&str; 3], lines: &[(&str, Line)]) -> Result<(), Box<dyn std::error::Error>> {
-        let most = |of: fn(&(f64, f64)) -> f64| {
-            lines.iter().flat_map(|(_, line)| line).map(of).fold(0.0, f64::max).max(1e-6) * 1.05
-        };
-        let area = SVGBackend::new(path, (800, 450)).into_drawing_area();
-        area.fill(&WHITE)?;
-        let mut chart = ChartBuilder::on(&area)
-            .caption(title, ("sans-serif", 20))
-            .margin(12)
-            .x_label_area_size(36)
-            .y_label_area_size(60)
-            .build_cartesian_2d(0.0..most(|it| it.0), 0.0..most(|it| it.1))?;
-        chart.configure_mesh().x_desc(x).y_desc(y).draw()?;
-        for ((name, line), color) in lines.iter().zip(COLORS) {
-            chart
-                .draw_series(LineSeries::new(line.iter().copied(), color.stroke_width(2)))?
-                .label(*name)
-                .legend(move |(x, y)| PathElement::new([(x, y), (x + 16, y)], color.stroke_width(2)));
-        }
-        chart.configure_series_labels().background_style(WHITE.mix(0.8)).border_style(BLACK.mix(0.3)).draw()?;
-        area.present()?;
-        Ok(())
-    }
+/// Lines in one chart: title, names of the axes.
+fn lines(path: &Path, names: [&str; 3], lines: &[(&str, Points)]) -> Result<(), PlotError> {
+    let [title, x_name, y_name] = names.map(str::to_owned);
+    let marks = lines.iter().zip(Ink::ALL).map(|((name, line), ink)| Mark::Line((*name).into(), ink, line.clone()));
+    let chart = Chart { title, x_name, y_name, marks: marks.collect(), ..Chart::default() };
+    Ok(std::fs::write(path, chart.svg()?)?)
 }

@@ -15,27 +15,30 @@ export function splice(history: string | null, here: string, windowS: number): s
   if (older.length + now.segments.length < WHOLE_MIN) return null;
   const kept = within(older, now, windowS);
   if (kept.length === 0) return now.segments.length < WHOLE_MIN ? null : here;
-  const first = now.first - kept.length;
-  const lead = [...now.head].map((line) => headLine(line, first, then));
-  const turns = mapOf(kept) !== null && mapOf(now.all) !== null && mapOf(kept) !== mapOf(now.all);
-  const body = turns ? ["#EXT-X-DISCONTINUITY", ...now.body] : now.body;
-  return [...lead, ...withMap(kept, then), ...body].join("\n");
+  const [oldest, newest] = [kept[0] as Segment, kept[kept.length - 1] as Segment];
+  const lead = now.head.map((line) => headLine(line, now.first - kept.length, oldest.turn));
+  const body = newest.turn === now.turn ? now.body : [TURN, ...now.body];
+  return [...lead, ...withMap(kept), ...body].join("\n");
 }
 
 interface Segment {
   lines: string[];
   seconds: number;
+  /** How many times the stream had begun anew before it. */
+  turn: number;
+  /** The line that names the init segment it needs, wherever that stands. */
+  map: string | null;
 }
 
 interface Parsed {
   head: string[];
   first: number;
+  /** Of the first segment. */
+  turn: number;
   /** Whole ones. */
   segments: Segment[];
   /** The same, and what is open after them, as text. */
   body: string[];
-  all: Segment[];
-  discontinuity: string;
 }
 
 /** Parts are listed of the newest segments only, as the edge has it: three target durations. */
@@ -46,58 +49,57 @@ function within(older: Segment[], now: Parsed, windowS: number): Segment[] {
   let seconds = now.segments.reduce((sum, segment) => sum + segment.seconds, 0);
   const kept: Segment[] = [];
   for (let at = older.length - 1; at >= 0 && seconds < windowS; at -= 1) {
-    const { lines, seconds: long } = older[at] as Segment;
-    const withParts = seconds < PARTS_S;
-    kept.unshift({ lines: withParts ? lines : lines.filter((line) => !line.startsWith(PART)), seconds: long });
-    seconds += long;
+    const segment = older[at] as Segment;
+    const lines = seconds < PARTS_S ? segment.lines : segment.lines.filter((line) => !line.startsWith(PART));
+    kept.unshift({ ...segment, lines });
+    seconds += segment.seconds;
   }
   return kept;
 }
 
 function parse(text: string): Parsed | null {
   const lines = text.split("\n");
-  const first = Number(lines.find((line) => line.startsWith(SEQUENCE))?.slice(SEQUENCE.length));
-  const start = lines.findIndex((line) => line.startsWith(MAP) || line === "#EXT-X-DISCONTINUITY");
+  const numberOf = (tag: string) => Number(lines.find((line) => line.startsWith(tag))?.slice(tag.length));
+  const first = numberOf(SEQUENCE);
+  const start = lines.findIndex((line) => line.startsWith(MAP) || line === TURN);
   if (!Number.isSafeInteger(first) || start < 0) return null;
   const body = lines.slice(start);
+  const turn = numberOf(TURNS) || 0;
+  return { head: lines.slice(0, start), first, turn, segments: segmentsOf(body, turn), body };
+}
+
+function segmentsOf(body: string[], turn: number): Segment[] {
   const segments: Segment[] = [];
-  let open: Segment = { lines: [], seconds: 0 };
+  let open: Segment = { lines: [], seconds: 0, turn, map: null };
   for (const line of body) {
-    // A map is said again where it is needed.
     open.lines.push(line);
+    if (line === TURN) open.turn += 1;
+    if (line.startsWith(MAP)) open.map = line;
     if (line.startsWith("#EXTINF:")) open.seconds = Number.parseFloat(line.slice(8));
     if (line !== "" && !line.startsWith("#")) {
       segments.push(open);
-      open = { lines: [], seconds: 0 };
+      open = { ...open, lines: [], seconds: 0 };
     }
   }
-  const discontinuity = lines.find((line) => line.startsWith(TURNS)) ?? `${TURNS}0`;
-  return { head: lines.slice(0, start), first, segments, body, all: [...segments, open], discontinuity };
+  return segments;
 }
 
-function headLine(line: string, first: number, then: Parsed | null): string {
+function headLine(line: string, first: number, turn: number): string {
   if (line.startsWith(SEQUENCE)) return `${SEQUENCE}${first}`;
-  return line.startsWith(TURNS) && then ? then.discontinuity : line;
+  return line.startsWith(TURNS) ? `${TURNS}${turn}` : line;
 }
 
-/** The first init segment's name among these, which is the run's, too. */
-function mapOf(segments: Segment[]): string | null {
-  for (const { lines } of segments) {
-    const map = lines.find((line) => line.startsWith(MAP));
-    if (map) return map;
-  }
-  return null;
-}
-
-/** What was cut off the front may have said which init segment applies. */
-function withMap(kept: Segment[], then: Parsed | null): string[] {
+/** What was cut off the front may have said which init segment applies; that it begins anew there, the head says. */
+function withMap(kept: Segment[]): string[] {
   const lines = kept.flatMap((segment) => segment.lines);
-  const map = then && mapOf(then.segments);
+  if (lines[0] === TURN) lines.shift();
+  const map = kept[0]?.map;
   return map && !lines[0]?.startsWith(MAP) ? [map, ...lines] : lines;
 }
 
 const SEQUENCE = "#EXT-X-MEDIA-SEQUENCE:";
 const TURNS = "#EXT-X-DISCONTINUITY-SEQUENCE:";
+const TURN = "#EXT-X-DISCONTINUITY";
 const MAP = "#EXT-X-MAP:";
 const PART = "#EXT-X-PART:";
 

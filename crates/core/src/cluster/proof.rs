@@ -21,6 +21,8 @@ pub struct Proof {
     late: u32,
     bad: u8,
     parole_until: Instant,
+    /// How often it was on parole.
+    paroles: u8,
     /// It sent wrong bytes and gives to nobody any more.
     pub banned: bool,
     accusers: Vec<u64>,
@@ -62,8 +64,10 @@ const LATE_PERCENT: u64 = 20;
 const LATE_MIN: u32 = 8;
 /// Reports in a row with that much late.
 const BAD_WINDOWS: u8 = 2;
-/// Nothing is believed anew for so long.
+/// Nothing is believed anew for so long, the first time; each time twice as long.
 const PAROLE: Duration = Duration::from_secs(30);
+/// But no longer than that, doubled so often: half an hour.
+const DOUBLED_MAX: u8 = 6;
 /// Who accuses, by network: so many agree.
 const ACCUSERS: usize = 2;
 
@@ -96,6 +100,11 @@ impl Proof {
         self.bad > 0
     }
 
+    /// May it be lent something? Not while what it was lent before was lost.
+    pub fn is_trusted(&self, now: Instant) -> bool {
+        now >= self.parole_until && !self.banned
+    }
+
     /// The giver reports: what is believed from now on; None: too early to say.
     pub fn judge(&mut self, now: Instant, case: Case) -> Option<Belief> {
         let window = now.since(self.since);
@@ -113,13 +122,14 @@ impl Proof {
         let parole = self.bad >= BAD_WINDOWS && !case.all_late;
         if parole {
             self.bad = 0;
-            self.parole_until = now + PAROLE;
+            self.parole_until = now + PAROLE * (1 << self.paroles.min(DOUBLED_MAX));
+            self.paroles = self.paroles.saturating_add(1);
         }
         let alpha_bps = match case.claim_bps {
             _ if self.banned => 0,
             _ if parole => case.alpha_bps.min(sustained),
             0 => case.alpha_bps,
-            claim if claim > case.alpha_bps && now >= self.parole_until => {
+            claim if claim > case.alpha_bps && self.is_trusted(now) => {
                 claim.min(case.alpha_bps.max(proven) * 2).min(case.alpha_bps.max(proven * 2))
             }
             claim => case.alpha_bps.min(claim),
@@ -130,6 +140,7 @@ impl Proof {
             since: now,
             bad: self.bad,
             parole_until: self.parole_until,
+            paroles: self.paroles,
             banned: self.banned,
             accusers: core::mem::take(&mut self.accusers),
             ..Self::default()

@@ -64,7 +64,7 @@ impl<P: Payload> Cluster<P> {
             all_late,
         };
         let Some(mut belief) = peer.proof.judge(self.now, case) else { return };
-        if belief.alpha_bps == 0 && !peer.proof.banned {
+        if belief.alpha_bps == 0 && peer.proof.is_trusted(self.now) {
             // It came when credit was spent, or has only now become a supporting peer.
             belief.alpha_bps = claim_bps.min(rate).min(room);
             belief.credit_bps = belief.alpha_bps;

@@ -17,6 +17,9 @@ impl<V: Verifier> Peer<V> {
     pub(super) fn follow(&mut self, now: Instant, changes: Vec<Change>) {
         let mut by_peer: BTreeMap<PeerId, BTreeMap<LayerId, u16>> = BTreeMap::new();
         for change in changes {
+            if let Some(stop) = change.stop.filter(|stop| self.neighbors.is_up(*stop)) {
+                self.send(stop, Frame::Unsubscribe(alloc::vec![Substreams::one(change.substream)]));
+            }
             if let Some(to) = change.to {
                 *by_peer.entry(to).or_default().entry(change.substream.of).or_default() |= 1 << change.substream.index;
             }

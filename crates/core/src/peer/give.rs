@@ -40,7 +40,7 @@ impl<V: Verifier> Peer<V> {
             let frame = self.chunk_frame(now, to, give);
             match frame {
                 Some(frame) => {
-                    self.uplink.on_sent();
+                    self.uplink.on_sent(now);
                     self.out.push_back(Output::Send(to, frame));
                 }
                 None => self.outbox.set_unsent(to, self.outbox.unsent_of(to).saturating_sub(give.bytes.into())),

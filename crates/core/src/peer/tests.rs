@@ -717,3 +717,21 @@ fn a_new_pusher_takes_over_though_the_one_before_is_always_the_faster() {
     assert_eq!(duplicates, 1, "{:?}", swarm.events);
     assert!(swarm.peers[&PeerId(1)].downstream.children(Substream { of: BASE, index: 0 }).is_empty());
 }
+
+#[test]
+fn of_two_pushers_replaced_one_after_the_other_neither_goes_on() {
+    let mut swarm = Swarm::new(4);
+    (1..4).for_each(|peer| swarm.assign(peer, vec![(0b1, 0, 0)], vec![(0b1, 4)], vec![]));
+    let push = |swarm: &mut Swarm, part, to: &[u32]| {
+        swarm.edge_says(PeerId(4), Frame::Table(swarm.origin.descriptor(part)));
+        to.iter().for_each(|peer| swarm.push(*peer, part, &[0]));
+    };
+    swarm.assign(4, vec![(0b1, 1, 0)], vec![], vec![]);
+    push(&mut swarm, 0, &[1]);
+    swarm.assign(4, vec![(0b1, 2, 0)], vec![], vec![]);
+    swarm.assign(4, vec![(0b1, 3, 0)], vec![], vec![]);
+    push(&mut swarm, 1, &[1, 2, 3]);
+    let serves =
+        |peer: u32| !swarm.peers[&PeerId(peer)].downstream.children(Substream { of: BASE, index: 0 }).is_empty();
+    assert_eq!([1, 2, 3].map(serves), [false, false, true], "each of them still may");
+}

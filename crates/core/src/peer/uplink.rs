@@ -1,9 +1,11 @@
 //! What can my uplink carry, and how much of it may be used at once?
 //!
 //! While something is under way the uplink is busy. What is acknowledged in a long busy time after the first
-//! acknowledgement, over the time since then, is a sample of what it carries; short busy times measure round trips
-//! rather than the line and do not count. A high one of the last samples is the estimate: a sample can be too small for
-//! want of data or by a slow taker, and only a little too large, when round trips differ.
+//! acknowledgement, over the time since then, is a sample of what it carries. A high one of the last samples is the
+//! estimate: a sample can be too small for want of data or by a slow taker, and only a little too large, when round trips
+//! differ. Short busy times measure round trips rather than the line, so that what they show together, the wait for the
+//! first acknowledgement included, is the least it carries: it counts when it is more than was known. An uplink far
+//! above what is asked of it knows only that, and it is enough.
 //!
 //! What is handed to the network is bounded by what the line carries in a short time, so that queues stay here, sorted,
 //! and delay elsewhere stays small: other traffic of the viewer is not held up.
@@ -13,17 +15,33 @@ use core::time::Duration;
 use super::event::UploadPolicy;
 use crate::time::Instant;
 
+/// A time in which something was always under way.
+#[derive(Debug, Clone, Copy)]
+struct Busy {
+    since: Instant,
+    first_acknowledged: Option<Instant>,
+    /// Bytes acknowledged after the first time.
+    acknowledged: u64,
+    /// And with those of the first time.
+    all: u64,
+}
+
+impl Busy {
+    fn new(since: Instant) -> Self {
+        Self { since, first_acknowledged: None, acknowledged: 0, all: 0 }
+    }
+}
+
 /// The measured uplink.
 #[derive(Debug, Clone)]
 pub struct Uplink {
     policy: UploadPolicy,
     samples: [u64; SAMPLES],
     next: usize,
-    /// Something is under way; since the first acknowledgement, if there was one.
-    busy: bool,
-    first_acknowledged: Option<Instant>,
-    /// Bytes acknowledged since then.
-    acknowledged: u64,
+    /// Something is under way.
+    busy: Option<Busy>,
+    /// Short busy times since they were last taken together, and the bytes acknowledged in them.
+    short: (Duration, u64),
     queue_worst: Duration,
     /// What the cluster counts on while nothing was measured, bit/s.
     credit_bps: u64,
@@ -40,9 +58,8 @@ impl Uplink {
             policy,
             samples,
             next: usize::from(declared_bps > 0),
-            busy: false,
-            first_acknowledged: None,
-            acknowledged: 0,
+            busy: None,
+            short: (Duration::ZERO, 0),
             queue_worst: Duration::ZERO,
             credit_bps: 0,
             alpha_bps: 0,
@@ -91,32 +108,53 @@ impl Uplink {
     }
 
     /// Something was handed to the network.
-    pub fn on_sent(&mut self) {
-        if !self.busy {
-            (self.busy, self.first_acknowledged, self.acknowledged) = (true, None, 0);
-        }
+    pub fn on_sent(&mut self, now: Instant) {
+        self.busy.get_or_insert(Busy::new(now));
     }
 
     /// So many bytes were acknowledged, and so many are still under way.
     pub fn on_acknowledged(&mut self, now: Instant, bytes: u64, still: u64) {
-        let Some(first) = self.first_acknowledged else {
-            self.first_acknowledged = Some(now).filter(|_| bytes > 0);
-            self.busy = still > 0;
-            return;
+        let mut busy = self.busy.take().unwrap_or(Busy::new(now));
+        busy.all += bytes;
+        let time = match busy.first_acknowledged {
+            Some(first) => {
+                busy.acknowledged += bytes;
+                now.since(first)
+            }
+            None => {
+                busy.first_acknowledged = Some(now).filter(|_| bytes > 0);
+                Duration::ZERO
+            }
         };
-        self.acknowledged += bytes;
-        let time = now.since(first);
         // At first others wait to know.
         let long = if self.next < SAMPLES { SAMPLE_SHORT } else { SAMPLE_LONG };
         if still > 0 && time < long {
+            self.busy = Some(busy);
             return;
         }
-        if time >= SAMPLE_SHORT {
-            self.samples[self.next % SAMPLES] = self.acknowledged * 8_000_000 / time.as_micros() as u64;
-            self.next += 1;
-            self.alpha_bps = self.estimate();
+        match time >= SAMPLE_SHORT {
+            true => self.sample(busy.acknowledged, time),
+            false => self.on_short(now.since(busy.since), busy.all),
         }
-        (self.busy, self.first_acknowledged, self.acknowledged) = (still > 0, Some(now).filter(|_| still > 0), 0);
+        self.busy = (still > 0).then_some(Busy { first_acknowledged: Some(now), ..Busy::new(now) });
+    }
+
+    /// A busy time was too short to measure the line.
+    fn on_short(&mut self, time: Duration, bytes: u64) {
+        self.short = (self.short.0 + time.max(TOLD_EVERY), self.short.1 + bytes);
+        let (time, bytes) = self.short;
+        if time >= SAMPLE_SHORT {
+            self.short = (Duration::ZERO, 0);
+            if rate(bytes, time) > self.line_bps() {
+                self.sample(bytes, time);
+            }
+        }
+    }
+
+    fn sample(&mut self, bytes: u64, time: Duration) {
+        self.samples[self.next % SAMPLES] = rate(bytes, time);
+        self.next += 1;
+        self.alpha_bps = self.estimate();
     }
 
     /// How long what waits would take, for the next report.
@@ -141,9 +179,15 @@ impl Uplink {
     }
 }
 
+fn rate(bytes: u64, time: Duration) -> u64 {
+    bytes * 8_000_000 / time.as_micros().max(1) as u64
+}
+
 const SAMPLES: usize = 8;
 /// Below this a busy time is mostly the round trip.
 const SAMPLE_SHORT: Duration = Duration::from_millis(200);
+/// Hosts say so often what is acknowledged: a shorter busy time was looked at too late, or only seemed to be one.
+const TOLD_EVERY: Duration = Duration::from_millis(20);
 /// A line that is never idle is sampled this often.
 const SAMPLE_LONG: Duration = Duration::from_millis(1_000);
 const UNDER_WAY: Duration = Duration::from_millis(150);
@@ -166,14 +210,14 @@ mod tests {
     fn a_busy_time_measures_and_a_short_one_does_not() {
         let free = UploadPolicy { cap_bps: None, receive_only: false };
         let mut uplink = Uplink::new(free, 0);
-        uplink.on_sent();
+        uplink.on_sent(at(0));
         uplink.on_acknowledged(at(50), 10_000, 5_000);
         uplink.on_acknowledged(at(90), 5_000, 0);
         assert_eq!(uplink.alpha_bps(), 0, "40 ms say nothing");
         uplink.set_credit(2_000_000);
         assert_eq!((uplink.alpha_bps(), uplink.window_bytes()), (0, 37_500), "is used like a line of that much");
         assert_eq!(uplink.drain_time(25_000), Duration::from_millis(100));
-        uplink.on_sent();
+        uplink.on_sent(at(1_000));
         uplink.on_acknowledged(at(1_100), 20_000, 25_000);
         uplink.on_acknowledged(at(1_200), 20_000, 5_000);
         uplink.on_acknowledged(at(1_300), 5_000, 0);
@@ -183,5 +227,24 @@ mod tests {
         assert_eq!(uplink.alpha_bps(), 400_000);
         uplink.set_policy(UploadPolicy { cap_bps: None, receive_only: true });
         assert_eq!((uplink.alpha_bps(), uplink.window_bytes()), (0, 0));
+    }
+
+    #[test]
+    fn short_busy_times_together_show_the_least_it_carries_and_lower_nothing() {
+        let mut uplink = Uplink::new(UploadPolicy { cap_bps: None, receive_only: false }, 0);
+        uplink.set_credit(312_000);
+        // A chunk every 125 ms, gone when the host looks.
+        let chunks = |uplink: &mut Uplink, from: u64, bytes: u64, gone_ms: u64| {
+            for sent in (from..from + 2_000).step_by(125) {
+                uplink.on_sent(at(sent));
+                uplink.on_acknowledged(at(sent + gone_ms), bytes, 0);
+            }
+        };
+        chunks(&mut uplink, 0, 500, 15);
+        assert_eq!(uplink.alpha_bps(), 0, "less than it is lent says nothing");
+        chunks(&mut uplink, 2_000, 5_000, 0);
+        assert_eq!(uplink.alpha_bps(), 2_000_000, "5 kB within 20 ms, for less was not seen");
+        chunks(&mut uplink, 4_000, 5_000, 60);
+        assert_eq!(uplink.alpha_bps(), 2_000_000, "a round trip is no sign of a slow line");
     }
 }

@@ -44,8 +44,10 @@ pub struct Change {
     pub substream: Substream,
     /// Who pushes from now on.
     pub to: Option<PeerId>,
-    /// Who need not any more; told when the new one has begun.
+    /// Who need not any more; told when the new one has begun, ...
     pub from: Option<PeerId>,
+    /// ... or at once, for nothing ever came from it.
+    pub stop: Option<PeerId>,
 }
 
 impl Upstream {
@@ -141,8 +143,9 @@ impl Upstream {
                 if lost(source) {
                     let to = source.backup.filter(|backup| !backup.is_edge());
                     let substream = Substream { of, index: k as u8 };
-                    changes.push(source.change(now, substream, to));
-                    source.old = None;
+                    let change = source.change(now, substream, to);
+                    source.old = source.old.filter(|old| *old != peer);
+                    changes.push(Change { stop: None, ..change });
                 }
             }
         }
@@ -207,13 +210,15 @@ impl Source {
 
     fn change(&mut self, now: Instant, substream: Substream, to: Option<PeerId>) -> Change {
         let from = core::mem::replace(&mut self.active, to);
-        // Of two that should have stopped, the older is forgotten: the cluster told it to stop, too.
-        self.old = from;
+        // Of two before the new one the older still pushes: it would have been told to stop with the first chunk of the other.
+        let waits = self.old.filter(|old| to != Some(*old));
+        let stop = from.filter(|from| waits.is_some_and(|old| old != *from));
+        self.old = waits.or(from);
         self.late_run = 0;
         self.since = now;
         self.next = 0;
         self.delays = [0; DELAYS];
-        Change { substream, to, from }
+        Change { substream, to, from, stop }
     }
 }
 

@@ -1,0 +1,104 @@
+//! `trellis model bottleneck`: what must the server send of layered media? (11) B_O against client and server.
+
+use anyhow::{Result, ensure};
+use serde::Serialize;
+use trellis_model::Bps;
+use trellis_model::layered::Layers;
+
+use super::input::{bps, some_bps};
+use super::output::{Column, Form, Sheet, grouped, percent, rate};
+
+/// Options.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// N: how many watch
+    #[arg(long, value_name = "COUNT", required_unless_present = "subscribers", value_parser = clap::value_parser!(u64).range(1..=1_000_000_000_000))]
+    peers: Option<u64>,
+    /// b_i: what each layer takes, the base first, such as 100k,150k,250k
+    #[arg(long, value_name = "RATES", value_delimiter = ',', required = true, value_parser = some_bps)]
+    layers: Vec<Bps>,
+    /// N_i: how many take each layer, the base first, such as 1000,800,500; by default all take all
+    #[arg(long, value_name = "COUNTS", value_delimiter = ',', conflicts_with = "peers")]
+    subscribers: Vec<u64>,
+    /// What each of them can send on average: is that enough to pass the layers on?
+    #[arg(long, value_name = "RATE", value_parser = bps)]
+    upload: Option<Bps>,
+    #[command(flatten)]
+    form: Form,
+}
+
+/// The answer, as in docs/model.md.
+#[derive(Debug, Serialize)]
+struct Answer {
+    peers: u64,
+    layers: Vec<f64>,
+    subscribers: Vec<u64>,
+    bottleneck: f64,
+    client_server: f64,
+    ratio: f64,
+    ratio_limit: f64,
+    peers_send: f64,
+    base_excess: f64,
+    upload: Option<f64>,
+    feasible: Option<bool>,
+    server: Option<f64>,
+}
+
+/// Answers.
+pub fn run(args: &Args) -> Result<()> {
+    let answer = answer(args)?;
+    args.form.print(&answer, &sheet(&answer))
+}
+
+fn answer(args: &Args) -> Result<Answer> {
+    let subscribers = match args.subscribers.as_slice() {
+        [] => vec![args.peers.unwrap_or_default(); args.layers.len()],
+        given => given.to_vec(),
+    };
+    let (each, taken) = (args.layers.len(), subscribers.len());
+    ensure!(each == taken, "--subscribers must have a number for each of the {each} --layers, not {taken}");
+    let pairs: Vec<_> = args.layers.iter().copied().zip(subscribers.iter().copied()).collect();
+    let layers = Layers::new(&pairs).map_err(|error| error.of("--subscribers of a layer"))?;
+    let uploads = args.upload.map(|upload| Bps::new(upload.get() * subscribers[0] as f64)).transpose()?;
+    let rates: Vec<f64> = args.layers.iter().map(|rate| rate.get()).collect();
+    Ok(Answer {
+        peers: subscribers[0],
+        bottleneck: layers.once_bps(),
+        client_server: layers.direct_bps(),
+        ratio: layers.ratio(),
+        ratio_limit: rates[0] / rates.iter().sum::<f64>(),
+        peers_send: layers.peers_bps(),
+        base_excess: layers.base_excess_bps(),
+        upload: args.upload.map(Bps::get),
+        feasible: uploads.map(|uploads| layers.is_feasible(uploads)),
+        server: uploads.map(|uploads| layers.server_bps(uploads)),
+        layers: rates,
+        subscribers,
+    })
+}
+
+const COLUMNS: [Column; 4] = [
+    Column { key: "layer", heading: "layer", tell: grouped },
+    Column { key: "rate", heading: "rate", tell: rate },
+    Column { key: "subscribers", heading: "subscribers", tell: grouped },
+    Column { key: "client_server", heading: "client/server", tell: rate },
+];
+
+fn sheet(answer: &Answer) -> Sheet {
+    let mut sheet = Sheet::new(&COLUMNS);
+    sheet.fact("server sends, B_O", rate(answer.bottleneck));
+    sheet.fact("client/server, B_CS", rate(answer.client_server));
+    sheet.fact("B_O of B_CS", percent(answer.ratio));
+    sheet.fact("  with a very large audience", percent(answer.ratio_limit));
+    sheet.fact("peers must send", rate(answer.peers_send));
+    sheet.fact("sending the base to all costs", rate(answer.base_excess));
+    if let Some((feasible, server)) = answer.feasible.zip(answer.server) {
+        sheet.fact("can peers send that?", if feasible { "yes" } else { "no" });
+        sheet.fact("server sends with these uploads", rate(server));
+    }
+    for (at, (each, taken)) in answer.layers.iter().zip(&answer.subscribers).enumerate() {
+        let taken = *taken as f64;
+        sheet.row(&[Some(at as f64), Some(*each), Some(taken), Some(each * taken)]);
+    }
+    sheet
+}
