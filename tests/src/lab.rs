@@ -103,6 +103,11 @@ impl Host {
         command
     }
 
+    /// It can send UDP from now on.
+    pub fn lets_udp_out(&self) {
+        ip(&format!("-n {} rule del pref 1", self.name));
+    }
+
     /// The same program, but on this host.
     pub fn moved(&self, program: &Command) -> Command {
         let mut command = self.command(&program.get_program().to_string_lossy());

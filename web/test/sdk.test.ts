@@ -143,7 +143,7 @@ it("has a sentence for every end of a link", () => {
 });
 
 describe("the loader of media", () => {
-  const url = `http://edge/v/t/s/demo/${RUN}/v0/p9.m4s`;
+  const part = `http://edge/v/t/s/demo/${RUN}/v0/p9.m4s`;
   const inner = vi.fn();
 
   class Inner {
@@ -157,15 +157,16 @@ describe("the loader of media", () => {
   }
 
   /** A mesh that answers as told, and a request of it. */
-  function ask(found: string) {
+  function ask(found: string, url = part) {
     const watchers = new Set<() => void>();
     const mesh = {
-      found, http: 0,
+      found, http: 0, thrown: 0, took: [] as unknown[],
       find: () => mesh.found,
       take: () => ({ data: new ArrayBuffer(1_000), ms: 40 }),
       watch: (changed: () => void) => (watchers.add(changed), () => watchers.delete(changed)),
-      tookHttp: (bytes: number) => void (mesh.http += bytes),
-      isInit: () => undefined,
+      tookHttp: (bytes: number, media: unknown) => void ((mesh.http += bytes), mesh.took.push(media)),
+      threwAway: (bytes: number) => void (mesh.thrown += bytes),
+      isInit: () => false,
       address: (to: string) => to.replace("edge", "elsewhere"),
     };
     const { fLoader } = hlsConfig(mesh as unknown as Mesh);
@@ -194,7 +195,14 @@ describe("the loader of media", () => {
     mesh.found = "elsewhere";
     for (const changed of [...watchers]) changed();
     expect([came[0]?.byteLength, mesh.http, watchers.size]).toEqual([5, 5, 0]);
-    expect(inner).toHaveBeenCalledWith(url.replace("edge", "elsewhere"));
+    expect(mesh.took).toEqual([{ run: RUN, rendition: "v0", kind: "p", number: 9 }]);
+    expect(inner).toHaveBeenCalledWith(part.replace("edge", "elsewhere"));
+  });
+
+  it("counts what is used, not what came", async () => {
+    const { mesh, came, callbacks } = ask("elsewhere", part.replace("p9.m4s", "init.mp4"));
+    await Promise.resolve();
+    expect([came.length, mesh.http, mesh.thrown, callbacks.onError.mock.calls.length]).toEqual([0, 0, 5, 1]);
   });
 
   it("says once that it was stopped", async () => {

@@ -6,6 +6,7 @@ extern crate alloc;
 
 pub mod cluster;
 mod few;
+pub mod intake;
 pub mod limits;
 pub mod locality;
 pub mod manager;

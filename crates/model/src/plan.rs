@@ -40,20 +40,23 @@ pub struct Event {
     pub refused: Share,
 }
 
+/// A statement about a plan, at half the stream's rate from each of a thousand, that holds.
+macro_rules! planned {
+    ($statement:literal) => {
+        concat!(
+            "```\n# use trellis_model::{Bps, Seconds, Share, bounds::Losses, plan::{Event, Plan}};\n",
+            "# let minutes = |count: f64| Seconds::new(count * 60.0);\n",
+            "# let event = Event { viewers: 1000.0, arrival: minutes(10.0)?, stay: minutes(60.0)?, length: minutes(120.0)?,\n",
+            "#     rate: Bps::new(2e6)?, upload: Bps::new(1e6)?, blocked: Share::new(0.0)?, warm_up: Seconds::new(0.0)?,\n",
+            "#     losses: Losses::none(), floor: Share::new(0.0)?, refused: Share::new(1e-3)? };\n",
+            "# let plan = Plan::new(event)?;\nassert!(",
+            $statement,
+            ");\n# Ok::<(), trellis_model::InputError>(())\n```"
+        )
+    };
+}
+
 /// An event that was checked, ready to be asked.
-/// ```
-/// use trellis_model::{Bps, Seconds, Share, bounds::Losses, plan::{Event, Plan}};
-/// let minutes = |count: f64| Seconds::new(count * 60.0);
-/// let plan = Plan::new(Event {
-///     viewers: 1000.0, arrival: minutes(10.0)?, stay: minutes(60.0)?, length: minutes(120.0)?,
-///     rate: Bps::new(2e6)?, upload: Bps::new(1e6)?, blocked: Share::new(0.0)?, warm_up: Seconds::new(0.0)?,
-///     losses: Losses::none(), floor: Share::new(0.0)?, refused: Share::new(1e-3)?,
-/// })?;
-/// // Half of 2 Gbit/s, as in the bound of Kumar, Liu and Ross.
-/// assert!((plan.steady_bps(1000.0) - 1e9).abs() < 1e-3);
-/// assert_eq!((plan.viewers_max(1e9).round(), plan.headroom()), (1000.0, 1.072));
-/// # Ok::<(), trellis_model::InputError>(())
-/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Plan {
     viewers: f64,
@@ -93,6 +96,7 @@ pub struct Course {
 
 impl Plan {
     /// Checks that there is an audience, a rate, and time for both.
+    #[doc = planned!("Plan::new(Event { viewers: 0.0, ..event }).is_err()")]
     pub fn new(event: Event) -> Result<Self, InputError> {
         let Event { viewers, blocked, .. } = event;
         if !viewers.is_finite() || viewers < 0.0 {
@@ -117,23 +121,28 @@ impl Plan {
     }
 
     /// What one viewer takes, r(1 + h), bit/s.
+    #[doc = planned!("plan.each_bps() == 2e6")]
     pub fn each_bps(&self) -> f64 {
         self.each_bps
     }
 
     /// n' / n: room for how many times the audience keeps what chance refuses below the share asked for.
+    #[doc = planned!("plan.headroom() == 1.072")]
     pub fn headroom(&self) -> f64 {
         self.headroom
     }
 
     /// What servers send `viewers` that came long ago, some of them new as others leave, bit/s:
-    /// max{n(β − αf), what they send in any case}, f past their warm-up.
+    /// max{n(β − αf), what they send in any case}, f past their warm-up. Without losses and warm-up that is the bound of
+    /// Kumar, Liu and Ross ([`crate::bounds::server_bps_min`]).
+    #[doc = planned!("(plan.steady_bps(1000.0) - 1e9).abs() < 1e-3")]
     pub fn steady_bps(&self, viewers: f64) -> f64 {
         let warm = (-self.warm_up_s / self.stay_s).exp();
         self.load_bps(viewers, viewers * warm)
     }
 
     /// How many viewers so much server bandwidth carries for good; ∞ if it has no end.
+    #[doc = planned!("plan.viewers_max(1e9).round() == 1000.0")]
     pub fn viewers_max(&self, server_bps: f64) -> f64 {
         let warm = (-self.warm_up_s / self.stay_s).exp();
         let most = |each: f64| if each > 0.0 { server_bps / each } else { f64::INFINITY };
@@ -141,26 +150,15 @@ impl Plan {
     }
 
     /// Arrivals per second until the audience is there.
+    #[doc = planned!("(plan.arrivals_per_s() - 1.809).abs() < 1e-3")]
     pub fn arrivals_per_s(&self) -> f64 {
         let turnover = self.viewers / self.stay_s;
         let gone = -(-self.arrival_s / self.stay_s).exp_m1();
         if gone > 0.0 { turnover / gone } else { f64::INFINITY }
     }
 
-    /// How it goes with so much: step by step, a few thousand of them.
-    /// ```
-    /// # use trellis_model::{Bps, Seconds, Share, bounds::Losses, plan::{Event, Plan}};
-    /// # let minutes = |count: f64| Seconds::new(count * 60.0);
-    /// # let plan = Plan::new(Event {
-    /// #     viewers: 1000.0, arrival: minutes(10.0)?, stay: minutes(60.0)?, length: minutes(120.0)?,
-    /// #     rate: Bps::new(2e6)?, upload: Bps::new(1e6)?, blocked: Share::new(0.0)?, warm_up: Seconds::new(10.0)?,
-    /// #     losses: Losses::none(), floor: Share::new(0.0)?, refused: Share::new(1e-3)?,
-    /// # })?;
-    /// let (ample, tight) = (plan.course(2e9), plan.course(0.9e9));
-    /// assert_eq!((ample.guaranteed_s, ample.refused), (Some(0.0), 0.0));
-    /// assert!(tight.guaranteed_s.is_none() && tight.waiting_max > 50.0);
-    /// # Ok::<(), trellis_model::InputError>(())
-    /// ```
+    /// How it goes with so much: step by step, at most 100,000 of them.
+    #[doc = planned!("plan.course(2e9).refused == 0.0 && plan.course(0.9e9).guaranteed_s.is_none()")]
     pub fn course(&self, server_bps: f64) -> Course {
         let step_s = self.step_s();
         let mut audience = Audience::new(self, step_s);
@@ -295,5 +293,63 @@ impl Told {
 
     fn course(self, waiting: f64) -> Course {
         Course { guaranteed_s: (waiting <= NOBODY).then_some(self.waited_until_s), ..self.course }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event() -> Event {
+        let minutes = |count: f64| Seconds::new(count * 60.0).unwrap();
+        let share = |share: f64| Share::new(share).unwrap();
+        let bps = |rate: f64| Bps::new(rate).unwrap();
+        Event {
+            viewers: 10_000.0,
+            arrival: minutes(10.0),
+            stay: minutes(30.0),
+            length: minutes(180.0),
+            rate: bps(3e6),
+            upload: bps(2e6),
+            blocked: share(0.05),
+            warm_up: Seconds::new(20.0).unwrap(),
+            losses: Losses { utilization: share(0.95), overhead: share(0.03) },
+            floor: share(0.02),
+            refused: share(1e-3),
+        }
+    }
+
+    #[test]
+    fn what_is_too_little_turns_away_as_many_as_it_cannot_carry_and_never_sends_more_than_it_has() {
+        let plan = Plan::new(event()).unwrap();
+        let server = 0.8 * plan.steady_bps(10_000.0);
+        let course = plan.course(server);
+        assert_eq!(course.guaranteed_s, None);
+        assert!(course.server_bps_max <= server * 1.000_001, "{} of {server}", course.server_bps_max);
+        let outside = 1.0 - plan.viewers_max(server) / 10_000.0;
+        assert!((course.waiting_share_max - outside).abs() < 0.02, "{} and {outside}", course.waiting_share_max);
+    }
+
+    #[test]
+    fn a_crowd_at_once_is_served_when_the_first_have_warmed_up() {
+        let crowd = Plan::new(Event { arrival: Seconds::new(0.0).unwrap(), upload: Bps::new(9e6).unwrap(), ..event() })
+            .unwrap();
+        let course = crowd.course(0.3 * crowd.each_bps() * 10_000.0);
+        // Three tenths at once, and after a warm-up those carry the others.
+        assert!((course.waiting_share_max - 0.7).abs() < 0.01, "{course:?}");
+        assert!(course.guaranteed_s.is_some_and(|at| (20.0..45.0).contains(&at)), "{course:?}");
+        let ample = crowd.course(f64::INFINITY);
+        assert_eq!((ample.guaranteed_s, ample.refused), (Some(0.0), 0.0));
+        assert!((ample.server_bps_max / (crowd.each_bps() * 10_000.0) - 1.0).abs() < 0.01, "all of it at first");
+    }
+
+    #[test]
+    fn nonsense_is_named() {
+        let error = |event| Plan::new(event).unwrap_err().to_string();
+        assert_eq!(error(Event { viewers: 0.0, ..event() }), "the viewers must be more than zero");
+        assert_eq!(
+            error(Event { refused: Share::default(), ..event() }),
+            "the share that may be refused must be more than zero"
+        );
     }
 }

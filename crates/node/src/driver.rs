@@ -8,15 +8,15 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use tokio::sync::{mpsc, watch};
+use trellis_core::intake::Intake;
 use trellis_core::limits::KEEP_PARTS;
 use trellis_core::peer::{self, Input, Mesh, Output, Peer, Support, UploadPolicy};
 use trellis_core::time::Instant as CoreInstant;
-use trellis_core::trust::RealCrypto;
-use trellis_proto::descriptor::chunk_range;
-use trellis_proto::frame::{Bye, ChunkId, Decoded, Frame, PeerId};
+use trellis_core::trust::{Noting, RealCrypto};
+use trellis_proto::frame::{Bye, ChunkId, Decoded, Frame, Hello, LayerId, Nat, PartId, PeerId};
 use trellis_proto::signal::Signal;
 use trellis_server::http::Stop;
-use trellis_server::shelf::Key;
+use trellis_server::shelf::{Item, Key};
 
 use crate::choice::Choice;
 use crate::edge_link::EdgeLink;
@@ -26,6 +26,9 @@ use crate::join::{Past, Place, Refused};
 use crate::links::{Event, Links};
 use crate::player::{Listed, Player};
 use crate::stats::{State, Stats};
+
+/// What decides; it notes what it has come to believe.
+pub type Brain = Peer<Noting<RealCrypto>>;
 
 /// What a driver is made of.
 pub struct Driver {
@@ -51,7 +54,7 @@ struct Running {
     driver: Driver,
     began: Instant,
     place: Option<Place>,
-    peer: Option<Peer<RealCrypto>>,
+    peer: Option<Brain>,
     edge: Option<EdgeLink>,
     links: Option<Links>,
     choice: Choice,
@@ -60,8 +63,12 @@ struct Running {
     again: Option<Instant>,
     /// Edges that refused or were lost.
     past: Past,
-    nat: trellis_proto::frame::Nat,
+    nat: Nat,
+    /// When to ask again how we can be reached, and how long to wait after that: no answer came.
+    unseen: Option<(Instant, Duration)>,
     count: Stats,
+    /// What links brought.
+    intake: Intake,
     rescued: std::collections::VecDeque<trellis_proto::frame::ChunkId>,
     shown: Instant,
     ended: Option<Result<(), String>>,
@@ -84,8 +91,10 @@ impl Driver {
             entering: None,
             again: None,
             past: Past::default(),
-            nat: trellis_proto::frame::Nat::Unknown,
+            nat: Nat::Unknown,
+            unseen: None,
             count: Stats::default(),
+            intake: Intake::default(),
             rescued: std::collections::VecDeque::new(),
             shown: now,
             ended: None,
@@ -136,7 +145,8 @@ impl Running {
         // The brain may name a moment that has just passed.
         let peer = peer.map(|at| (self.began + Duration::from_micros(at.0)).max(now + WAKE_GAP));
         let links = self.links.as_ref().and_then(Links::wake_at);
-        let all = [peer, links, self.again, Some(self.shown + SHOW_EVERY)];
+        let unseen = self.unseen.map(|(at, _)| at);
+        let all = [peer, links, self.again, unseen, Some(self.shown + SHOW_EVERY)];
         all.into_iter().flatten().min().unwrap_or(now + SHOW_EVERY)
     }
 
@@ -154,6 +164,9 @@ impl Running {
             self.again = None;
             self.enter();
         }
+        if self.unseen.is_some_and(|(at, _)| now >= at) {
+            self.ask_to_be_seen(now);
+        }
         self.list(now);
         if now >= self.shown + SHOW_EVERY {
             self.show(now);
@@ -169,8 +182,19 @@ impl Running {
         let at = self.core(now);
         let Some(peer) = &mut self.peer else { return };
         peer.handle(at, input);
+        let noted = peer.verifier().take();
+        noted.chunks.into_iter().for_each(|(id, bytes)| self.accept(id, bytes));
         while let Some(output) = self.peer.as_mut().and_then(Peer::poll) {
             self.on_output(now, output);
+        }
+    }
+
+    /// The brain has believed a chunk.
+    fn accept(&mut self, id: ChunkId, bytes: usize) {
+        let from_edge = self.intake.on_accepted(id, bytes) == Some(PeerId::EDGE);
+        if let Some(at) = self.rescued.iter().position(|rescued| *rescued == id).filter(|_| from_edge) {
+            self.rescued.remove(at);
+            self.count.rescued_bytes += bytes as u64;
         }
     }
 
@@ -203,7 +227,32 @@ impl Running {
         }
     }
 
+    /// Silence may have been the moment's, or the network's that was: it is asked again, seldom and seldomer.
+    fn ask_to_be_seen(&mut self, now: Instant) {
+        let Some((at, wait)) = self.unseen.as_mut() else { return };
+        (*at, *wait) = (now + *wait, (*wait * 2).min(UNSEEN_WAIT_MAX));
+        if let (Some(links), Some(server)) = (&mut self.links, self.place.as_ref().and_then(|place| place.stun)) {
+            links.ask(now, server);
+        }
+    }
+
+    /// Others can reach us after all: the edge hears it with the next greeting, which is made now.
+    fn on_seen(&mut self, now: Instant, nat: Nat) {
+        let was_blocked = self.nat == Nat::Blocked;
+        (self.nat, self.unseen) = (nat, None);
+        if was_blocked && self.edge.is_some() && self.count.state == State::Watching {
+            tracing::info!("UDP goes through now: other peers can be linked");
+            self.on_edge_lost(now);
+        }
+    }
+
     fn send_edge(&mut self, frame: &Frame) {
+        // How we can be reached may be known better than when the brain was made.
+        if let Frame::Hello(hello) = frame
+            && hello.nat != self.nat
+        {
+            return self.send_edge(&Frame::Hello(Hello { nat: self.nat, ..hello.clone() }));
+        }
         if let Frame::Report(report) = frame {
             self.count.alpha_bps = report.alpha_bps;
         }
@@ -238,16 +287,16 @@ impl Running {
                 Event::Down(peer) => self.tell(now, Input::Lost(peer)),
                 Event::Unsent(peer, bytes) => self.tell(now, Input::Unsent(peer, bytes)),
                 Event::Message(peer, message) => self.on_message(now, peer, message),
+                Event::Seen(nat) => self.on_seen(now, nat),
             }
         }
     }
 
-    /// How long a chunk is; 0 for one that is known no more.
-    fn chunk_bytes(&self, id: ChunkId) -> u64 {
-        let descriptor = self.peer.as_ref().and_then(|peer| peer.descriptor(id.part));
-        let track = descriptor.and_then(|it| it.tracks.get(usize::from(id.of.rendition)));
-        let layer = track.and_then(|track| track.layers.get(usize::from(id.of.layer)));
-        layer.map_or(0, |it| chunk_range(it.size as usize, it.hashes.len(), id.index.into()).len() as u64)
+    /// What of a frame is media, bytes.
+    fn take_in(&mut self, from: PeerId, frame: &Frame) -> u64 {
+        let Frame::Chunk(chunk) = frame else { return 0 };
+        self.intake.on_chunk(from, chunk.id, chunk.payload.len());
+        chunk.payload.len() as u64
     }
 
     /// From another peer.
@@ -255,9 +304,7 @@ impl Running {
         let length = message.len() as u64;
         match Frame::decode(message) {
             Ok(Decoded::Frame(frame)) => {
-                let payload = payload_bytes(&frame);
-                self.count.p2p_bytes += payload;
-                self.count.control_bytes += length - payload;
+                self.count.control_bytes += length - self.take_in(from, &frame);
                 self.tell(now, Input::Frame(from, frame));
             }
             Ok(Decoded::Unknown(_)) => self.count.control_bytes += length,
@@ -293,21 +340,13 @@ impl Running {
             Ok(Decoded::Unknown(_)) => return,
             Err(error) => return tracing::warn!(%error, "the edge sends what is no frame"),
         };
-        let payload = payload_bytes(&frame);
-        self.count.edge_bytes += payload;
-        self.count.control_bytes += length - payload;
+        self.count.control_bytes += length - self.take_in(PeerId::EDGE, &frame);
         match &frame {
             Frame::Signal { peer, body } => {
                 if let (Some(links), Ok(signal)) = (&mut self.links, Signal::decode(body)) {
                     links.on_signal(now, *peer, signal);
                 }
                 return;
-            }
-            Frame::Chunk(chunk) => {
-                if let Some(at) = self.rescued.iter().position(|id| *id == chunk.id) {
-                    self.rescued.remove(at);
-                    self.count.rescued_bytes += payload;
-                }
             }
             Frame::Table(table) => {
                 let ours = self.driver.player.on_table(table);
@@ -335,6 +374,10 @@ impl Running {
     }
 
     fn on_asked(&mut self, now: Instant, key: Key) {
+        if let Item::Part(part) = key.item {
+            let of = LayerId { rendition: key.rendition, layer: 0 };
+            self.intake.on_elsewhere(PartId { run: key.run, part }, of);
+        }
         let Some(newest) = self.driver.player.newest() else { return };
         let (player, choice) = (&self.driver.player, &mut self.choice);
         let layers = player.catalogue(key.run, |catalogue| choice.on_asked(now, key, newest, catalogue));
@@ -402,6 +445,10 @@ impl Running {
             let mut links = Links::new(sockets, self.driver.policy.cap_bps, now);
             reflexive.into_iter().for_each(|seen| links.on_reflexive(seen));
             (self.links, self.nat, self.choice) = (Some(links), nat, choice);
+            self.unseen = (nat == Nat::Blocked).then_some((now + UNSEEN_WAIT, UNSEEN_WAIT));
+        } else if self.unseen.is_some() {
+            // Another edge, perhaps on another way.
+            self.unseen = Some((now, UNSEEN_WAIT));
         }
         self.driver.media.set(place.media.clone());
         self.driver.player.trust(place.authority.clone());
@@ -409,6 +456,7 @@ impl Running {
         self.edge = Some(link);
         if self.peer.is_some() {
             self.tell(now, Input::Renew(place.ticket.clone()));
+            self.tell(now, Input::Upload(self.policy(&place)));
         } else {
             self.peer = Some(self.new_peer(now, &place));
         }
@@ -416,14 +464,19 @@ impl Running {
         self.tell(now, Input::Connected(PeerId::EDGE));
     }
 
-    fn new_peer(&self, now: Instant, place: &Place) -> Peer<RealCrypto> {
+    /// The viewer's word, and the operator's.
+    fn policy(&self, place: &Place) -> UploadPolicy {
         let policy = self.driver.policy;
+        UploadPolicy { receive_only: policy.receive_only || !place.may_give, ..policy }
+    }
+
+    fn new_peer(&self, now: Instant, place: &Place) -> Brain {
         let layers = self.driver.player.newest_catalogue(|catalogue| self.choice.layers(catalogue));
         let config = peer::Config {
             ticket: place.ticket.clone(),
             layers: layers.unwrap_or_else(|| self.choice.layers(None)),
             declared_bps: self.count.alpha_bps,
-            upload: UploadPolicy { receive_only: policy.receive_only || !place.may_give, ..policy },
+            upload: self.policy(place),
             nat: self.nat,
             behind: Duration::ZERO,
             support: Support::WhileWatching,
@@ -434,7 +487,7 @@ impl Running {
         let mut seed = [0; 8];
         // Without randomness it is only less spread.
         let _ = getrandom::fill(&mut seed);
-        Peer::new(config, RealCrypto(place.authority.clone()), u64::from_le_bytes(seed), self.core(now))
+        Peer::new(config, Noting::new(RealCrypto(place.authority.clone())), u64::from_le_bytes(seed), self.core(now))
     }
 
     fn on_event(&mut self, event: peer::Event) {
@@ -453,12 +506,7 @@ impl Running {
                     self.rescued.pop_front();
                 }
             }
-            E::Duplicate(chunk, from) => {
-                let bytes = self.chunk_bytes(chunk);
-                let source = if from.is_edge() { &mut self.count.edge_bytes } else { &mut self.count.p2p_bytes };
-                *source = source.saturating_sub(bytes);
-                self.count.duplicates += 1;
-            }
+            E::Duplicate(..) => self.count.duplicates += 1,
             E::CutOff(peer) => {
                 tracing::warn!(peer = peer.0, "a peer sent wrong bytes and was cut off");
                 self.count.cut_off += 1;
@@ -554,15 +602,10 @@ impl Running {
     fn show(&mut self, now: Instant) {
         self.shown = now;
         self.count.http_bytes = self.driver.media.bytes();
+        (self.count.edge_bytes, self.count.p2p_bytes) = (self.intake.edge_bytes, self.intake.peer_bytes);
+        self.count.wasted_bytes = self.intake.wasted_bytes + self.driver.media.wasted_bytes();
         self.count.peers = self.links.as_ref().map_or(0, Links::open);
         self.driver.stats.send_replace(self.count.clone());
-    }
-}
-
-fn payload_bytes(frame: &Frame) -> u64 {
-    match frame {
-        Frame::Chunk(chunk) => chunk.payload.len() as u64,
-        _ => 0,
     }
 }
 
@@ -603,3 +646,6 @@ const WAKE_GAP: Duration = Duration::from_millis(1);
 const AGAIN: Duration = Duration::from_secs(1);
 const FRAMES_AT_ONCE: usize = 64;
 const RESCUED_MAX: usize = 512;
+/// Until it is asked again where the outside sees us, and at most.
+const UNSEEN_WAIT: Duration = Duration::from_secs(10);
+const UNSEEN_WAIT_MAX: Duration = Duration::from_secs(600);

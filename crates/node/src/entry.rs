@@ -55,13 +55,7 @@ impl Door {
         };
         let (link, choice, seen) = tokio::join!(EdgeLink::open(&self.upgrades, &place.link), self.choose(&place), seen);
         let reflexive = seen.flatten();
-        let nat = match seen {
-            None => Nat::Unknown,
-            Some(None) => Nat::Blocked,
-            Some(Some(seen)) if sockets.hosts().contains(&seen) => Nat::Open,
-            // One port does not tell a cone from something worse.
-            Some(Some(_)) => Nat::Unknown,
-        };
+        let nat = stun::nat(sockets.hosts(), seen);
         Ok(Entered { link: link?, first: Some(First { sockets, reflexive, nat, choice }), place })
     }
 

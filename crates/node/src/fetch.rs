@@ -18,6 +18,7 @@ pub struct Edge {
     /// What names are relative to: it changes with the ticket.
     media: RwLock<Option<Url>>,
     bytes: AtomicU64,
+    wasted: AtomicU64,
     turns: Semaphore,
     /// Who decides which rendition the mesh brings hears what else is asked for.
     asked: mpsc::Sender<Key>,
@@ -47,6 +48,7 @@ impl Edge {
             http,
             media: RwLock::default(),
             bytes: AtomicU64::new(0),
+            wasted: AtomicU64::new(0),
             turns: Semaphore::new(AT_ONCE),
             asked,
         })
@@ -57,9 +59,14 @@ impl Edge {
         *self.media.write().unwrap_or_else(PoisonError::into_inner) = Some(media);
     }
 
-    /// Bytes that came.
+    /// Bytes that came and were verified.
     pub fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that came and were not.
+    pub fn wasted_bytes(&self) -> u64 {
+        self.wasted.load(Ordering::Relaxed)
     }
 
     async fn fill(&self, path: &str, arrival: &mut Arrival, object: &Object) {
@@ -88,9 +95,24 @@ impl Edge {
         if response.status() != expected {
             return Err(FetchError::Status(response.status()));
         }
+        let (before, mut came) = (arrival.bytes(), 0);
+        let result = Self::read(&mut response, arrival, object, &mut came).await;
+        let good = arrival.bytes() - before;
+        self.bytes.fetch_add(good as u64, Ordering::Relaxed);
+        self.wasted.fetch_add(came.saturating_sub(good) as u64, Ordering::Relaxed);
+        result
+    }
+
+    /// Reads what comes of a response; how much that was.
+    async fn read(
+        response: &mut reqwest::Response,
+        arrival: &mut Arrival,
+        object: &Object,
+        came: &mut usize,
+    ) -> Result<(), FetchError> {
         let mut pending = BytesMut::new();
         while let Some(piece) = response.chunk().await.map_err(reqwest::Error::without_url)? {
-            self.bytes.fetch_add(piece.len() as u64, Ordering::Relaxed);
+            *came += piece.len();
             pending.extend_from_slice(&piece);
             if !arrival.take(&mut pending, object) {
                 return Err(FetchError::Forged);

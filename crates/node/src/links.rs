@@ -12,12 +12,13 @@ use bytes::Bytes;
 use str0m::net::{Protocol, Receive};
 use str0m::{Candidate, Input};
 use trellis_core::limits::LINKS_MAX;
-use trellis_proto::frame::PeerId;
+use trellis_proto::frame::{Nat, PeerId};
 use trellis_proto::signal::{Signal, Step};
 
 use crate::link::{Heard, Link};
 use crate::pace::Pace;
 use crate::sockets::Sockets;
+use crate::stun::{self, Next, Question};
 
 /// All of them.
 pub struct Links {
@@ -32,6 +33,7 @@ pub struct Links {
     buffer: Vec<u8>,
     /// Whose turn it is to send first.
     turn: PeerId,
+    question: Option<Question>,
 }
 
 struct Entry {
@@ -54,15 +56,16 @@ pub enum Event {
     Message(PeerId, Bytes),
     /// So many bytes are under way.
     Unsent(PeerId, u32),
+    /// The edge's STUN server has answered: how we can be reached.
+    Seen(Nat),
 }
 
 impl Links {
     /// None yet. At most so many bit/s are given.
     pub fn new(sockets: Sockets, upload_bps: Option<u64>, now: Instant) -> Self {
-        let hosts = sockets.hosts().iter().filter_map(|host| Candidate::host(*host, "udp").ok()).collect();
         Self {
+            hosts: candidates(&sockets),
             sockets,
-            hosts,
             links: BTreeMap::new(),
             by_source: HashMap::new(),
             pace: Pace::new(upload_bps, now),
@@ -71,6 +74,7 @@ impl Links {
             numbers: 0,
             buffer: vec![0; DATAGRAM_MAX],
             turn: PeerId::EDGE,
+            question: None,
         }
     }
 
@@ -83,6 +87,31 @@ impl Links {
             self.hosts.retain(|known| known.kind() == str0m::CandidateKind::Host);
             self.hosts.push(candidate);
         }
+    }
+
+    /// Asks where the outside sees us, unless that is being asked.
+    pub fn ask(&mut self, now: Instant, server: SocketAddr) {
+        if self.question.is_none() {
+            self.question = Question::new(server, now);
+            self.put_question(now);
+        }
+    }
+
+    fn put_question(&mut self, now: Instant) {
+        match self.question.as_mut().map(|question| question.next(now)) {
+            Some(Next::Send(server, request)) => self.sockets.send(server, &request),
+            Some(Next::GiveUp) => self.question = None,
+            Some(Next::Wait(_)) | None => {}
+        }
+    }
+
+    fn on_seen(&mut self, server: SocketAddr, seen: SocketAddr) {
+        self.question = None;
+        // When nothing went out, no route said where from.
+        self.sockets.look_again(server.ip());
+        self.hosts = candidates(&self.sockets);
+        self.on_reflexive(seen);
+        self.events.push_back(Event::Seen(stun::nat(self.sockets.hosts(), Some(Some(seen)))));
     }
 
     /// How many channels are open.
@@ -196,6 +225,9 @@ impl Links {
     }
 
     fn on_datagram(&mut self, now: Instant, source: SocketAddr, destination: SocketAddr, bytes: &[u8]) {
+        if let Some(seen) = self.question.as_ref().and_then(|question| question.answered(source, bytes)) {
+            return self.on_seen(source, seen);
+        }
         let Ok(receive) = Receive::new(Protocol::Udp, source, destination, bytes) else { return };
         let input = Input::Receive(now, receive);
         let Some(peer) = self.whose(source, bytes, &input) else { return };
@@ -223,11 +255,13 @@ impl Links {
     pub fn wake_at(&self) -> Option<Instant> {
         let links = self.links.values().map(|entry| entry.link.wake_at()).min();
         let waits = self.links.values().any(|entry| entry.link.waits_for_pace());
-        links.into_iter().chain(self.pace.opens_at().filter(|_| waits)).min()
+        let question = self.question.as_ref().map(Question::due);
+        links.into_iter().chain(self.pace.opens_at().filter(|_| waits)).chain(question).min()
     }
 
     /// Time passed. Everybody who waits for the pace begins once.
     pub fn on_time(&mut self, now: Instant) {
+        self.put_question(now);
         let after = self.links.range(PeerId(self.turn.0.saturating_add(1))..).map(|(peer, _)| *peer);
         let order: Vec<_> = after.chain(self.links.range(..=self.turn).map(|(peer, _)| *peer)).collect();
         self.turn = order.first().copied().unwrap_or(PeerId::EDGE);
@@ -292,6 +326,10 @@ impl Links {
         entry.link.close(&self.sockets);
         self.events.push_back(Event::Down(peer));
     }
+}
+
+fn candidates(sockets: &Sockets) -> Vec<Candidate> {
+    sockets.hosts().iter().filter_map(|host| Candidate::host(*host, "udp").ok()).collect()
 }
 
 /// Larger ones do not come over the internet.

@@ -77,6 +77,7 @@ impl End {
                     Event::Up(_) => (since, room) = (Some((now, cpu_s())), UNDER_WAY),
                     Event::Message(_, message) => bytes += message.len() as u64,
                     Event::Unsent(_, unsent) => room = UNDER_WAY - i64::from(unsent),
+                    Event::Seen(_) => {}
                     Event::Down(_) => return Err("the link broke".into()),
                 }
             }

@@ -12,13 +12,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use trellis_core::peer::{Part, Peer};
-use trellis_core::trust::RealCrypto;
+use trellis_core::peer::Part;
 use trellis_core::trust::table::Authority;
 use trellis_proto::frame::{LayerId, PartId};
 use trellis_proto::limits::ASK_MAX;
 use trellis_proto::{Catalogue, Descriptor, Mode, RunEnd, RunId, Table};
 use trellis_server::shelf::{Item, Key, Object, Shelf};
+
+use crate::driver::Brain;
 
 /// What lies between the brain and the shelf.
 pub struct Player {
@@ -206,7 +207,7 @@ impl Player {
     }
 
     /// Lists what can be listed.
-    pub fn list(&mut self, now: Instant, peer: Option<&Peer<RealCrypto>>) -> Listed {
+    pub fn list(&mut self, now: Instant, peer: Option<&Brain>) -> Listed {
         let before = self.listed.clone();
         while self.step(now, peer) {}
         match &self.listed {
@@ -220,7 +221,7 @@ impl Player {
     }
 
     /// One step on. False: nothing more for now.
-    fn step(&mut self, now: Instant, peer: Option<&Peer<RealCrypto>>) -> bool {
+    fn step(&mut self, now: Instant, peer: Option<&Brain>) -> bool {
         let Some(run) = self.run else { return self.begin_run(now) };
         let Some(next) = self.next else { return self.begin_parts(now, run, peer) || self.begin_run(now) };
         let id = PartId { run, part: next };
@@ -289,7 +290,7 @@ impl Player {
     }
 
     /// Where does the time line begin? Some seconds back, where a segment starts.
-    fn begin_parts(&mut self, now: Instant, run: RunId, peer: Option<&Peer<RealCrypto>>) -> bool {
+    fn begin_parts(&mut self, now: Instant, run: RunId, peer: Option<&Brain>) -> bool {
         let Some(first) = self.firsts.get(&run).map(|part| PartId { run, part: *part }) else { return false };
         let back = u64::from(ASK_MAX).min(first.part);
         match self.asked {
@@ -314,7 +315,7 @@ impl Player {
 
     /// The oldest part from which on all is known up to the first the mesh brings, and which starts a segment; else the
     /// next one that does.
-    fn first_segment(&self, first: PartId, peer: Option<&Peer<RealCrypto>>) -> Option<u64> {
+    fn first_segment(&self, first: PartId, peer: Option<&Brain>) -> Option<u64> {
         let at = |part| PartId { part, ..first };
         let before = (0..first.part).rev().take_while(|part| self.told.contains_key(&at(*part)));
         let starts = |part: &u64| self.told.get(&at(*part)).is_some_and(|descriptor| descriptor.index == 0);
@@ -327,7 +328,7 @@ impl Player {
     }
 
     /// The part, if it can be listed.
-    fn ready(&self, id: PartId, peer: Option<&Peer<RealCrypto>>) -> Option<Arc<Descriptor>> {
+    fn ready(&self, id: PartId, peer: Option<&Brain>) -> Option<Arc<Descriptor>> {
         let held = self.held.get(&id);
         if let (Some(held), Some(peer)) = (held, peer) {
             let empty =
@@ -345,7 +346,7 @@ impl Player {
         if overdue { held.map(|held| held.descriptor.clone()).or_else(known) } else { None }
     }
 
-    fn append(&mut self, id: PartId, descriptor: Arc<Descriptor>, peer: Option<&Peer<RealCrypto>>) -> bool {
+    fn append(&mut self, id: PartId, descriptor: Arc<Descriptor>, peer: Option<&Brain>) -> bool {
         for (of, object) in self.held.remove(&id).into_iter().flat_map(|held| held.layers) {
             self.shelf.put(key(id, of), object);
         }
@@ -364,7 +365,7 @@ impl Player {
 
     /// The descriptor of the next part is missing, while later ones are here: it is asked for, and when it cannot be had
     /// the time line goes on where a segment starts.
-    fn mend(&mut self, now: Instant, id: PartId, peer: Option<&Peer<RealCrypto>>) -> bool {
+    fn mend(&mut self, now: Instant, id: PartId, peer: Option<&Brain>) -> bool {
         let later = self.held.keys().find(|later| later.run == id.run && **later > id).copied();
         let known = peer.is_some_and(|peer| peer.descriptor(id).is_some()) || self.told.contains_key(&id);
         let Some(later) = later.filter(|_| !known) else {
@@ -383,7 +384,7 @@ impl Player {
     }
 
     /// On to the next part that starts a segment.
-    fn jump(&mut self, id: PartId, peer: Option<&Peer<RealCrypto>>) -> bool {
+    fn jump(&mut self, id: PartId, peer: Option<&Brain>) -> bool {
         let descriptor = |part: &u64| {
             let later = PartId { part: *part, ..id };
             let held = self.held.get(&later).map(|held| &held.descriptor);

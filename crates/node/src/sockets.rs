@@ -28,9 +28,19 @@ impl Sockets {
         let v4 = if family(false) { Some(bind(Ipv4Addr::UNSPECIFIED.into()).await?) } else { None };
         let v6 = if family(true) { bind(Ipv6Addr::UNSPECIFIED.into()).await.ok() } else { None };
         let mut sockets = Self { v4, v6, hosts: Vec::new(), ways: HashMap::new() };
-        let at = |ip: IpAddr| Some(SocketAddr::new(ip, sockets.of(ip)?.local_addr().ok()?.port()));
-        sockets.hosts = addresses.iter().filter_map(|ip| at(*ip)).collect();
+        sockets.hosts = sockets.reached_at(&addresses);
         Ok(sockets)
+    }
+
+    /// The network may have become another one: looks again where others reach us.
+    pub fn look_again(&mut self, edge: IpAddr) {
+        self.ways.clear();
+        self.hosts = self.reached_at(&addresses(Some(edge)));
+    }
+
+    fn reached_at(&self, addresses: &[IpAddr]) -> Vec<SocketAddr> {
+        let at = |ip: IpAddr| Some(SocketAddr::new(ip, self.of(ip)?.local_addr().ok()?.port()));
+        addresses.iter().filter_map(|ip| at(*ip)).collect()
     }
 
     /// Where others reach us.

@@ -10,7 +10,7 @@ pub struct Stats {
     pub state: State,
     /// What went wrong last, or is waited for, in words; empty: nothing.
     pub why: String,
-    /// Media and init segments taken from the edge over HTTP.
+    /// Media and init segments taken from the edge over HTTP, and verified.
     pub http_bytes: u64,
     /// Media the edge sent on the link, pushed or asked for.
     pub edge_bytes: u64,
@@ -18,6 +18,8 @@ pub struct Stats {
     pub rescued_bytes: u64,
     /// Media that came from other peers.
     pub p2p_bytes: u64,
+    /// Media that came in vain and is not counted above: twice, wrong, or of a part that was taken over HTTP after all.
+    pub wasted_bytes: u64,
     /// Media given to other peers.
     pub uploaded_bytes: u64,
     /// Words on all links, both ways.

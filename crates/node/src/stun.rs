@@ -1,34 +1,95 @@
 //! Where does the outside see us? The edge's STUN server says (RFC 8489), asked through the socket data channels use.
 
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use tokio::time::timeout;
+use tokio::time::timeout_at;
+use trellis_proto::frame::Nat;
 
 use crate::sockets::Sockets;
 
-/// Asks, some times. None: no answer comes; as far as one can tell, UDP is blocked.
+/// A question that was put and not answered yet; it is put again some times.
+pub struct Question {
+    server: SocketAddr,
+    id: [u8; 12],
+    sent: usize,
+    due: Instant,
+}
+
+/// What there is to do about a question.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Send this to the server.
+    Send(SocketAddr, [u8; 20]),
+    /// Wait until then.
+    Wait(Instant),
+    /// No answer comes; as far as one can tell, UDP is blocked.
+    GiveUp,
+}
+
+impl Question {
+    /// To this server, at once. None: no id can be made up.
+    pub fn new(server: SocketAddr, now: Instant) -> Option<Self> {
+        let mut id = [0; 12];
+        getrandom::fill(&mut id).ok()?;
+        Some(Self { server, id, sent: 0, due: now })
+    }
+
+    /// What is to be done now.
+    pub fn next(&mut self, now: Instant) -> Next {
+        if now < self.due {
+            return Next::Wait(self.due);
+        }
+        let Some(wait) = WAITS.get(self.sent) else { return Next::GiveUp };
+        self.sent += 1;
+        self.due = now + *wait;
+        Next::Send(self.server, request(self.id))
+    }
+
+    /// When [`Self::next`] is to be called.
+    pub fn due(&self) -> Instant {
+        self.due
+    }
+
+    /// Where the outside sees us, if this datagram answers.
+    pub fn answered(&self, source: SocketAddr, datagram: &[u8]) -> Option<SocketAddr> {
+        mapped(datagram, self.id).filter(|_| source == self.server)
+    }
+}
+
+/// Asks before anything else is to come through the sockets. None: no answer comes.
 pub async fn ask(sockets: &mut Sockets, server: SocketAddr) -> Option<SocketAddr> {
-    let mut id = [0; 12];
-    getrandom::fill(&mut id).ok()?;
+    let mut question = Question::new(server, Instant::now())?;
     let mut buffer = [0; 512];
-    for wait in WAITS {
-        sockets.send(server, &request(id));
-        let answered = timeout(wait, async {
-            loop {
-                sockets.readable().await;
-                while let Some((length, source, _)) = sockets.receive(&mut buffer) {
-                    if let Some(seen) = mapped(&buffer[..length], id).filter(|_| source == server) {
-                        return seen;
-                    }
+    loop {
+        let until = match question.next(Instant::now()) {
+            Next::Send(server, request) => {
+                sockets.send(server, &request);
+                continue;
+            }
+            Next::Wait(until) => until,
+            Next::GiveUp => return None,
+        };
+        // Too late is no answer: then the question is put again.
+        if timeout_at(until.into(), sockets.readable()).await.is_ok() {
+            while let Some((length, source, _)) = sockets.receive(&mut buffer) {
+                if let Some(seen) = question.answered(source, &buffer[..length]) {
+                    return Some(seen);
                 }
             }
-        });
-        if let Ok(seen) = answered.await {
-            return Some(seen);
         }
     }
-    None
+}
+
+/// How far behind the address that the outside sees can we be reached? `seen`: none while nobody was asked; of an answer
+/// that did not come, no address.
+pub fn nat(hosts: &[SocketAddr], seen: Option<Option<SocketAddr>>) -> Nat {
+    match seen {
+        Some(None) => Nat::Blocked,
+        Some(Some(seen)) if hosts.contains(&seen) => Nat::Open,
+        // One port does not tell a cone from something worse.
+        None | Some(Some(_)) => Nat::Unknown,
+    }
 }
 
 /// A binding request without attributes.
@@ -99,5 +160,24 @@ mod tests {
         assert_eq!(mapped(&v6, id), Some("[2001:db8:1234:5678:11:2233:4455:6677]:32853".parse().unwrap()));
         assert_eq!(mapped(&v4, [0; 12]), None);
         (0..v4.len()).for_each(|length| assert_eq!(mapped(&v4[..length], id), None));
+    }
+
+    #[test]
+    fn a_question_is_put_some_times_then_given_up_and_only_the_asked_one_answers() {
+        let (now, server) = (Instant::now(), "192.0.2.7:3478".parse().unwrap());
+        let mut question = Question::new(server, now).unwrap();
+        let mut at = now;
+        for wait in WAITS {
+            assert_eq!(question.next(at), Next::Send(server, request(question.id)));
+            assert_eq!(question.next(at), Next::Wait(at + wait));
+            at += wait;
+        }
+        assert_eq!(question.next(at), Next::GiveUp);
+        let mut answer = [&[1, 1, 0, 12][..], &COOKIE, &question.id, b"\x00\x20\x00\x08\x00\x01"].concat();
+        answer.extend([0x21, 0x12, 192 ^ 0x21, 0x12, 2 ^ 0xa4, 9 ^ 0x42]);
+        assert_eq!(question.answered(server, &answer), Some("192.0.2.9:0".parse().unwrap()), "late, and good");
+        assert_eq!(question.answered("192.0.2.8:3478".parse().unwrap(), &answer), None);
+        answer[8] ^= 1;
+        assert_eq!(question.answered(server, &answer), None);
     }
 }

@@ -59,6 +59,12 @@ pub enum PlotError {
 
 impl Chart {
     /// As SVG, 1600 by 900 units; where the reader prefers dark, it is dark.
+    /// ```
+    /// use trellis_plot::{Chart, Ink, Mark};
+    /// let line = Mark::Line("what grows".into(), Ink::Blue, vec![(0.0, 0.0), (1.0, 2.0)]);
+    /// assert!(Chart { title: "Growth".into(), marks: vec![line], ..Chart::default() }.svg()?.contains("what grows"));
+    /// # Ok::<(), trellis_plot::PlotError>(())
+    /// ```
     pub fn svg(&self) -> Result<String, PlotError> {
         Ok(ink::for_dark_too(&draw::svg(self)?))
     }
@@ -66,5 +72,52 @@ impl Chart {
     /// As PNG, 1600 by 900, on white, in a font of this machine.
     pub fn png(&self) -> Result<Vec<u8>, PlotError> {
         png::of(&draw::svg(self)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chart() -> Chart {
+        let marks = vec![
+            Mark::Shades("shade".into(), Ink::Gray, vec![(0.0, 1.0)]),
+            Mark::Band("band".into(), Ink::Orange, vec![(0.0, 0.0, 1.0), (2.0, 1.0, 2.0)]),
+            Mark::Line("line".into(), Ink::Blue, vec![(0.0, 0.0), (2.0, 2.0)]),
+            Mark::Dots("dots".into(), Ink::Green, vec![(1.0, 1.0)]),
+            Mark::Across("across".into(), 1.5),
+            Mark::Upwards("upwards".into(), 1.0),
+        ];
+        Chart { title: "a < b & c".into(), x_name: "x".into(), y_name: "y".into(), marks, ..Chart::default() }
+    }
+
+    #[test]
+    fn every_colour_drawn_has_another_for_dark() {
+        let svg = chart().svg().unwrap();
+        let (style, drawing) = svg.split_once("</style>").unwrap();
+        for property in ["fill", "stroke"] {
+            for color in drawing.split(&format!("{property}=\"#")).skip(1).map(|rest| &rest[..6]) {
+                assert!(
+                    style.contains(&format!("[{property}=\"#{color}\"]")),
+                    "{property} {color} stays as it is in the dark"
+                );
+            }
+        }
+        assert!(drawing.contains("a &lt; b &amp; c"));
+    }
+
+    #[test]
+    fn a_png_is_as_large_as_said_and_not_empty() {
+        let pixels = resvg::tiny_skia::Pixmap::decode_png(&chart().png().unwrap()).unwrap();
+        assert_eq!((pixels.width(), pixels.height()), (1600, 900));
+        let has = |red: u8, green: u8, blue: u8| {
+            pixels.pixels().iter().any(|it| (it.red(), it.green(), it.blue()) == (red, green, blue))
+        };
+        assert!(has(255, 255, 255) && has(0, 95, 175), "paper and the line are there");
+    }
+
+    #[test]
+    fn nothing_to_show_is_an_empty_chart() {
+        assert!(Chart::default().svg().is_ok());
     }
 }

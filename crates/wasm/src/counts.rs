@@ -1,21 +1,18 @@
 //! Where did the bytes come from? Only media counts as media; all else of a link is control.
 
-use trellis_proto::frame::PeerId;
+use trellis_core::intake::Intake;
+use trellis_proto::frame::{ChunkId, PeerId};
 
 /// Since the beginning.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct Counts {
-    /// Media that came over the WebSocket, each chunk once.
-    pub edge_bytes: u64,
-    /// Media that came from peers, each chunk once.
-    pub peer_bytes: u64,
+    /// Media that came over links.
+    pub intake: Intake,
     /// Media that was given to peers.
     pub uploaded_bytes: u64,
     /// Everything else on all links, both ways.
     pub control_bytes: u64,
-    /// Media that came once too often.
-    pub duplicate_bytes: u64,
-    /// Chunks of that kind.
+    /// Chunks that came once too often.
     pub duplicates: u64,
     /// Chunks asked of the edge to begin with.
     pub first_fill: u64,
@@ -33,20 +30,8 @@ pub struct Counts {
 
 impl Counts {
     /// A chunk came, in a message of so many bytes.
-    pub fn on_chunk(&mut self, from: PeerId, payload: usize, message: usize) {
-        *self.source(from) += payload as u64;
+    pub fn on_chunk(&mut self, from: PeerId, id: ChunkId, payload: usize, message: usize) {
+        self.intake.on_chunk(from, id, payload);
         self.control_bytes += (message - payload) as u64;
-    }
-
-    /// It was here already.
-    pub fn on_duplicate(&mut self, from: PeerId, payload: u64) {
-        let source = self.source(from);
-        *source = source.saturating_sub(payload);
-        self.duplicate_bytes += payload;
-        self.duplicates += 1;
-    }
-
-    fn source(&mut self, from: PeerId) -> &mut u64 {
-        if from.is_edge() { &mut self.edge_bytes } else { &mut self.peer_bytes }
     }
 }

@@ -11,9 +11,8 @@ use bytes::Bytes;
 use trellis_core::peer::{self, Config, Event, Held, Input, Output, Peer, Seek, UploadPolicy};
 use trellis_core::tape::Tape;
 use trellis_core::time::Instant;
-use trellis_core::trust::{RealCrypto, Verified};
+use trellis_core::trust::{Noted, Noting, RealCrypto, Verified};
 use trellis_media::playlist::Wait;
-use trellis_proto::descriptor::chunk_range;
 use trellis_proto::frame::{Bye, ChunkId, Decoded, Frame, LINK_VERSION, LayerId, PartId, PeerId};
 use trellis_proto::limits::SIGNAL_BYTES_MAX;
 use trellis_proto::signal::Signal;
@@ -21,12 +20,10 @@ use trellis_proto::{Catalogue, RenditionName, RunId, StreamId};
 
 use crate::counts::Counts;
 use crate::listing::Listing;
-use crate::noting::{Notes, Noting};
 
 /// A viewer's peer, with its player's side.
 pub struct Engine {
-    peer: Peer<Noting>,
-    notes: Notes,
+    peer: Peer<Noting<RealCrypto>>,
     listing: Listing,
     counts: Counts,
     out: VecDeque<Action>,
@@ -95,11 +92,8 @@ pub enum Media {
 impl Engine {
     /// Waits for its link to the edge. The same seed and inputs give the same actions.
     pub fn new(start: Start, seed: u64, now: Instant) -> Self {
-        let notes = Notes::default();
-        let verifier = Noting::new(start.crypto, notes.clone());
         Self {
-            peer: Peer::new(start.config, verifier, seed, now),
-            notes,
+            peer: Peer::new(start.config, Noting::new(start.crypto), seed, now),
             listing: Listing::new(start.stream),
             counts: Counts::default(),
             out: VecDeque::new(),
@@ -173,7 +167,7 @@ impl Engine {
     fn frame(&mut self, now: Instant, from: PeerId, frame: Frame, bytes: usize) {
         let part = match &frame {
             Frame::Chunk(chunk) => {
-                self.counts.on_chunk(from, chunk.payload.len(), bytes);
+                self.counts.on_chunk(from, chunk.id, chunk.payload.len(), bytes);
                 Some(chunk.id.part)
             }
             _ => {
@@ -265,7 +259,11 @@ impl Engine {
             self.tape.iter_mut().for_each(|tape| tape.output(&output));
             self.on_output(now, output);
         }
-        for table in self.notes.take() {
+        let Noted { tables, chunks } = self.peer.verifier().take();
+        for (id, bytes) in chunks {
+            self.counts.intake.on_accepted(id, bytes);
+        }
+        for table in tables {
             self.on_table(now, table);
         }
         if let Some((part, _)) = self.late.take_if(|(_, since)| now.since(*since) > START_GRACE) {
@@ -344,10 +342,7 @@ impl Engine {
             }
             Event::Pull(..) => self.counts.pulls += 1,
             Event::Switched { .. } => self.counts.switches += 1,
-            Event::Duplicate(chunk, from) => {
-                let bytes = self.chunk_bytes(chunk);
-                self.counts.on_duplicate(from, bytes);
-            }
+            Event::Duplicate(..) => self.counts.duplicates += 1,
             Event::CutOff(peer) => {
                 self.counts.cut_off += 1;
                 self.out.push_back(Action::CutOff(peer));
@@ -360,12 +355,6 @@ impl Engine {
     fn give_up(&mut self, part: PartId) {
         self.listing.give_up(part);
         self.version = self.version.wrapping_add(1);
-    }
-
-    fn chunk_bytes(&self, id: ChunkId) -> u64 {
-        let track = self.listing.descriptor(id.part).and_then(|it| it.tracks.get(usize::from(id.of.rendition)));
-        let layer = track.and_then(|track| track.layers.get(usize::from(id.of.layer)));
-        layer.map_or(0, |it| chunk_range(it.size as usize, it.hashes.len(), id.index.into()).len() as u64)
     }
 
     fn send(&mut self, to: PeerId, frame: &Frame) {
@@ -459,6 +448,15 @@ impl Engine {
         Some(trellis_core::trust::chunk::init_hash(bytes) == rendition.init_hash)
     }
 
+    /// The player has this part of a rendition from elsewhere.
+    pub fn took_elsewhere(&mut self, run: RunId, name: RenditionName, number: u64) {
+        let rendition = self.listing.catalogue(run).and_then(|catalogue| catalogue.index_of(name));
+        if let Some(rendition) = rendition {
+            let of = LayerId { rendition: rendition as u8, layer: 0 };
+            self.counts.intake.on_elsewhere(PartId { run, part: number }, of);
+        }
+    }
+
     /// How long a part took to load. None: it is not here.
     pub fn load_time(&self, run: RunId, number: u64) -> Option<Duration> {
         self.listing.load_time(PartId { run, part: number })
@@ -475,12 +473,12 @@ impl Engine {
     }
 
     /// What was counted.
-    pub fn counts(&self) -> Counts {
-        self.counts
+    pub fn counts(&self) -> &Counts {
+        &self.counts
     }
 
     /// The peer itself, to be looked at.
-    pub fn peer(&self) -> &Peer<Noting> {
+    pub fn peer(&self) -> &Peer<Noting<RealCrypto>> {
         &self.peer
     }
 }

@@ -298,6 +298,16 @@ impl PeerEngine {
         }
     }
 
+    /// The player has a part (`p`) or all parts of a segment (`s`) from elsewhere: what came of them came in vain.
+    pub fn elsewhere(&mut self, run: &str, rendition: &str, kind: &str, number: f64) {
+        let (Ok(run), Ok(name)) = (run.parse::<RunId>(), rendition.parse::<RenditionName>()) else { return };
+        let parts = match kind {
+            "p" => Some(number as u64..=number as u64),
+            _ => self.engine.parts_of(run, number as u64),
+        };
+        parts.into_iter().flatten().for_each(|part| self.engine.took_elsewhere(run, name, part));
+    }
+
     /// What `find` found.
     pub fn take(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.found)
@@ -330,11 +340,12 @@ impl PeerEngine {
         self.engine.check_init(run.parse().ok()?, rendition.parse().ok()?, bytes)
     }
 
-    /// In this order: bytes from the edge, from peers, to peers, of control, that came twice; chunks that came twice,
+    /// In this order: bytes from the edge, from peers, to peers, of control, that came in vain; chunks that came twice,
     /// rescued, pulled; parents changed, parts missed, peers cut off; chunks of the first fill.
     pub fn counts(&self) -> Vec<f64> {
         let c = self.engine.counts();
-        let all = [c.edge_bytes, c.peer_bytes, c.uploaded_bytes, c.control_bytes, c.duplicate_bytes, c.duplicates];
+        let (from, wasted) = (&c.intake, c.intake.wasted_bytes);
+        let all = [from.edge_bytes, from.peer_bytes, c.uploaded_bytes, c.control_bytes, wasted, c.duplicates];
         let more = [c.rescues, c.pulls, c.switches, c.missed, c.cut_off, c.first_fill];
         all.into_iter().chain(more).map(|count| count as f64).collect()
     }

@@ -8,6 +8,5 @@ pub mod counts;
 pub mod engine;
 pub mod js;
 pub mod listing;
-pub mod noting;
 #[cfg(test)]
 mod tests;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use ed25519_dalek::{Signer, SigningKey};
 use trellis_core::cluster::{self, Cluster, LinkId};
+use trellis_core::intake::Intake;
 use trellis_core::locality::Locality;
 use trellis_core::peer::{Config, Mesh, Support, UploadPolicy};
 use trellis_core::time::Instant;
@@ -272,14 +273,23 @@ fn viewers_list_what_is_whole_and_play_the_origins_very_bytes_most_of_them_from_
         assert_eq!(engine.check_init(RUN, PICTURE, b"init"), Some(true));
         assert_eq!(engine.check_init(RUN, PICTURE, b"Init"), Some(false));
         assert!(engine.load_time(RUN, 71).unwrap() < Duration::from_millis(300));
-        counts.insert(viewer, engine.counts());
+        counts.insert(viewer, engine.counts().clone());
     }
-    let edge: u64 = counts.values().map(|it| it.edge_bytes).sum();
-    let peers: u64 = counts.values().map(|it| it.peer_bytes).sum();
+    let edge: u64 = counts.values().map(|it| it.intake.edge_bytes).sum();
+    let peers: u64 = counts.values().map(|it| it.intake.peer_bytes).sum();
     let given: u64 = counts.values().map(|it| it.uploaded_bytes).sum();
-    let duplicates: u64 = counts.values().map(|it| it.duplicate_bytes).sum();
+    let wasted: u64 = counts.values().map(|it| it.intake.wasted_bytes).sum();
     assert!(peers > edge, "{edge} bytes from the edge, {peers} from peers");
-    assert!(given >= peers && given <= peers + duplicates, "what is taken was given: {given}, {peers}, {duplicates}");
+    assert!(given >= peers && given <= peers + wasted, "what is taken was given: {given}, {peers}, {wasted}");
+    let engine = &mut swarm.viewers[0].engine;
+    let of_links = |engine: &Engine| {
+        let Intake { edge_bytes, peer_bytes, wasted_bytes, .. } = engine.counts().intake;
+        (edge_bytes + peer_bytes, wasted_bytes)
+    };
+    let before = of_links(engine);
+    (0..2).for_each(|_| engine.took_elsewhere(RUN, PICTURE, 71));
+    let twice = bytes_of(0, 71).len() as u64;
+    assert_eq!(of_links(engine), (before.0 - twice, before.1 + twice), "what came over HTTP as well counts there");
 }
 
 #[test]

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
-use trellis_tests::client::{Viewer, get, join};
+use serde_json::{Value, json};
+use trellis_tests::client::{Viewer, client, get, join, send};
 use trellis_tests::media::{decode, run_aside};
 use trellis_tests::peer::{Peer, newest_part};
 use trellis_tests::playlist::Multivariant;
@@ -134,6 +134,48 @@ async fn when_an_edge_dies_its_peers_go_on_at_another() {
         peer.lists("v0.m3u8", part + 6).await;
         assert!(peer.playlist("v0.m3u8").await.segments.iter().all(|segment| !segment.discontinuity));
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operator_says_from_how_many_on_viewers_see_each_other_who_gives_and_whether_there_are_links() {
+    let server = Setup::new("all").start().await;
+    let _channel = live(&server, &server, &server.key("publish.key")).await;
+    let policy = async |change: Value| {
+        let url = format!("{}/v1/admin/streams/town", server.base());
+        let request = client().patch(url).bearer_auth(server.key("admin.key")).body(change.to_string());
+        assert_eq!(send(request).await.status, 200, "{change}");
+    };
+    let watches = async |options: &[&str]| {
+        let peer = Peer::start(&server, "town", options).await;
+        peer.until("it watches", |stats| stats["state"] == "watching").await;
+        peer
+    };
+    policy(json!({"viewers_min": 3})).await;
+    let early = [watches(&[]).await, watches(&[]).await];
+    for peer in &early {
+        peer.lists("v0.m3u8", newest(peer, "v0.m3u8").await + 6).await;
+        let stats = peer.stats().await;
+        assert_eq!((number(&stats, "p2pBytes"), number(&stats, "peers")), (0, 0), "two are too few: {stats}");
+    }
+    let third = watches(&[]).await;
+    third.until("three are enough", bytes_from_peers).await;
+    for peer in &early {
+        peer.until("also for those who were there", |stats| number(stats, "peers") > 0).await;
+    }
+    policy(json!({"p2p": "receive_only"})).await;
+    let taker = watches(&[]).await;
+    taker.until("it takes from those who may give", bytes_from_peers).await;
+    let stats = taker.stats().await;
+    assert_eq!(number(&stats, "uploadedBytes"), 0, "{stats}");
+    policy(json!({"p2p": "off"})).await;
+    let mut command = trellis_tests::process::trellis();
+    command.args(["peer", &format!("{}/watch/town", server.base()), "--listen", "127.0.0.1:0"]);
+    let said = String::from_utf8_lossy(&run_aside(command).await.stderr).into_owned();
+    assert!(said.contains("the operator wants no peers for this stream"), "{said}");
+    let link = Viewer::join(&server, "town", None).await.get("link").await;
+    assert_eq!((link.status, link.refusal().as_str()), (403, "p2p_off"));
+    // Who is in stays as its ticket says.
+    third.lists("v0.m3u8", newest(&third, "v0.m3u8").await + 6).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -67,6 +67,19 @@ fn who_can_send_no_udp_is_served_by_the_edge_alone() {
 }
 
 #[test]
+fn who_can_send_udp_again_is_linked_again() {
+    inside("networks::who_can_send_udp_again_is_linked_again", async |mut lab| {
+        let (server, _channel) = channel().await;
+        let host = lab.host(Wire { no_udp: true, ..Wire::default() });
+        let peer = Peer::start_on(&host, &server, "town", &[]).await;
+        peer.until("it watches", |stats| stats["state"] == "watching").await;
+        let _other = peers(&mut lab, &server, &[Wire::default()]).await;
+        host.lets_udp_out();
+        peer.until("it is asked again, and linked", |stats| number(stats, "p2pBytes") > 0).await;
+    });
+}
+
+#[test]
 fn hosts_that_are_kept_apart_play_from_the_edge() {
     inside("networks::hosts_that_are_kept_apart_play_from_the_edge", async |mut lab| {
         let (server, _channel) = channel().await;

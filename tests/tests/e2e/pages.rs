@@ -54,7 +54,7 @@ async fn pages_take_most_of_what_they_play_from_each_other() {
     let (taken, given) = (sum("p2pBytes"), sum("uploadedBytes"));
     // The pages are asked one after the other, while bytes are on their way.
     assert!(taken <= 1.1 * given + 100_000.0, "{taken} bytes were taken, {given} given");
-    assert!(given <= 1.1 * (taken + sum("duplicateBytes")) + 100_000.0, "{taken} bytes were taken, {given} given");
+    assert!(given <= 1.1 * (taken + sum("wastedBytes")) + 100_000.0, "{taken} bytes were taken, {given} given");
     for stats in &all {
         assert_eq!((stats["stalls"].as_u64(), stats["cutOff"].as_u64()), (Some(0), Some(0)), "{stats}");
         assert_eq!(number(stats, "peers"), 2.0, "{stats}");

@@ -236,9 +236,11 @@ class MediaLoader extends MeshLoader<FragmentLoaderContext> {
 
   protected fetched(context: FragmentLoaderContext, data: unknown): boolean {
     if (!(data instanceof ArrayBuffer)) return true;
-    this.mesh.tookHttp(data.byteLength);
     const media = mediaOf(context.url);
-    return media?.kind !== "init" || this.mesh.isInit(media.run, media.rendition, data) !== false;
+    const isGood = media?.kind !== "init" || this.mesh.isInit(media.run, media.rendition, data) !== false;
+    if (isGood) this.mesh.tookHttp(data.byteLength, media);
+    else this.mesh.threwAway(data.byteLength);
+    return isGood;
   }
 }
 

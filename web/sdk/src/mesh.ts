@@ -10,6 +10,7 @@ import { circumstances, decide, onLineChange, type Decision, type P2p } from "./
 import { ofBye, sentence, type Reason } from "./reasons";
 import { Rungs } from "./rungs";
 import { readCounts, type MeshStats, type Rescue } from "./stats";
+import type { MediaName } from "./urls";
 import { loadEngine, Options, PeerEngine } from "./wasm";
 
 /** What a join answered. */
@@ -81,6 +82,7 @@ export class Mesh implements Host {
   private changedMs = 0;
   private admittedMs = -Infinity;
   private httpBytes = 0;
+  private wastedHttp = 0;
   private retries = 0;
   private retryTimer: ReturnType<typeof setTimeout> | undefined;
   private joining = false;
@@ -151,7 +153,7 @@ export class Mesh implements Host {
       reason,
       why: sentence(reason),
       httpBytes: this.httpBytes,
-      ...readCounts(counts),
+      ...readCounts(counts, this.wastedHttp),
       lastRescues: [...this.rescues],
       peers: links.length,
       failedLinks: this.links.failures,
@@ -259,9 +261,15 @@ export class Mesh implements Host {
     return this.engine?.ask((peer) => peer.check_init(run, rendition, new Uint8Array(data)), undefined);
   }
 
-  /** Media came over HTTP. */
-  tookHttp(bytes: number): void {
+  /** Media came over HTTP and is used; what links brought of it came in vain. */
+  tookHttp(bytes: number, media: MediaName | null): void {
     this.httpBytes += bytes;
+    if (media && media.kind !== "init") this.engine?.ask((peer) => peer.elsewhere(media.run, media.rendition, media.kind, media.number), undefined);
+  }
+
+  /** Media came over HTTP and is not what was signed. */
+  threwAway(bytes: number): void {
+    this.wastedHttp += bytes;
   }
 
   /** Where something lies now that the player knows by the address of the first edge. What is looked at before the link
@@ -430,7 +438,10 @@ export class Mesh implements Host {
       const admission = await this.joinAgain({ lost: [this.admission.ticket] });
       if (this.over || !admission?.link) return;
       this.move(admission);
+      const impossible = this.impossible();
+      if (impossible) return this.stop(impossible);
       this.engine?.tell((peer, now) => peer.renew(now, bytesOf64(admission.ticket)));
+      this.engine?.tell((peer, now) => peer.upload(now, this.options.uploadCapBps ?? 0, this.decision.p2p !== "on"));
       this.edge.open(admission.link);
     } finally {
       this.joining = false;
@@ -457,6 +468,8 @@ export class Mesh implements Host {
 
   private move(admission: Admission): void {
     this.admission = admission;
+    // The operator may have changed its mind.
+    this.decision = this.decide();
     this.links.iceServers = iceServers(admission);
     this.options.moved?.(admission);
   }

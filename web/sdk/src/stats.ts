@@ -26,8 +26,9 @@ export interface MeshStats {
   uploadedBytes: number;
   /** All else on WebSocket and data channels, both ways. */
   controlBytes: number;
-  /** Media that came a second time, not counted above. */
-  duplicateBytes: number;
+  /** Media that came in vain and is not counted above: a second time, wrong, or of a part that was taken over HTTP after
+   * all. */
+  wastedBytes: number;
   duplicates: number;
   /** Chunks asked of the edge to begin with, and later, because their time was near. */
   firstFill: number;
@@ -53,13 +54,13 @@ export interface MeshStats {
 }
 
 /** In the order in which the engine tells them. */
-export function readCounts(counts: ArrayLike<number>): Pick<
+export function readCounts(counts: ArrayLike<number>, wastedHttp: number): Pick<
   MeshStats,
-  "edgeBytes" | "p2pBytes" | "uploadedBytes" | "controlBytes" | "duplicateBytes" | "duplicates" | "rescues" | "pulls" | "parentSwitches" | "missed" | "cutOff" | "firstFill"
+  "edgeBytes" | "p2pBytes" | "uploadedBytes" | "controlBytes" | "wastedBytes" | "duplicates" | "rescues" | "pulls" | "parentSwitches" | "missed" | "cutOff" | "firstFill"
 > {
   const at = (index: number) => counts[index] ?? 0;
   return {
-    edgeBytes: at(0), p2pBytes: at(1), uploadedBytes: at(2), controlBytes: at(3), duplicateBytes: at(4), duplicates: at(5),
+    edgeBytes: at(0), p2pBytes: at(1), uploadedBytes: at(2), controlBytes: at(3), wastedBytes: at(4) + wastedHttp, duplicates: at(5),
     rescues: at(6), pulls: at(7), parentSwitches: at(8), missed: at(9), cutOff: at(10), firstFill: at(11),
   };
 }
@@ -72,6 +73,6 @@ export function addStats(before: MeshStats, now: MeshStats): MeshStats {
 }
 
 const SUMMED = [
-  "httpBytes", "edgeBytes", "p2pBytes", "uploadedBytes", "controlBytes", "duplicateBytes", "duplicates", "rescues", "pulls",
+  "httpBytes", "edgeBytes", "p2pBytes", "uploadedBytes", "controlBytes", "wastedBytes", "duplicates", "rescues", "pulls",
   "parentSwitches", "missed", "cutOff", "firstFill", "failedLinks",
 ] as const;

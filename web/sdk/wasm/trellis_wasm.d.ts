@@ -61,10 +61,14 @@ export class PeerEngine {
      */
     connected(now_us: number, peer: number): void;
     /**
-     * In this order: bytes from the edge, from peers, to peers, of control, that came twice; chunks that came twice,
+     * In this order: bytes from the edge, from peers, to peers, of control, that came in vain; chunks that came twice,
      * rescued, pulled; parents changed, parts missed, peers cut off; chunks of the first fill.
      */
     counts(): Float64Array;
+    /**
+     * The player has a part (`p`) or all parts of a segment (`s`) from elsewhere: what came of them came in vain.
+     */
+    elsewhere(run: string, rendition: string, kind: string, number: number): void;
     /**
      * Looks for a part (`p`) or a segment (`s`): 0 it is elsewhere, 1 it is on its way, 2 it is here, and `take` gives it.
      */
@@ -202,6 +206,7 @@ export interface InitOutput {
     readonly peerengine_code: (a: number) => number;
     readonly peerengine_connected: (a: number, b: number, c: number) => void;
     readonly peerengine_counts: (a: number) => [number, number];
+    readonly peerengine_elsewhere: (a: number, b: number, c: number, d: number, e: number, f: number, g: number, h: number) => void;
     readonly peerengine_find: (a: number, b: number, c: number, d: number, e: number, f: number, g: number, h: number) => number;
     readonly peerengine_has: (a: number, b: number, c: number) => number;
     readonly peerengine_hold_back_ms: (a: number) => number;

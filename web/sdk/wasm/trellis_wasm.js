@@ -165,7 +165,7 @@ export class PeerEngine {
         wasm.peerengine_connected(this.__wbg_ptr, now_us, peer);
     }
     /**
-     * In this order: bytes from the edge, from peers, to peers, of control, that came twice; chunks that came twice,
+     * In this order: bytes from the edge, from peers, to peers, of control, that came in vain; chunks that came twice,
      * rescued, pulled; parents changed, parts missed, peers cut off; chunks of the first fill.
      * @returns {Float64Array}
      */
@@ -174,6 +174,31 @@ export class PeerEngine {
         var v1 = getArrayF64FromWasm0(ret[0], ret[1]).slice();
         wasm.__wbindgen_free(ret[0], ret[1] * 8, 8);
         return v1;
+    }
+    /**
+     * The player has a part (`p`) or all parts of a segment (`s`) from elsewhere: what came of them came in vain.
+     * @param {string} run
+     * @param {string} rendition
+     * @param {string} kind
+     * @param {number} number
+     */
+    elsewhere(run, rendition, kind, number) {
+        const val4 = +number;
+        let ptr0, len0, ptr1, len1, ptr2, len2;
+        try {
+            ptr0 = passStringToWasm0(run, wasm.__wbindgen_malloc, wasm.__wbindgen_realloc);
+            len0 = WASM_VECTOR_LEN;
+            ptr1 = passStringToWasm0(rendition, wasm.__wbindgen_malloc, wasm.__wbindgen_realloc);
+            len1 = WASM_VECTOR_LEN;
+            ptr2 = passStringToWasm0(kind, wasm.__wbindgen_malloc, wasm.__wbindgen_realloc);
+            len2 = WASM_VECTOR_LEN;
+        } catch (e) {
+            if (ptr2) { wasm.__wbindgen_free(ptr2, len2 * 1, 1); }
+            if (ptr1) { wasm.__wbindgen_free(ptr1, len1 * 1, 1); }
+            if (ptr0) { wasm.__wbindgen_free(ptr0, len0 * 1, 1); }
+            throw e;
+        }
+        wasm.peerengine_elsewhere(this.__wbg_ptr, ptr0, len0, ptr1, len1, ptr2, len2, val4);
     }
     /**
      * Looks for a part (`p`) or a segment (`s`): 0 it is elsewhere, 1 it is on its way, 2 it is here, and `take` gives it.

@@ -15,6 +15,7 @@ export const peerengine_check_init: (a: number, b: number, c: number, d: number,
 export const peerengine_code: (a: number) => number;
 export const peerengine_connected: (a: number, b: number, c: number) => void;
 export const peerengine_counts: (a: number) => [number, number];
+export const peerengine_elsewhere: (a: number, b: number, c: number, d: number, e: number, f: number, g: number, h: number) => void;
 export const peerengine_find: (a: number, b: number, c: number, d: number, e: number, f: number, g: number, h: number) => number;
 export const peerengine_has: (a: number, b: number, c: number) => number;
 export const peerengine_hold_back_ms: (a: number) => number;

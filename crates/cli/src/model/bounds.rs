@@ -112,7 +112,7 @@ fn answer(args: &Args) -> Result<Answer> {
 /// Two kinds, those who give more than they take and those who give less, each with the mean of its kind; None when there
 /// is only one.
 fn universal(args: &Args) -> Result<Option<Universal>> {
-    let (strong, weak) = args.upload_mix.split(args.rate);
+    let [strong, weak] = [true, false].map(|strong| args.upload_mix.of(args.rate, strong));
     let Some(((strong_share, strong), (weak_share, weak))) = strong.zip(weak) else { return Ok(None) };
     let n = f64::from(args.peers);
     let audience = Audience {

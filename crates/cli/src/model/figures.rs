@@ -8,7 +8,7 @@ use trellis_model::{Fluid, Growth, Interval, Sharing};
 use trellis_plot::{Chart, Ink, Mark, Points};
 
 use super::input::Cluster;
-use super::output::{duration, rate};
+use super::output::{duration, rate_in_text as rate, trimmed};
 use super::simulation::Series;
 
 /// Options.
@@ -33,8 +33,8 @@ const ENDLESS_INTERVALS: u32 = 12;
 const SHOWN_INTERVALS_MAX: u32 = 200;
 /// Runs drawn when not said.
 const RUNS: u32 = 20;
-/// Steps of a curve: few enough that whole units on paper do not show as stairs.
-const FINE: u32 = 120;
+/// Steps of a curve.
+const FINE: u32 = 200;
 
 /// Draws them.
 pub fn run(args: &Args) -> Result<()> {
@@ -64,7 +64,9 @@ fn bandwidth(args: &Args, growth: Growth) -> Chart {
         marks.push(Mark::Line("server only".into(), Ink::Green, vec![(0.0, server), (t0, server)]));
         marks.push(Mark::Line("server and peers".into(), Ink::Blue, curve(t0, tg)));
     }
-    if tg < end {
+    if tg == 0.0 {
+        marks.push(Mark::Line("server and peers".into(), Ink::Blue, curve(0.0, end)));
+    } else if tg < end {
         marks.push(Mark::Line("mostly peers".into(), Ink::Orange, curve(tg, end)));
     }
     marks.push(Mark::Across(format!("demand {}", rate(growth.demand_bps())), growth.demand_bps() / scale));
@@ -88,13 +90,13 @@ fn rejection(args: &Args, growth: Growth, simulated: Option<Summary>) -> Chart {
     let step = |it: &Interval| [0.0, 1.0].map(|side| (f64::from(it.number) + side, it.rejected * 100.0));
     let mut marks = vec![
         Mark::Shades("all refused".into(), Ink::Gray, saw_tooth),
-        Mark::Line("refused of each interval".into(), Ink::Green, intervals.iter().flat_map(step).collect()),
+        Mark::Line("of each interval, R_k".into(), Ink::Green, intervals.iter().flat_map(step).collect()),
     ];
     let (t0, tg) = (growth.saturation_intervals().min(end), growth.guarantee_intervals().min(end));
     let mut average = vec![(0.0, 0.0), (t0, 0.0)];
     average.extend(sampled(t0, tg, |t| (1.0 - growth.capacity_bps(t) / growth.demand_bps()).max(0.0) * 100.0));
     average.extend([(tg, 0.0), (end, 0.0)]);
-    marks.push(Mark::Line("average, R(t)".into(), Ink::Blue, average));
+    marks.push(Mark::Line("at each time, R(t)".into(), Ink::Blue, average));
     marks.extend(simulated.iter().flat_map(counted));
     marks.extend(guides(args, growth, end));
     Chart {
@@ -133,7 +135,7 @@ fn counted(summary: &Summary) -> [Mark; 2] {
     let intervals = || summary.intervals.iter().filter(|it| it.rejected.runs > 1);
     [
         Mark::Band(
-            format!("95 % of {} simulated runs", summary.runs),
+            format!("simulated: 95 % of {} runs", summary.runs),
             Ink::Orange,
             intervals().flat_map(band).collect(),
         ),
@@ -173,11 +175,11 @@ fn scale(most: f64) -> (f64, &'static str) {
 fn subtitle(args: &Args) -> String {
     let it = &args.cluster;
     format!(
-        "B = {}, β = {}, α = {}, λ = {:.3}/s, L = {}",
+        "B = {}, β = {}, α = {}, λ = {}/s, L = {}",
         rate(it.server_bandwidth.get()),
         rate(it.rate.get()),
         rate(it.contribution.get()),
-        it.arrivals.get(),
+        trimmed(it.arrivals.get(), 4),
         duration(it.length.get())
     )
 }

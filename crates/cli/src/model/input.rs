@@ -97,43 +97,46 @@ impl Mix {
         Ok(Bps::new(self.0.iter().map(|(share, upload)| share * upload.get()).sum())?)
     }
 
-    /// Those who can send more than the rate, and the others who cannot send it: share and mean of each.
-    pub fn split(&self, rate: Bps) -> (Option<(f64, Bps)>, Option<(f64, Bps)>) {
-        let kind = |strong: bool| {
-            let belongs = |upload: f64| if strong { upload > rate.get() } else { upload < rate.get() };
-            let of = self.0.iter().filter(|(share, upload)| *share > 0.0 && belongs(upload.get()));
-            let (share, sum) =
-                of.fold((0.0, 0.0), |(all, sum), (share, upload)| (all + share, sum + share * upload.get()));
-            let mean = Bps::new(sum / share).ok();
-            mean.map(|mean| (share, mean))
-        };
-        (kind(true), kind(false))
+    /// Those who can send more than the rate (the strong), or those who can send less: their share and their mean.
+    pub fn of(&self, rate: Bps, strong: bool) -> Option<(f64, Bps)> {
+        let belongs = |upload: Bps| if strong { upload > rate } else { upload < rate };
+        let of = self.0.iter().filter(|(share, upload)| *share > 0.0 && belongs(*upload));
+        let (share, sum) = of.fold((0.0, 0.0), |(all, sum), (share, upload)| (all + share, sum + share * upload.get()));
+        // Of none it is not a number.
+        Bps::new(sum / share).ok().map(|mean| (share, mean))
     }
 }
 
 impl std::fmt::Display for Mix {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let part =
-            |(share, upload): &(f64, Bps)| format!("{:.0} % {}", share * 100.0, super::output::rate(upload.get()));
+        let part = |(share, upload): &(f64, Bps)| {
+            format!("{:.0} % {}", share * 100.0, super::output::rate_in_text(upload.get()))
+        };
         write!(f, "{}", self.0.iter().map(part).collect::<Vec<_>>().join(", "))
     }
 }
 
-/// What each edge can send.
+/// Edges: what each can send, or None for one of the usual size.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Edges(pub Vec<Bps>);
+pub struct Edges(pub Vec<Option<Bps>>);
 
 impl FromStr for Edges {
     type Err = String;
 
+    /// `4x1G`, `1G,1G,500M`, or only how many: a rate always has a unit here.
     fn from_str(text: &str) -> Result<Self, String> {
         let mut edges = Vec::new();
-        for part in text.split(',') {
-            let (count, size) = part.trim().split_once('x').unwrap_or(("1", part));
-            let wrong =
-                || format!("`{part}` is not COUNTxRATE or RATE, such as 4x1G or 500M; at most {EDGES_MAX} edges");
-            let count: usize = count.parse().ok().filter(|count| (1..=EDGES_MAX).contains(count)).ok_or_else(wrong)?;
-            edges.extend(vec![some_bps(size)?; count]);
+        for part in text.split(',').map(str::trim) {
+            let wrong = || {
+                format!("`{part}` is not COUNT, RATE or COUNTxRATE, such as 4, 500M or 4x1G; at most {EDGES_MAX} edges")
+            };
+            let counted = |count: &str| count.parse().ok().filter(|count| (1..=EDGES_MAX).contains(count));
+            let (count, size) = match part.split_once('x') {
+                Some((count, size)) => (counted(count).ok_or_else(wrong)?, Some(some_bps(size)?)),
+                None if part.ends_with(|last: char| last.is_ascii_digit()) => (counted(part).ok_or_else(wrong)?, None),
+                None => (1, Some(some_bps(part).map_err(|_| wrong())?)),
+            };
+            edges.extend(vec![size; count]);
         }
         Ok(Self(edges))
     }
@@ -216,12 +219,17 @@ mod tests {
         }
         let mix: Mix = "40%:0,0.6:5M".parse().unwrap();
         assert_eq!(mix.mean().unwrap().get(), 3e6);
-        assert_eq!(mix.split(Bps::new(1e6).unwrap()).0, Some((0.6, Bps::new(5e6).unwrap())));
+        assert_eq!(mix.of(Bps::new(1e6).unwrap(), true), Some((0.6, Bps::new(5e6).unwrap())));
         for bad in ["40%:0,50%:5M", "40%:0,60%", "40%:x,60%:1M", ":", ""] {
             assert!(bad.parse::<Mix>().is_err(), "{bad}");
         }
-        assert_eq!("2x1G,500M".parse::<Edges>().unwrap().0.iter().map(|edge| edge.get()).sum::<f64>(), 2.5e9);
-        assert!("".parse::<Edges>().is_err() && "0x1G".parse::<Edges>().is_err() && price("-1").is_err());
+        let edges: Edges = "2x1G,500M,3".parse().unwrap();
+        assert_eq!(edges.0.iter().flatten().map(|edge| edge.get()).sum::<f64>(), 2.5e9);
+        assert_eq!(edges.0.iter().filter(|edge| edge.is_none()).count(), 3);
+        for bad in ["", "0x1G", "x1G", "0", "99999", "4x", "1.5", "-1"] {
+            assert!(bad.parse::<Edges>().is_err(), "{bad}");
+        }
+        assert!(price("-1").is_err() && price("inf").is_err());
         assert!(some_bps("0").is_err() && some_seconds("0s").is_err() && some_per_second("0").is_err());
     }
 }

@@ -155,6 +155,19 @@ pub fn rate(bps: f64) -> String {
     }
 }
 
+/// The same inside a text: no zeros at its end.
+pub fn rate_in_text(bps: f64) -> String {
+    let told = rate(bps);
+    let (number, unit) = told.split_once(' ').unwrap_or((&told, ""));
+    format!("{} {unit}", number.parse().map_or(number.to_owned(), |number| trimmed(number, 2)))
+}
+
+/// With at most so many digits behind the point, and no zeros at its end.
+pub fn trimmed(value: f64, digits: usize) -> String {
+    let told = format!("{value:.digits$}");
+    if told.contains('.') { told.trim_end_matches('0').trim_end_matches('.').into() } else { told }
+}
+
 /// An amount of data.
 pub fn bytes(bytes: f64) -> String {
     match bytes {

@@ -39,10 +39,10 @@ pub struct Args {
     /// How long a viewer takes before it gives to others
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = seconds)]
     warm_up: Seconds,
-    /// The edges there are and what each can send: 4x1G, or 1G,1G,500M; by default as many as it takes
+    /// The edges there are and what each can send: 4x1G, or 1G,1G,500M, or 4 of --edge-size; by default as many as it takes
     #[arg(long, value_name = "EDGES")]
     edges: Option<Edges>,
-    /// What one edge can send, when you ask how many it takes
+    /// What an edge can send when --edges does not say
     #[arg(long, value_name = "RATE", default_value = "1G", value_parser = some_bps)]
     edge_size: Bps,
     /// How many edges more than it takes, for those that fail
@@ -160,7 +160,7 @@ fn answer(args: &Args) -> Result<Answer> {
         args.edge_size.get()
     );
     let edges = match &args.edges {
-        Some(given) => given.0.iter().map(|edge| edge.get()).collect(),
+        Some(given) => given.0.iter().map(|edge| edge.unwrap_or(args.edge_size).get()).collect(),
         None => vec![args.edge_size.get(); edges_needed as usize],
     };
     let case = case(args, &plan, &edges);

@@ -1,7 +1,7 @@
 //! How is a plan told to an operator? The verdict first, then what it rests on.
 
 use super::{Answer, Args, Case, WhatIf};
-use crate::model::output::{bytes, duration, grid, grouped, percent, rate};
+use crate::model::output::{bytes, duration, grid, grouped, percent, rate, rate_in_text};
 
 /// All of it.
 pub fn text(args: &Args, answer: &Answer) -> String {
@@ -50,11 +50,15 @@ fn facts(args: &Args, answer: &Answer) -> Vec<(&'static str, String)> {
         ),
         (
             "edges needed",
-            format!("{} of {}, {} of them spare", answer.edges_needed, rate(answer.edge_size), args.spare),
+            format!("{} of {}, {} of them spare", answer.edges_needed, rate_in_text(answer.edge_size), args.spare),
         ),
         (
-            "edges send at most",
-            format!("{} (once all are there: {})", rate(case.server_needed), rate(case.server_steady)),
+            "bandwidth needed",
+            format!(
+                "{} for nobody to wait ({} once all are there)",
+                rate(case.server_needed),
+                rate(case.server_steady)
+            ),
         ),
         ("these edges can carry", format!("{most} viewers for good")),
         ("service guaranteed", case.guaranteed_after_seconds.map_or("never".into(), guaranteed)),

@@ -21,6 +21,11 @@ pub enum Held<P> {
 }
 
 impl<V: Verifier> Peer<V> {
+    /// What it checks with; a host may have something to ask of it.
+    pub fn verifier(&mut self) -> &mut V {
+        &mut self.verifier
+    }
+
     /// What is here of a layer of a part. Shares the bytes.
     pub fn held(&self, part: PartId, of: LayerId) -> Held<V::Payload> {
         let Some(layer) = self.store.layer(part, of) else { return Held::No };

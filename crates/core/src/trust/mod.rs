@@ -2,9 +2,11 @@
 //! tickets, [`chunk`] checks media against signed hashes.
 
 pub mod chunk;
+mod noting;
 pub mod table;
 pub mod verifier;
 
 pub use chunk::VerifiedChunk;
+pub use noting::{Noted, Noting};
 pub use table::Distrust;
 pub use verifier::{Payload, RealCrypto, Verified, Verifier};

@@ -175,4 +175,14 @@ mod tests {
         assert_eq!((0..1_000).filter(|_| room.admits(now, one)).count(), usize::from(NETWORK_MAX));
         assert!(room.admits(now, other) && room.admits(now + Duration::from_secs(1), one));
     }
+
+    #[test]
+    fn however_many_networks_ask_or_are_said_to_so_many_answers_leave_in_a_second() {
+        let now = Instant::now();
+        let mut room = Room::new(now);
+        let all = |room: &mut Room, at| (0..100_000_u32).filter(|n| room.admits(at, n.to_be_bytes().into())).count();
+        assert_eq!(all(&mut room, now), ALL_MAX as usize);
+        assert_eq!(all(&mut room, now + Duration::from_millis(999)), 0);
+        assert_eq!(all(&mut room, now + Duration::from_secs(1)), ALL_MAX as usize);
+    }
 }

@@ -67,7 +67,8 @@ impl Handle for Door {
         if name == LINK {
             return self.0.open_link(ticket, stream, request, caller).await;
         }
-        let ask = Ask { method: request.method(), name, query: None, headers: request.headers() };
+        let query = request.uri().query();
+        let ask = Ask { method: request.method(), name, query, headers: request.headers() };
         self.0.serve_viewer(ticket, stream, ask).await
     }
 }
@@ -557,4 +558,26 @@ async fn viewers_see_each_other_once_there_are_enough_of_them_and_play_on_meanwh
     scene.origin.part();
     viewer.part(1).await;
     assert_eq!(scene.edge.sessions.tally().open, 3);
+}
+
+#[tokio::test]
+async fn an_engine_may_look_without_a_place_and_gets_no_media_by_it() {
+    let config = EdgeConfig { upload_budget: Rate(1_500_000), ..EdgeConfig::default() };
+    let mut scene = Scene::with_parts(config, 8).await;
+    scene.origin.part();
+    let run = RunId(1);
+    let committed = || scene.edge.sessions.tally().committed_bps;
+    for name in ["index.m3u8?engine", "v0.m3u8?a=b&engine", &format!("{run}/v0/init.mp4?engine")] {
+        assert_eq!((scene.get(1, name).await, committed()), (StatusCode::OK, 0), "{name}");
+    }
+    assert_eq!((scene.get(1, &format!("{run}/v0/p7.m4s?engine")).await, committed()), (StatusCode::OK, 1_000_000));
+    // The edge is full now: others may look, and not more.
+    for (name, status) in [
+        ("v0.m3u8?engine".to_owned(), StatusCode::OK),
+        ("v0.m3u8".to_owned(), StatusCode::SERVICE_UNAVAILABLE),
+        ("v0.m3u8?engines".to_owned(), StatusCode::SERVICE_UNAVAILABLE),
+        (format!("{run}/v0/p7.m4s?engine"), StatusCode::SERVICE_UNAVAILABLE),
+    ] {
+        assert_eq!(scene.get(2, &name).await, status, "{name}");
+    }
 }

@@ -1,0 +1,154 @@
+//! Do scripts get from `trellis model` and `trellis plan` what docs/model.md promises them?
+
+use std::process::{Command, Output};
+
+use serde_json::{Value, json};
+
+/// The example of the documentation: P1 of the model's golden numbers.
+const P1: &str = "--server-bandwidth 100M --rate 500k --contribution 250k --arrivals 1 --length 3600";
+
+#[test]
+fn sgp_prints_the_golden_numbers_under_these_keys_and_no_others() {
+    let answer = printed(&format!("model sgp {P1} --json"));
+    let golden = golden();
+    // There in kbit/s.
+    let bits = |kbits: &Value| json!(kbits.as_f64().unwrap() * 1e3);
+    let capacity: Vec<_> = golden["cap"].as_array().unwrap().iter().map(bits).collect();
+    let expected = json!({
+        "server_bandwidth": 1e8, "rate": 5e5, "contribution": 2.5e5, "arrivals": 1.0, "length": 3600.0,
+        "offered": golden["a"], "demand": bits(&golden["D"]), "growth": golden["g"],
+        "t0": golden["t0"], "t0_seconds": golden["t0_s"], "tg": golden["tg"], "tg_seconds": golden["tg_s"],
+        "k": golden["K"], "k_seconds": 28_800.0,
+        "t_cap": golden["T_cap"], "t_cap_seconds": 29_165.625, "k_handoff": golden["K_handoff"],
+        "supporting_at_tg": golden["S_tg"], "peers_at_tg": golden["N_tg"], "rejected_total": golden["rejected_fluid"],
+        "assignment": null,
+        "reject_by_interval": golden["R"], "supporting_by_interval": golden["S"], "capacity_by_interval": capacity,
+    });
+    same("", &answer, &expected);
+}
+
+#[test]
+fn sgp_counts_whole_sessions_when_told_who_may_serve_one() {
+    for (assignment, golden_key) in
+        [("strict", "S_int_strict"), ("mixed", "S_int_mixed"), ("integral", "S_int_integral")]
+    {
+        let answer = printed(&format!("model sgp {P1} --json --assignment {assignment}"));
+        assert_eq!(answer["supporting_by_interval"], golden()[golden_key], "{assignment}");
+        assert_eq!(answer["assignment"], assignment);
+        same("", &answer["rejected_total"], &golden()["rejected_fluid"]);
+    }
+}
+
+#[test]
+fn what_never_comes_is_null_and_an_empty_cell() {
+    let nobody_gives = "--server-bandwidth 1M --rate 500k --contribution 0 --arrivals 1 --length 3600";
+    let answer = printed(&format!("model sgp {nobody_gives} --json"));
+    for key in ["tg", "tg_seconds", "k", "t_cap", "supporting_at_tg", "peers_at_tg", "rejected_total"] {
+        assert_eq!(answer[key], Value::Null, "{key}");
+    }
+    let csv = told(&trellis(&format!("model sgp {P1} --csv --intervals 2")));
+    assert_eq!(
+        csv,
+        "interval,supporting,capacity,reject\n0,0,100000000,0.9444444444444444\n1,200,150000000,0.9166666666666666\n"
+    );
+}
+
+#[test]
+fn the_process_agrees_with_the_formula() {
+    let p2 = "--server-bandwidth 10M --rate 1M --contribution 1M --arrivals 0.5 --length 2000";
+    let answer = printed(&format!("model reject {p2} --runs 12 --json"));
+    assert_eq!(
+        answer["simulated"],
+        printed(&format!("model reject {p2} --runs 12 --json"))["simulated"],
+        "from one seed"
+    );
+    let k = answer["k"].as_u64().unwrap() as usize;
+    for interval in 0..k {
+        let (formula, counted) =
+            (&answer["reject_by_interval"][interval], &answer["simulated"]["reject_by_interval"][interval]);
+        let off = (formula.as_f64().unwrap() - counted["mean"].as_f64().unwrap()).abs();
+        assert!(off < 0.02, "interval {interval}: {formula} and {counted}");
+    }
+}
+
+#[test]
+fn layers_bounds_and_plans_answer() {
+    let layers = printed("model bottleneck --peers 1000 --layers 100k,150k,250k --json");
+    assert_eq!((&layers["bottleneck"], &layers["client_server"]), (&json!(100_400_000.0), &json!(500_000_000.0)));
+    let bounds = printed("model bounds --server-bandwidth 10M --rate 1M --peers 4 --upload-mix 1M --json");
+    assert_eq!((&bounds["r_max"], &bounds["delay_slots"]), (&json!(3_500_000.0), &json!(3)));
+    let plan = printed("plan --viewers 50000 --bitrate 3M --upload-mix 50%:0,50%:4M --edges 40x1G --json");
+    assert_eq!((&plan["enough"], &plan["guaranteed_after_seconds"]), (&json!(false), &Value::Null));
+    let names: Vec<_> = plan["what_if"].as_array().unwrap().iter().map(|row| row["name"].as_str().unwrap()).collect();
+    assert!(names.contains(&"uploads halved") && names.contains(&"an edge lost"), "{names:?}");
+    let served = printed("plan --viewers 50000 --bitrate 3M --upload-mix 50%:0,50%:4M --json");
+    assert_eq!((&served["enough"], &served["guaranteed_after_seconds"]), (&json!(true), &json!(0.0)));
+}
+
+#[test]
+fn figures_are_drawn() {
+    let folder = tempfile::tempdir().unwrap();
+    told(&trellis(&format!("model figures {P1} --runs 2 --out {}", folder.path().join("new").display())));
+    for (name, begins) in [("figure2.svg", b"<svg".as_slice()), ("figure3.png", b"\x89PNG")] {
+        assert!(std::fs::read(folder.path().join("new").join(name)).unwrap().starts_with(begins), "{name}");
+    }
+}
+
+#[test]
+fn errors_name_the_flag_and_what_is_allowed() {
+    for (command, says) in [
+        (format!("model sgp {P1}").replace("--rate 500k", "--rate 0"), ["--rate", "more than zero"]),
+        (format!("model reject {P1} --runs 1"), ["--runs", "2..="]),
+        (format!("model figures {P1} --out Cargo.toml/figures"), ["--out", "Cargo.toml/figures"]),
+        ("model bottleneck --layers 1M,2M --subscribers 5".into(), ["--subscribers", "each of the 2 --layers"]),
+        (
+            "model bounds --server-bandwidth 1M --rate 1M --peers 9 --upload-mix 40%:1M".into(),
+            ["--upload-mix", "sum to 100 %"],
+        ),
+        ("plan --viewers 10 --bitrate 3M --edges 0x1G".into(), ["--edges", "500M or 4x1G"]),
+    ] {
+        let output = trellis(&command);
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && says.iter().all(|part| error.contains(part)), "{command}: {error}");
+    }
+}
+
+fn golden() -> Value {
+    let vectors: Value = serde_json::from_str(include_str!("../../model/tests/vectors.json")).unwrap();
+    vectors["growth"]["P1"].clone()
+}
+
+/// The same to 1e-9 of each number, with the same keys.
+fn same(at: &str, is: &Value, expected: &Value) {
+    match (is, expected) {
+        (Value::Number(is), Value::Number(expected)) => {
+            let (is, expected) = (is.as_f64().unwrap(), expected.as_f64().unwrap());
+            assert!((is - expected).abs() <= 1e-9 * expected.abs().max(1.0), "{at}: {is}, not {expected}");
+        }
+        (Value::Array(is), Value::Array(expected)) => {
+            assert_eq!(is.len(), expected.len(), "{at}");
+            is.iter()
+                .zip(expected)
+                .enumerate()
+                .for_each(|(k, (is, expected))| same(&format!("{at}[{k}]"), is, expected));
+        }
+        (Value::Object(is), Value::Object(expected)) => {
+            assert_eq!(is.keys().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>());
+            is.iter().for_each(|(key, is)| same(key, is, &expected[key]));
+        }
+        _ => assert_eq!(is, expected, "{at}"),
+    }
+}
+
+fn printed(command: &str) -> Value {
+    serde_json::from_str(&told(&trellis(command))).unwrap()
+}
+
+fn told(output: &Output) -> String {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn trellis(command: &str) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_trellis")).args(command.split(' ')).output().unwrap()
+}
