@@ -32,7 +32,7 @@ async fn what_the_model_says_of_a_live_cluster_is_shown_beside_what_happens() {
         (join(&server, "town", None).await.status == 200).then_some(())
     })
     .await;
-    let mut leaver = Peer::supporter(&server, "town");
+    let leaver = Peer::supporter(&server, "town");
     let _stayers = [Peer::supporter(&server, "town"), Peer::supporter(&server, "town")];
     let counted = eventually("what viewers take is known", PATIENCE, async || {
         said(&server).await.filter(|model| model["session_bps"].is_object() && model["viewers"] == 3)
