@@ -12,7 +12,7 @@ import subprocess
 import time
 import urllib.parse
 
-from . import page, world
+from . import natives, page, world
 
 INCUMBENT = world.ROOT / "bench/incumbent"
 STREAM = "swarm"
@@ -22,7 +22,8 @@ SETTLE_S = 20
 #: A live channel that has just begun has nothing to start from.
 WINDOW_S = 10
 
-#: By name: pages, ms between arrivals, seconds, the edge's budget in bit/s, which pages crash when, and the goals.
+#: By name: viewers, ms between arrivals, seconds, the edge's budget in bit/s, what each may give in bit/s (native peers
+#: only: a page's line cannot be made slow), which pages crash when, and the goals.
 CASES = {
     "steady": dict(pages=8, every_ms=1250, seconds=80, goals={"offload_40s": 0.75, "offload": 0.85, "delay_s": 3.0}),
     "steady12": dict(pages=12, every_ms=833, seconds=80, goals={"offload": 0.90}),
@@ -31,9 +32,11 @@ CASES = {
     "joins": dict(pages=8, every_ms=1250, seconds=60, budget=1_500_000, goals={"stalls": 0, "start_s": 1.0}),
     "crash": dict(pages=8, every_ms=1250, seconds=62, crash=dict(at_s=30, pages=[1, 3, 5, 7]), window=(20, 60),
                   goals={"offload": 0.78, "stalls": 0}),
+    "capped": dict(pages=6, every_ms=1250, seconds=80, upload=600_000, engines=["native"],
+                   goals={"offload": 0.75, "missed": 0}),
 }
-AT_MOST = {"delay_s", "stalls", "start_s"}
-ENGINES = ["mesh", "plain", "incumbent"]
+AT_MOST = {"delay_s", "stalls", "start_s", "missed"}
+ENGINES = ["mesh", "native", "plain", "incumbent"]
 
 
 def clip(w):
@@ -61,9 +64,11 @@ def start(w, name, budget):
     return server, publisher
 
 
-def measure(w, case, engine, load=None):
-    """One run: what the pages saw and what the server sent."""
+def measure(w, case, engine):
+    """One run: what the viewers saw and what the server sent."""
     plan = CASES[case]
+    if engine != "native" and "upload" in plan or engine == "native" and "crash" in plan:
+        raise SystemExit(f"{case} is not for {engine}")
     name = f"{case}-{engine}"
     server, publisher = start(w, name, plan.get("budget"))
     helpers = []
@@ -72,6 +77,8 @@ def measure(w, case, engine, load=None):
         time.sleep(WINDOW_S)
         told = json.dumps({"urls": [url] * plan["pages"], **{key: plan.get(key) for key in ("every_ms", "seconds", "crash")}})
         meter = Meter(server)
+        if engine == "native":
+            return summary(plan, natives.run(w, name, url, plan, meter), meter.samples)
         # Into a file: a pipe that nobody empties meanwhile would stop the pages' driver.
         answer = w.dir / f"{name}.json"
         with open(answer, "w") as out, open(w.dir / f"{name}.err", "w") as errors:
@@ -104,12 +111,15 @@ class Meter:
     """What the server sent, second by second, and the CPU time it took."""
 
     def __init__(self, server):
-        self.server, self.samples = server, []
+        self.server, self.samples, self.began = server, [], time.monotonic()
+
+    def look(self):
+        self.samples.append((time.monotonic() - self.began, media(self.server)))
 
     def follow(self, run):
-        began = time.monotonic()
+        self.began = time.monotonic()
         while run.poll() is None:
-            self.samples.append((time.monotonic() - began, media(self.server)))
+            self.look()
             try:
                 run.wait(1)
             except subprocess.TimeoutExpired:
@@ -145,13 +155,22 @@ def summary(plan, pages, server):
         "offload_40s": offload(0, 40), "offload": offload(start, end),
         "delay_s": statistics.median(delays) if delays else None, "delay_p95_s": page_percentile(delays, 95),
         "start_s": page_percentile(starts, 95), "start_median_s": statistics.median(starts) if starts else None,
-        "stalls": sum(s["stalls"] for s in last), "stall_s": sum(s["stallMs"] for s in last) / 1000,
+        # What a native peer's own player does is not seen.
+        "stalls": None if native(last) else sum(s["stalls"] for s in last),
+        "stall_s": None if native(last) else sum(s["stallMs"] for s in last) / 1000,
+        "missed": sum(s.get("missed") or 0 for s in last),
+        "cpu_share": statistics.median(s["cpuS"] / (s["at"] - page["samples"][0]["at"] + 1) for s, page in zip(last, pages)) if native(last) else None,
+        "memory_mb": statistics.median(s["rssBytes"] for s in last) / 1e6 if native(last) else None,
         "server_bytes": sent(0, plan["seconds"]), "viewer_bytes": taken(0, plan["seconds"]),
         "control_share": sum(s.get("controlBytes") or 0 for s in last) / max(1, taken(0, plan["seconds"])),
         "modes": sorted({str(s.get("mode")) for s in last}), "reasons": sorted({str(s.get("reason")) for s in last if s.get("reason")}),
         "samples": [page["samples"][-1] if page["samples"] else None for page in pages], "load": os.getloadavg(),
         "complaints": [c for page in pages for c in page["complaints"]],
     }
+
+
+def native(last):
+    return any(s["mode"] == "native" for s in last)
 
 
 def page_percentile(ordered, percent):

@@ -12,7 +12,7 @@ const DIRECTIONS: [(&str, &[&str]); 11] = [
     ("sim", &["trellis-proto", "trellis-core", "trellis-model", "trellis-plot"]),
     ("media", &["trellis-proto"]),
     ("ingest", &["trellis-media"]),
-    ("server", &["trellis-proto", "trellis-core", "trellis-media", "trellis-ingest"]),
+    ("server", &["trellis-proto", "trellis-core", "trellis-media", "trellis-ingest", "trellis-model"]),
     ("node", &["trellis-proto", "trellis-core", "trellis-media", "trellis-server"]),
     ("wasm", &["trellis-proto", "trellis-core", "trellis-media"]),
     (

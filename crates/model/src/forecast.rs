@@ -4,7 +4,7 @@
 //!
 //! Times count from the cluster's first request. When supporters leave, the discrete model is used, which is somewhat too
 //! hopeful ([`crate::Leaving`]). Two kinds of clusters: supporters who have seen all ([`Forecast`]), and viewers who support
-//! while they watch ([`Forecast::viewers_max`], [`Forecast::live_rejection`]).
+//! while they watch ([`Forecast::viewers_max`], and all that has `live` in its name).
 
 use crate::chance::Seeded;
 use crate::estimate::{Estimate, Estimates};
@@ -78,6 +78,8 @@ macro_rules! forecast {
         )
     };
 }
+
+mod live;
 
 impl Forecast {
     /// From B, bit/s, and the estimates; None until λ, β, α and L are known and there is something of λ, β and L.

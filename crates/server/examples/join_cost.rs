@@ -12,6 +12,7 @@ use http::{HeaderMap, Request, StatusCode};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 use tower::ServiceExt;
+use trellis_server::manager::api::Address;
 use trellis_server::manager::{ApiKeyFile, Manager, ManagerConfig, ViewerClaims, mint};
 
 type Failure = Box<dyn std::error::Error>;
@@ -70,7 +71,8 @@ async fn measure(
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
         let started = Instant::now();
-        let reply = manager.join(stream, &headers, &[], manager.now());
+        let from = Address([192, 0, 2, 1].into());
+        let reply = manager.join(stream, &headers, &[], from, manager.now());
         busy += started.elapsed().as_secs_f64();
         if reply.status() != StatusCode::OK {
             return Err(format!("refused: {}", reply.status()).into());

@@ -19,6 +19,8 @@ const URL_BYTES_MAX: usize = 256;
 pub const BEAT_INTERVAL_MS: u64 = 1_000;
 /// After this long without a beat an edge or origin counts as dead.
 pub const BEAT_TIMEOUT_MS: u64 = 3_500;
+/// Most streams that an edge tells what the model says of.
+pub const MODELS_MAX: usize = 64;
 /// Most streams of one origin: what one beat can carry.
 pub const ORIGIN_STREAMS_MAX: usize = 10_000;
 
@@ -91,10 +93,132 @@ pub struct EdgeBeat {
     pub sessions: u32,
     /// Sessions that ended within the last minute: tells when there will be room again.
     pub departures_per_minute: u32,
+    /// How fast leaving viewers with an engine are expected to give room back, bit/s per second; 0: not known.
+    #[serde(default)]
+    pub relief_bps2: u64,
+    /// What the model says of its clusters; of the first [`MODELS_MAX`] streams.
+    #[serde(default)]
+    pub models: Vec<StreamModel>,
     /// It is shutting down: no new viewers.
     pub draining: bool,
     /// Sessions that changed since the last acknowledged beat.
     pub usage: Vec<Usage>,
+}
+
+/// A number, and from where to where it lies with a chance of 95 in 100; null: without end, or never.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Guess {
+    /// The likeliest.
+    #[schema(required)]
+    value: Option<f64>,
+    /// 2.5 % are below.
+    #[schema(required)]
+    low: Option<f64>,
+    /// 2.5 % are above.
+    #[schema(required)]
+    high: Option<f64>,
+}
+
+impl Guess {
+    /// Each may be ∞.
+    pub fn new(value: f64, low: f64, high: f64) -> Self {
+        let [value, low, high] = [value, low, high].map(|number| Some(number).filter(|number| number.is_finite()));
+        Self { value, low, high }
+    }
+
+    /// The likeliest, or ∞.
+    pub fn value(&self) -> f64 {
+        self.value.unwrap_or(f64::INFINITY)
+    }
+
+    /// The lowest, or ∞.
+    pub fn low(&self) -> f64 {
+        self.low.unwrap_or(f64::INFINITY)
+    }
+
+    /// The highest, or ∞.
+    pub fn high(&self) -> f64 {
+        self.high.unwrap_or(f64::INFINITY)
+    }
+}
+
+/// What was said, beside what came of it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Review {
+    /// What was predicted.
+    pub said: Guess,
+    /// What was measured.
+    pub measured: f64,
+    /// Measured − predicted; null when what was said never to come came.
+    #[schema(required)]
+    pub residual: Option<f64>,
+    /// Whether it is within what was said.
+    pub within: bool,
+}
+
+/// What the analytical model says of a stream's viewers at an edge, those with an engine: what was counted in the last
+/// minutes, and what will come of it. What is not known yet is left out.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct StreamModel {
+    /// The stream.
+    pub stream: String,
+    /// Viewers with an engine, now.
+    pub viewers: u32,
+    /// B: what the edge may promise these viewers, bit/s.
+    pub server_bps: u64,
+    /// C: that, and what they may promise each other, bit/s, now.
+    pub capacity_bps: u64,
+    /// λ: viewers that come, those refused included, per second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arrivals_per_second: Option<Guess>,
+    /// β: what a viewer takes, bit/s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_bps: Option<Guess>,
+    /// α: what a viewer that gives can give, bit/s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub support_bps: Option<Guess>,
+    /// αf: the same, over all viewers, bit/s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub brought_bps: Option<Guess>,
+    /// L: how long a viewer stays, s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_s: Option<Guess>,
+    /// 1/L: which share of the viewers leaves in a second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub churn_per_second: Option<Guess>,
+    /// How many viewers there can be for good; null: any number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub viewers_max: Option<Guess>,
+    /// t_0: how long until there is no more room, s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub full_in_s: Option<Guess>,
+    /// t_g: how long until nobody need be refused any more, s: 0 or never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guaranteed_in_s: Option<Guess>,
+    /// C in half a minute, bit/s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_capacity_bps: Option<Guess>,
+    /// R: which share of those who come within the next half minute is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_rejected_share: Option<Guess>,
+    /// Which share of those who came within the last half minute was refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rejected_share: Option<f64>,
+    /// C as it was predicted half a minute ago, bit/s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capacity: Option<Review>,
+    /// R as it was predicted half a minute ago.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rejection: Option<Review>,
+    /// t_0 as it was predicted half a minute before it came, s since the first viewer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub full: Option<Review>,
+    /// When the first viewer was refused, s since the first came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_refusal_s: Option<f64>,
+    /// When the last one was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_refusal_s: Option<f64>,
 }
 
 /// The manager's answer to an [`EdgeBeat`]; receiving it acknowledges the beat's usage, which is then on disk. On

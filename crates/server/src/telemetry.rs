@@ -1,14 +1,17 @@
 //! What can be measured from outside? Prometheus, on its own port. Base units, `_total` for counters, and no label ever
-//! names a viewer.
+//! names a viewer; streams are named by `trellis_model_…` alone (`edge/cluster/gauges`), so many at a time.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use metrics::{Unit, describe_counter, describe_gauge};
 use metrics_exporter_prometheus::PrometheusBuilder;
+use metrics_util::MetricKindMask;
 
 /// Installs the recorder and serves it. Once per process.
 pub fn serve(address: SocketAddr) -> Result<(), String> {
-    PrometheusBuilder::new().with_http_listener(address).install().map_err(|error| {
+    let builder = PrometheusBuilder::new().with_http_listener(address);
+    builder.idle_timeout(MetricKindMask::GAUGE, Some(FORGOTTEN)).install().map_err(|error| {
         format!("cannot serve metrics on {address}: {error}; choose another address with `metrics_listen`")
     })?;
     describe();
@@ -30,3 +33,6 @@ fn describe() {
     describe_counter!("trellis_origin_ingest_bytes_total", Unit::Bytes, "Bytes taken from publishers");
     describe_counter!("trellis_origin_parts_total", "Parts packaged and signed");
 }
+
+/// Gauges are set every few seconds, all of them: one that is not is about something that is no more.
+const FORGOTTEN: Duration = Duration::from_secs(30);

@@ -181,7 +181,12 @@ impl<P: Clone> ClusterMachine<P> for Plain<P> {
                 links.into_iter().for_each(|link| self.send_part(link, self.parts.len() - 1));
             }
             Input::Budget(bps) => self.budget_bps = bps,
-            Input::Unsent(..) | Input::RunEnd(..) | Input::Fetched(..) | Input::Drain | Input::Wake => {}
+            Input::Unsent(..)
+            | Input::RunEnd(..)
+            | Input::Fetched(..)
+            | Input::Relief(_)
+            | Input::Drain
+            | Input::Wake => {}
         }
     }
 

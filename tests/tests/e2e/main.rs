@@ -10,6 +10,7 @@ mod decoding;
 mod edges;
 mod joining;
 mod mesh;
+mod model;
 mod networks;
 mod operating;
 mod pages;

@@ -17,7 +17,8 @@ pub struct Numbers {
     pub start_up_bits: u64,
     /// Bits per second the start-up share grows by.
     pub start_up_bps: u64,
-    /// Bits per second by which what peers can give has grown lately.
+    /// Bits per second by which room grows: as what peers can give has lately, and as leaving viewers are expected to give
+    /// back.
     pub growth_bps2: u64,
     /// Who came within the last [`START_S`] and gives nothing yet.
     pub newcomers: u64,

@@ -45,6 +45,8 @@ pub enum Input<P> {
     Fetched(LinkId, ChunkId, Option<P>),
     /// The operator changed what this cluster may send, bit/s.
     Budget(u64),
+    /// How fast leaving viewers are expected to give room back, bit/s per second, by what the host counted; 0: not known.
+    Relief(u64),
     /// No new viewers; the present ones are handed over.
     Drain,
     /// Time passed.

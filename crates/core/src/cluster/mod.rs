@@ -100,6 +100,8 @@ pub struct Cluster<P> {
     hold: Hold,
     load: Load,
     growth_bps2: u64,
+    /// What leaving viewers are expected to give back.
+    relief_bps2: u64,
     before_bps: u64,
     /// What a viewer is thought to give that says nothing: what most were seen to give.
     usual_bps: u64,
@@ -146,6 +148,7 @@ impl<P: Payload> Cluster<P> {
             hold: Hold::new(config.hold_back_max, now),
             load: Load::default(),
             growth_bps2: 0,
+            relief_bps2: 0,
             before_bps: 0,
             usual_bps: u64::MAX,
             draining: false,
@@ -194,6 +197,7 @@ impl<P: Payload> Cluster<P> {
                 }
             }
             Input::Budget(bps) => self.handle_budget(bps),
+            Input::Relief(bps2) => self.relief_bps2 = bps2,
             Input::Drain => self.draining = true,
             Input::Wake => {}
         }

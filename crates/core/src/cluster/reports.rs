@@ -130,7 +130,7 @@ impl<P: Payload> Cluster<P> {
             fill_bits,
             start_up_bits: self.feed.fill_bits(),
             start_up_bps: self.feed.fill_bps(),
-            growth_bps2: self.growth_bps2,
+            growth_bps2: self.growth_bps2.saturating_add(self.relief_bps2),
             newcomers: 0,
             newcomers_max: u64::MAX,
             ahead: 0,

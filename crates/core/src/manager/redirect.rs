@@ -56,6 +56,8 @@ pub struct Beat {
     pub brings_bps: u64,
     /// By how much what its viewers give has grown lately, bit/s per second.
     pub growth_bps2: u64,
+    /// How fast leaving viewers are expected to give room back, bit/s per second; 0: not known.
+    pub relief_bps2: u64,
     /// Where it is.
     pub at: Locality,
 }
@@ -219,14 +221,17 @@ impl Edge {
         let needs = rate_bps.saturating_sub(self.beat.brings_bps);
         let mean = (self.beat.committed_bps / u64::from(self.beat.sessions.max(1))).max(1);
         let left = u128::from(mean) * u128::from(self.beat.departures_per_minute);
-        let per_minute = left + 60 * u128::from(self.beat.growth_bps2);
-        if per_minute == 0 || self.beat.growth_bps2 == 0 && self.beat.capacity_bps < needs {
+        let (grows, expected) = (60 * u128::from(self.beat.growth_bps2), 60 * u128::from(self.beat.relief_bps2));
+        if self.beat.growth_bps2 == 0 && self.beat.capacity_bps < needs {
             return None;
         }
         let missing = u128::from(needs.saturating_sub(self.room(rate_bps, self.beat.brings_bps).free_bps));
         // Whole sessions leave.
-        let missing = if left > 0 { missing.div_ceil(u128::from(mean)) * u128::from(mean) } else { missing };
-        let seconds = (missing * 60).div_ceil(per_minute);
+        let whole = if left > 0 { missing.div_ceil(u128::from(mean)) * u128::from(mean) } else { missing };
+        let counted = (left + grows > 0).then(|| (whole * 60).div_ceil(left + grows));
+        // Expected is what leavers give back when what they gave is gone, too.
+        let forecast = (expected > 0).then(|| (missing * 60).div_ceil(expected + grows));
+        let seconds = [counted, forecast].into_iter().flatten().min()?;
         Some(Duration::from_secs(u64::try_from(seconds).unwrap_or(u64::MAX)))
     }
 }
@@ -441,6 +446,15 @@ mod tests {
         let plain = Ask { plain: true, ..ask(2) };
         assert!(redirect(&[("full", swarm(2, 0))]).pick(at(0), &plain).is_err(), "who is no peer brings nothing");
         assert_eq!(redirect(&[("e", swarm(1, 1))]).pick(at(0), &ask(11)), Err(retry(10)), "10 Mbit/s at 1 a second");
+        let foreseen = |bps2| Beat { relief_bps2: bps2, ..swarm(1, 0) };
+        let retry_after = |beat| redirect(&[("e", beat)]).pick(at(0), &ask(2)).map(String::from);
+        assert_eq!(
+            retry_after(foreseen(100_000)),
+            Err(retry(10)),
+            "nobody left lately; 1 Mbit/s at 100 kbit/s a second"
+        );
+        let leaving = Beat { departures_per_minute: 10, ..foreseen(100_000) };
+        assert_eq!(retry_after(leaving), Err(retry(6)), "whichever is sooner: 10 of 2 Mbit/s a minute");
         // What those on the way need beyond what they bring is set aside: 1 of 2 Mbit/s each.
         let mut half = redirect(&[("e", Beat { committed_bps: 17 * MBIT, ..swarm(1, 0) })]);
         assert_eq!(picks(&mut half, 0, 2, 4), [Ok("e".into()), Ok("e".into()), Ok("e".into()), Err(retry(20))]);

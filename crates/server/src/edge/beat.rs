@@ -92,6 +92,7 @@ fn sweep(edge: &Edge) {
 fn beat(edge: &Edge, usage_every: Duration) -> EdgeBeat {
     let tally = *edge.sessions.tally();
     let mesh = edge.clusters.standing();
+    let (relief_bps2, models) = edge.clusters.models();
     let gauge = |name: &'static str, value: u64| metrics::gauge!(name).set(value as f64);
     gauge("trellis_cluster_viewers", mesh.viewers.into());
     gauge("trellis_cluster_supporters", mesh.supporters.into());
@@ -109,6 +110,8 @@ fn beat(edge: &Edge, usage_every: Duration) -> EdgeBeat {
         committed_bps: edge.promises.promised_bps().saturating_add(mesh.peers_held_bps),
         brings_bps: mesh.peers_bps.checked_div(mesh.viewers.into()).unwrap_or_else(|| first_brings(edge)),
         growth_bps2: mesh.growth_bps2,
+        relief_bps2,
+        models,
         sessions: tally.open,
         departures_per_minute: edge.sessions.departures_per_minute(),
         draining: edge.stop.is_set(),

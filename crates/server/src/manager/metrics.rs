@@ -2,17 +2,11 @@
 
 use std::time::Duration;
 
-use metrics::{
-    Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
-};
+use metrics::{Counter, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 
 /// The manager's series.
 pub struct Metrics {
     joins: [Counter; JOIN_RESULTS.len()],
-    /// Edges alive.
-    pub edges: Gauge,
-    /// Origins alive.
-    pub origins: Gauge,
     /// Joins that are on disk.
     pub sessions_recorded: Counter,
     /// Rows of joins that found the queue full.
@@ -60,13 +54,18 @@ impl Metrics {
         describe_histogram!("trellis_account_write_seconds", "Time to write one batch of accounts");
         Self {
             joins: JOIN_RESULTS.map(|result| counter!("trellis_joins_total", "result" => result)),
-            edges: gauge!("trellis_edges"),
-            origins: gauge!("trellis_origins"),
             sessions_recorded: counter!("trellis_sessions_recorded_total"),
             writes_dropped: counter!("trellis_account_writes_dropped_total"),
             write_errors: counter!("trellis_account_write_errors_total"),
             write_seconds: Seconds(histogram!("trellis_account_write_seconds")),
         }
+    }
+
+    /// So many edges and origins are alive. Looked up each time: a gauge that was not set for a while is forgotten, and a
+    /// handle to it would lead nowhere.
+    pub fn alive(&self, edges: usize, origins: usize) {
+        gauge!("trellis_edges").set(edges as f64);
+        gauge!("trellis_origins").set(origins as f64);
     }
 
     /// Counts a join by its result, one of [`JOIN_RESULTS`].

@@ -183,8 +183,7 @@ impl Manager {
             let mut registry = self.registry();
             (registry.expire(now.mono), registry.edges().count(), registry.origins().count())
         };
-        self.metrics.edges.set(edges as f64);
-        self.metrics.origins.set(origins as f64);
+        self.metrics.alive(edges, origins);
         let Gone { left, silent } = gone;
         if !left.is_empty() {
             tracing::info!(edges = ?left, "edges left");

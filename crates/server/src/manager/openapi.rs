@@ -32,6 +32,7 @@ pub fn document() -> utoipa::openapi::OpenApi {
         api_keys::revoke_key,
         accounts::accounts,
         servers::edges,
+        servers::model,
         servers::origins,
     ),
     tags(

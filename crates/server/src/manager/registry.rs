@@ -13,8 +13,8 @@ use trellis_proto::StreamId;
 
 use super::names::Names;
 use crate::cluster_api::{
-    BEAT_TIMEOUT_MS, EdgeBeat, Instance, ORIGIN_STREAMS_MAX, OriginBeat, OriginStream, StreamSource, StreamState,
-    is_loopback_url, is_plain, is_server_name, is_server_url,
+    BEAT_TIMEOUT_MS, EdgeBeat, Instance, MODELS_MAX, ORIGIN_STREAMS_MAX, OriginBeat, OriginStream, StreamModel,
+    StreamSource, StreamState, is_loopback_url, is_plain, is_server_name, is_server_url,
 };
 use crate::units::Rate;
 
@@ -64,6 +64,8 @@ pub struct Registry {
     warned: Option<(Shortage, Instant)>,
     redirect: Redirect,
     edges: HashMap<String, Place>,
+    /// What edges last said of their streams' viewers.
+    models: HashMap<String, Vec<StreamModel>>,
     edge_names: Names,
     origins: BTreeMap<String, Origin>,
     origin_names: Names,
@@ -154,6 +156,7 @@ impl Default for Registry {
             warned: None,
             redirect: Redirect::new(DEAD_AFTER),
             edges: HashMap::new(),
+            models: HashMap::new(),
             edge_names: Names::default(),
             origins: BTreeMap::new(),
             origin_names: Names::default(),
@@ -169,6 +172,10 @@ impl Registry {
         if !self.edge_names.is_free(now, &beat.edge, &beat.instance) {
             return Err(BadBeat::NameTaken("edge"));
         }
+        if beat.models.len() > MODELS_MAX {
+            return Err(BadBeat::TooMany);
+        }
+        beat.models.iter().try_for_each(|model| model.stream.parse::<StreamId>().map(drop))?;
         let base = beat.public_url.as_deref().unwrap_or_default().trim_end_matches('/');
         if beat.public_url.is_some() && !is_server_url(base) {
             return Err(BadBeat::Url);
@@ -182,10 +189,12 @@ impl Registry {
             draining: beat.draining,
             brings_bps: beat.brings_bps,
             growth_bps2: beat.growth_bps2,
+            relief_bps2: beat.relief_bps2,
             at,
         };
         self.redirect.on_beat(now, &beat.edge, report).map_err(|_| BadBeat::TooMany)?;
         self.edge_names.hold(now, &beat.edge, &beat.instance, beat.draining);
+        self.models.insert(beat.edge.clone(), beat.models.clone());
         let new = !self.edges.contains_key(&beat.edge);
         let stun_port = beat.stun_port;
         let is = |place: &Place| &*place.base == base && place.stun_port == stun_port;
@@ -330,6 +339,7 @@ impl Registry {
         let dead = self.redirect.expire(now);
         for name in &dead {
             self.edges.remove(name);
+            self.models.remove(name);
         }
         let (left, silent) = dead.into_iter().partition(|name| draining.contains(name));
         Gone { left, silent }
@@ -338,6 +348,11 @@ impl Registry {
     /// All edges with their base URLs, by name.
     pub fn edges(&self) -> impl Iterator<Item = (&redirect::Edge, &Place)> {
         self.redirect.edges().iter().filter_map(|edge| Some((edge, self.edges.get(edge.name())?)))
+    }
+
+    /// What an edge said last of its streams' viewers.
+    pub fn models(&self, edge: &str) -> &[StreamModel] {
+        self.models.get(edge).map_or(&[], Vec::as_slice)
     }
 
     /// All origins, by name.

@@ -273,6 +273,7 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
             draining: false,
             brings_bps: stats.brings_bps,
             growth_bps2: stats.growth_bps2,
+            relief_bps2: 0,
             at,
         };
         let known = self.manager.on_beat(now, &host.name, beat);

@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::task::JoinSet;
-use trellis_core::cluster::{Cluster, Config, Event as ClusterEvent, Input, LinkId, Output, Shares, Stats};
+use trellis_core::cluster::{Cluster, Config, Event as ClusterEvent, Input, LinkId, Output, Shares};
 use trellis_core::locality::Locality;
 use trellis_core::time::Instant;
 use trellis_proto::StreamId;
@@ -19,6 +19,9 @@ use trellis_proto::frame::{Bye, ChunkId, Frame, PartId, PeerId};
 use super::super::Edge;
 use super::super::promises::Allowance;
 use super::super::session::Visit;
+use super::Standing;
+use super::gauges;
+use super::instrument::Instrument;
 use super::link::{Line, word};
 use super::member::{Member, Purposes};
 use super::parts::{self, Step};
@@ -58,6 +61,7 @@ pub struct Opened {
 /// A stream's cluster and what it lives on.
 pub struct Host {
     edge: Arc<Edge>,
+    stream: StreamId,
     shelf: Arc<Shelf>,
     cluster: Cluster<Bytes>,
     allowance: Allowance,
@@ -70,15 +74,20 @@ pub struct Host {
     rates_bps: u64,
     newest: Option<PartId>,
     purposes: Purposes,
+    instrument: Instrument,
+    /// What fluctuations of its viewers may need, bit/s.
+    headroom_bps: u64,
+    /// One of the streams of which the edge tells what the model says.
+    told: Option<OwnedSemaphorePermit>,
     /// How it stands, for the edge's reports.
-    standing: Arc<Mutex<Stats>>,
+    standing: Arc<Mutex<Standing>>,
     looked: tokio::time::Instant,
     fetches: JoinSet<(LinkId, ChunkId, Option<Bytes>)>,
 }
 
 impl Host {
     /// Of nobody yet. It says in `standing` how it stands.
-    pub fn open(edge: Arc<Edge>, stream: StreamId, standing: Arc<Mutex<Stats>>) -> Self {
+    pub fn open(edge: Arc<Edge>, stream: StreamId, standing: Arc<Mutex<Standing>>) -> Self {
         let allowance = edge.promises.allowance();
         let config = Config { budget_bps: allowance.bps(), first_peer: edge.clusters.next_peer(), ..Config::default() };
         let seed = u64::from_be_bytes(keyfile::random());
@@ -94,6 +103,10 @@ impl Host {
             rates_bps: 0,
             newest: None,
             purposes: Purposes::new(),
+            instrument: Instrument::default(),
+            headroom_bps: 0,
+            told: edge.clusters.models.clone().try_acquire_owned().ok(),
+            stream,
             standing,
             fetches: JoinSet::new(),
             edge,
@@ -252,7 +265,7 @@ impl Host {
     /// The cluster acts, under the allowance it has now.
     fn handle(&mut self, input: Input<Bytes>) {
         let (now, cluster, told) = (self.now(), &mut self.cluster, &mut self.told_bps);
-        let reserve_bps = self.rates_bps / RESERVED_OF;
+        let reserve_bps = reserve_bps(self.rates_bps, self.headroom_bps);
         self.allowance.during(|allowed| {
             // Less is told at once, more when it is worth it.
             if allowed < *told || allowed > *told + *told / NOTICEABLE {
@@ -281,7 +294,27 @@ impl Host {
         }
         self.signals.tidy(now);
         self.edge.promises.share_out();
-        *self.standing.lock().unwrap_or_else(PoisonError::into_inner) = self.cluster.stats();
+        self.read_instrument();
+    }
+
+    /// What the model makes of it, for operators, for who is refused and for the reserve.
+    fn read_instrument(&mut self) {
+        let (now_ms, stats) = (self.now_ms(), self.cluster.stats());
+        let reading = self.instrument.look(now_ms, &stats);
+        if let Some(reading) = &reading {
+            self.headroom_bps = reading.headroom_bps;
+            self.handle(Input::Relief(reading.relief_bps2));
+        }
+        let mut standing = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
+        standing.stats = stats;
+        if let Some(mut reading) = reading {
+            standing.relief_bps2 = reading.relief_bps2;
+            if self.told.is_some() {
+                reading.model.stream = self.stream.to_string();
+                gauges::set(&reading.model);
+                standing.model = Some(reading.model);
+            }
+        }
     }
 
     /// Does all the cluster wants.
@@ -324,21 +357,27 @@ impl Host {
 
     fn note(&mut self, event: ClusterEvent) {
         match event {
-            ClusterEvent::Admitted(link, peer, _) => {
+            ClusterEvent::Admitted(link, peer, session) => {
                 if let Some(member) = self.members.get_mut(&link) {
                     self.rates_bps -= member.rate_bps();
                     member.admit(&self.edge, peer, self.newest);
                     self.rates_bps += member.rate_bps();
                 }
                 self.edge.clusters.note_peer(peer);
+                self.instrument.admitted(self.now_ms(), session);
                 self.show_the_hidden();
                 metrics::counter!("trellis_cluster_admitted_total").increment(1);
             }
-            ClusterEvent::Refused(_, bye) => {
+            ClusterEvent::Refused(link, bye) => {
+                if let (Some(member), Bye::NoRoom(_)) = (self.members.get(&link), bye) {
+                    let session = member.ticket().session;
+                    self.instrument.refused(self.now_ms(), session);
+                }
                 metrics::counter!("trellis_cluster_refused_total", "reason" => word(bye)).increment(1);
             }
             ClusterEvent::Banned(..) => metrics::counter!("trellis_cluster_banned_total").increment(1),
-            ClusterEvent::Parole(..) | ClusterEvent::Left(..) => {}
+            ClusterEvent::Left(_, _, session) => self.instrument.left(self.now_ms(), session),
+            ClusterEvent::Parole(..) => {}
         }
     }
 
@@ -355,9 +394,18 @@ impl Host {
         at.map_or_else(|| tokio::time::Instant::now() + LINGER, |at| at.max(tokio::time::Instant::now() + WAKE_GAP))
     }
 
+    fn now_ms(&self) -> u64 {
+        self.epoch.elapsed().as_millis() as u64
+    }
+
     fn now(&self) -> Instant {
         Instant(self.epoch.elapsed().as_micros() as u64)
     }
+}
+
+/// What plain sessions may not have, bit/s: as much as fluctuations may need, within bounds.
+fn reserve_bps(rates_bps: u64, headroom_bps: u64) -> u64 {
+    headroom_bps.clamp(rates_bps / RESERVED_OF, rates_bps / RESERVED_OF_MOST)
 }
 
 /// A host without links ends after so long.
@@ -373,6 +421,19 @@ const NOTICEABLE: u64 = 50;
 /// Of what its viewers watch, the edge keeps one in so many free for those whom the mesh fails: plain sessions do not get
 /// it, however little the edge itself gives.
 const RESERVED_OF: u64 = 10;
+/// And never more than one in so many, however few they are.
+const RESERVED_OF_MOST: u64 = 4;
 /// After a stop viewers move to other edges, a few at a time, for so long; the rest then goes at once. The listener waits a
 /// little longer.
 const DRAIN: Duration = Duration::from_secs(6);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reserve_is_what_fluctuations_need_from_a_tenth_to_a_quarter_of_what_viewers_watch() {
+        assert_eq!([0, 9, 17, 90].map(|headroom| reserve_bps(100, headroom)), [10, 10, 17, 25]);
+        assert_eq!(reserve_bps(0, 90), 0, "nobody watches");
+    }
+}

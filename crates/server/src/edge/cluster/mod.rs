@@ -2,9 +2,12 @@
 //!
 //! The hallway. `upgrade` turns a request into a WebSocket, `link` carries frames, `host` runs the cluster of a stream
 //! (`trellis_core::cluster` decides everything), `parts` brings what the shelf holds to it, `policy` says
-//! what a viewer may be to others, `signals` who may talk to whom. Invariant: a link that does not take what it is sent is closed; nothing here grows with what anybody sends.
+//! what a viewer may be to others, `signals` who may talk to whom, `instrument` what the model
+//! makes of it all, `gauges` shows that. Invariant: a link that does not take what it is sent is closed; nothing here grows with what anybody sends.
 
+mod gauges;
 mod host;
+mod instrument;
 mod link;
 mod member;
 mod parts;
@@ -23,12 +26,13 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use http::{Request, StatusCode};
 use hyper::body::Incoming;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use trellis_core::cluster::{LinkId, Stats};
 use trellis_proto::StreamId;
 use trellis_proto::frame::PeerId;
 
 use super::{Edge, refuse};
+use crate::cluster_api::{MODELS_MAX, StreamModel};
 use crate::http::{Caller, Reply, error};
 use crate::locality::Prefixes;
 use host::{Event, Host, Opened};
@@ -42,12 +46,23 @@ pub struct Clusters {
     links: AtomicU64,
     prefixes: Prefixes,
     open: Mutex<HashMap<StreamId, Open>>,
+    /// Places of streams of which is told what the model says.
+    models: Arc<Semaphore>,
 }
 
 /// A stream's host, seen from outside.
 struct Open {
     events: mpsc::Sender<Event>,
-    standing: Arc<Mutex<Stats>>,
+    standing: Arc<Mutex<Standing>>,
+}
+
+/// What a host says of its cluster.
+#[derive(Debug, Clone, Default)]
+struct Standing {
+    stats: Stats,
+    /// How fast leaving viewers give room back, bit/s per second; 0: not known.
+    relief_bps2: u64,
+    model: Option<StreamModel>,
 }
 
 impl Clusters {
@@ -55,7 +70,14 @@ impl Clusters {
     pub fn new(edge: &str, now_s: u64, prefixes: Prefixes) -> Self {
         let (links, open) = Default::default();
         let peers = AtomicU32::new((now_s * PEERS_PER_S % u64::from(PEERS_MAX / 2)) as u32);
-        Self { first_peer: PeerId(range_of(edge) << PEER_BITS), peers, links, open, prefixes }
+        Self {
+            first_peer: PeerId(range_of(edge) << PEER_BITS),
+            peers,
+            links,
+            open,
+            prefixes,
+            models: Arc::new(Semaphore::new(MODELS_MAX)),
+        }
     }
 
     /// What the next cluster's peers are numbered from: where all others have come to, and near the end of the range from its
@@ -72,9 +94,20 @@ impl Clusters {
 
     /// How all clusters together stand.
     pub fn standing(&self) -> Stats {
+        self.living().iter().map(|standing| standing.stats).fold(Stats::default(), sum)
+    }
+
+    /// How fast their leaving viewers give room back, bit/s per second, and what the model says of each.
+    pub fn models(&self) -> (u64, Vec<StreamModel>) {
+        let living = self.living();
+        let relief_bps2 = living.iter().map(|standing| standing.relief_bps2).fold(0, u64::saturating_add);
+        (relief_bps2, living.into_iter().filter_map(|standing| standing.model).take(MODELS_MAX).collect())
+    }
+
+    fn living(&self) -> Vec<Standing> {
         let open = self.open();
         let living = open.values().filter(|open| !open.events.is_closed());
-        living.map(|open| *open.standing.lock().unwrap_or_else(PoisonError::into_inner)).fold(Stats::default(), sum)
+        living.map(|open| open.standing.lock().unwrap_or_else(PoisonError::into_inner).clone()).collect()
     }
 
     fn open(&self) -> MutexGuard<'_, HashMap<StreamId, Open>> {
@@ -141,7 +174,7 @@ impl Edge {
         }
         let (events, receiver) = mpsc::channel(EVENTS_MAX);
         open.retain(|_, open| !open.events.is_closed());
-        let standing = Arc::<Mutex<Stats>>::default();
+        let standing = Arc::<Mutex<Standing>>::default();
         open.insert(stream.clone(), Open { events: events.clone(), standing: standing.clone() });
         drop(open);
         let (edge, stream) = (self.clone(), stream.clone());

@@ -72,7 +72,7 @@ mod tests {
     #[test]
     fn a_pair_has_an_allowance_whoever_speaks_and_is_not_forgotten_before_it_is_whole_again() {
         let (mut signals, now) = (Signals::default(), Instant::now());
-        let speaker = |at: usize| if at % 2 == 0 { (ONE, OTHER) } else { (OTHER, ONE) };
+        let speaker = |at: usize| if at.is_multiple_of(2) { (ONE, OTHER) } else { (OTHER, ONE) };
         let mut says = |at: usize, now| {
             let (from, to) = speaker(at);
             signals.tidy(now);

@@ -71,6 +71,7 @@ fn admin(manager: &Arc<Manager>) -> Router<Arc<Manager>> {
         .route("/v1/admin/keys/{kid}", delete(api_keys::revoke_key))
         .route("/v1/admin/accounts", get(accounts::accounts))
         .route("/v1/admin/edges", get(servers::edges))
+        .route("/v1/admin/model", get(servers::model))
         .route("/v1/admin/origins", get(servers::origins))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .route_layer(axum::middleware::from_fn_with_state(manager.clone(), require_admin_key))

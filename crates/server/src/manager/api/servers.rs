@@ -6,7 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{Here, Json};
-use crate::cluster_api::{ErrorBody, StreamState};
+use crate::cluster_api::{ErrorBody, StreamModel, StreamState};
 
 /// An edge.
 #[derive(Serialize, ToSchema)]
@@ -67,6 +67,35 @@ pub struct OriginStreamInfo {
 pub struct OriginList {
     /// By name.
     origins: Vec<OriginInfo>,
+}
+
+/// What an edge told of its streams' viewers.
+#[derive(Serialize, ToSchema)]
+pub struct EdgeModels {
+    /// Its name.
+    edge: String,
+    /// The streams that viewers with an engine watch there; at most 64.
+    streams: Vec<StreamModel>,
+}
+
+/// What all edges told.
+#[derive(Serialize, ToSchema)]
+pub struct ModelList {
+    /// By name.
+    edges: Vec<EdgeModels>,
+}
+
+/// Tell what the analytical model says of each stream's viewers at each edge, beside what happened
+///
+/// Numbers are estimated from the last five minutes; what is not known yet is left out. Of a range, null is without end.
+#[utoipa::path(get, path = "/v1/admin/model", tag = "admin", security(("admin_key" = [])),
+    responses((status = 200, body = ModelList), (status = 401, body = ErrorBody)))]
+pub async fn model(State(manager): Here) -> Json<ModelList> {
+    let registry = manager.registry();
+    let edges = registry
+        .edges()
+        .map(|(edge, _)| EdgeModels { edge: edge.name().to_owned(), streams: registry.models(edge.name()).to_vec() });
+    Json(StatusCode::OK, ModelList { edges: edges.collect() })
 }
 
 /// List edges and their load.

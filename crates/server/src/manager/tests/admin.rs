@@ -6,9 +6,9 @@ use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::StatusCode;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{House, claims};
+use super::{House, claims, edge_beat};
 use crate::manager::{Error, Manager, ManagerConfig, mint};
 
 #[tokio::test]
@@ -163,4 +163,25 @@ async fn the_operator_sees_who_is_there() {
         origins["origins"][0]["streams"][0],
         json!({"stream": "dark", "state": "waiting", "rate_bps": 2_000_000})
     );
+}
+
+#[tokio::test]
+async fn what_edges_say_of_the_model_is_shown_while_they_live_and_garbage_is_not_taken() {
+    let house = House::new().await;
+    let beat = async |models: Value| {
+        let reply = house.cluster("POST", "/v1/cluster/edges", edge_beat("e", json!({"models": models}))).await;
+        reply.status
+    };
+    let never = json!({"value": null, "low": 40.5, "high": null});
+    let model = json!({"stream": "town", "viewers": 3, "server_bps": 7, "capacity_bps": 9, "full_in_s": never,
+        "rejection": {"said": {"value": 0.5, "low": 0.25, "high": 0.75}, "measured": 1.0, "residual": 0.5, "within": false}});
+    assert_eq!(beat(json!([model])).await, StatusCode::OK);
+    let shown = async || house.admin("GET", "/v1/admin/model", json!(null)).await.body;
+    assert_eq!(shown().await, json!({"edges": [{"edge": "e", "streams": [model]}]}));
+    assert_eq!(beat(json!([{"stream": "No name", "viewers": 0, "server_bps": 0, "capacity_bps": 0}])).await, 400);
+    assert_eq!(beat(json!([{"stream": "town", "viewers": -1, "server_bps": 0, "capacity_bps": 0}])).await, 400);
+    assert_eq!(beat(json!(vec![model.clone(); 65])).await, StatusCode::INSUFFICIENT_STORAGE);
+    assert_eq!(shown().await["edges"][0]["streams"][0], model, "the last good one");
+    assert_eq!(beat(json!([])).await, StatusCode::OK);
+    assert_eq!(shown().await, json!({"edges": [{"edge": "e", "streams": []}]}));
 }

@@ -30,5 +30,5 @@ fn every_path_is_documented_with_its_errors() {
     for status in ["200", "401", "403", "404", "503"] {
         assert!(join[status].is_object(), "{status}");
     }
-    assert_eq!(document["paths"].as_object().unwrap().len(), 10);
+    assert_eq!(document["paths"].as_object().unwrap().len(), 11);
 }
