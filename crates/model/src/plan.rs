@@ -116,7 +116,8 @@ impl Plan {
             each_bps: event.rate.positive("the rate (r)")? * (1.0 + event.losses.overhead.get()),
             gives_bps: event.losses.utilization.get() * event.upload.get() * open,
             fixed: blocked.get() + open * event.floor.get(),
-            headroom: slots as f64 / viewers,
+            // Who may be refused often is still to be served on average.
+            headroom: (slots as f64 / viewers).max(1.0),
         })
     }
 

@@ -66,7 +66,7 @@ fn answer(args: &Args) -> Result<Answer> {
         bottleneck: layers.once_bps(),
         client_server: layers.direct_bps(),
         ratio: layers.ratio(),
-        ratio_limit: rates[0] / rates.iter().sum::<f64>(),
+        ratio_limit: rates[0] * subscribers[0] as f64 / layers.direct_bps(),
         peers_send: layers.peers_bps(),
         base_excess: layers.base_excess_bps(),
         upload: args.upload.map(Bps::get),

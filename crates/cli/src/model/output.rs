@@ -182,6 +182,7 @@ pub fn bytes(bytes: f64) -> String {
 pub fn duration(seconds: f64) -> String {
     let (minutes, hours) = ((seconds / 60.0).round(), (seconds / 3_600.0).floor());
     match seconds {
+        _ if seconds.is_nan() => "not known".into(),
         _ if seconds.is_infinite() => "never".into(),
         172_800.0.. => format!("{:.1} days", seconds / 86_400.0),
         3_570.0.. => {

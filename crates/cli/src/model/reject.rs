@@ -144,6 +144,10 @@ fn sheet(args: &Args, answer: &Answer) -> Sheet {
     sheet.fact("refused in all", number(answer.rejected_total));
     if let Some(it) = simulated {
         let told = |it: Measured| {
+            // Only of runs that had one.
+            if it.mean.is_nan() {
+                return "never".into();
+            }
             format!("{} ({} to {})", duration(it.mean * length), duration(it.low * length), duration(it.high * length))
         };
         sheet.fact("first refusal, simulated", told(it.first_refusal));

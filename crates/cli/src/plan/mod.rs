@@ -153,12 +153,13 @@ fn answer(args: &Args) -> Result<Answer> {
     // A CDN serves all.
     let watched = plan.course(f64::INFINITY).demand_bits / 8.0;
     let needed = needed(&plan);
-    let edges_needed = (needed / args.edge_size.get()).ceil() as u64 + u64::from(args.spare);
+    let edges_needed = (needed / args.edge_size.get()).ceil() + f64::from(args.spare);
     ensure!(
         edges_needed <= EDGES_MAX,
         "--edge-size {} would take {edges_needed} edges: take larger ones",
         args.edge_size.get()
     );
+    let edges_needed = edges_needed as u64;
     let edges = match &args.edges {
         Some(given) => given.0.iter().map(|edge| edge.unwrap_or(args.edge_size).get()).collect(),
         None => vec![args.edge_size.get(); edges_needed as usize],
@@ -190,7 +191,7 @@ fn answer(args: &Args) -> Result<Answer> {
 }
 
 /// More edges than this are a mistake.
-const EDGES_MAX: u64 = 100_000;
+const EDGES_MAX: f64 = 100_000.0;
 
 fn event(args: &Args) -> Result<Event> {
     Ok(Event {

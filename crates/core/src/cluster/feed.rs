@@ -207,7 +207,7 @@ impl<P: Payload> Feed<P> {
     /// So many of the run's messages are sent by the host: about as large as the newest.
     pub fn charge_messages(&mut self, count: u8) {
         let each = self.parts.back().map_or(0, |part| part.message.len());
-        self.charge(each * usize::from(count));
+        self.pace.owe((each * usize::from(count)) as u64);
     }
 
     /// A run with so many lanes begins; who subscribed before subscribes again.

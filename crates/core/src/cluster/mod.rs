@@ -259,7 +259,10 @@ impl<P: Payload> Cluster<P> {
             Frame::Ask { from, count } => {
                 if self.feed.is_past(from) {
                     self.out.push_back(Output::Tables(link, from, count));
-                    self.feed.charge_messages(count);
+                    // Elsewhere asking costs nothing, and nobody shall make the edge owe by asking.
+                    if self.overlay.is_planned() {
+                        self.feed.charge_messages(count);
+                    }
                 }
                 for message in self.feed.messages(from, count) {
                     self.send(link, Frame::Table(message));

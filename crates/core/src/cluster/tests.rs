@@ -661,6 +661,24 @@ fn of_a_recording_who_has_what_comes_next_is_named_and_the_host_answers_for_the_
 }
 
 #[test]
+fn who_asks_for_the_past_over_and_over_keeps_nothing_from_who_watches() {
+    let mut bench = Bench::new(10 * RATE);
+    bench.part();
+    let (watches, asks) = (bench.hello(RATE, Nat::Open).0, bench.hello(RATE, Nat::Open).0);
+    let set = vec![all(0xffff, VIDEO), all(1, SOUND)];
+    let from = PartId { run: RunId(1), part: 1 };
+    bench.input(Input::Frame(watches, Frame::Subscribe { set, from }));
+    let past = PartId { run: RunId(0), part: 0 };
+    (0..1_000).for_each(|_| bench.input(Input::Frame(asks, Frame::Ask { from: past, count: 64 })));
+    bench.part();
+    for _ in 0..20 {
+        bench.pass(Duration::from_millis(20));
+        bench.input(Input::Unsent(watches, 0));
+    }
+    assert_eq!(bench.chunks(watches), 17);
+}
+
+#[test]
 fn when_most_leave_their_takers_waiting_nobody_is_given_up_for_it() {
     let mut bench = Bench::new(RATE * 32 / 10);
     let links: Vec<_> = (0..8).map(|_| bench.hello(RATE, Nat::Open).0).collect();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use metrics::Counter;
 use trellis_core::locality::Locality;
 use trellis_proto::Ticket;
-use trellis_proto::frame::{ChunkId, Frame, Hello, PartId, PeerId, Row};
+use trellis_proto::frame::{Assign, ChunkId, Frame, Hello, PartId, PeerId, Row};
 
 use super::super::Edge;
 use super::super::session::{Session, Visit};
@@ -106,8 +106,6 @@ impl Member {
                 self.wants.extend(ids(rows).take(room).map(|id| (id, *urgent)));
             }
             Frame::Cancel(rows) => self.forget(rows),
-            // Should it be greeted again, then with what it watches.
-            Frame::Switch { layers } => self.hidden.iter_mut().for_each(|hello| hello.layers.clone_from(layers)),
             _ => {}
         }
     }
@@ -118,6 +116,11 @@ impl Member {
             Frame::Chunk(chunk) => Some((self.purpose(chunk.id), chunk.payload.len() as u64)),
             Frame::Deny(rows) => {
                 self.forget(rows);
+                None
+            }
+            // Should it be greeted again, then with what it was granted: a wish that was not could cost it its place.
+            Frame::Assign(Assign { layers: Some(layers), .. }) if !layers.is_empty() => {
+                self.hidden.iter_mut().for_each(|hello| hello.layers.clone_from(layers));
                 None
             }
             _ => None,
