@@ -95,6 +95,73 @@ fn figures_are_drawn() {
 }
 
 #[test]
+fn every_answer_can_be_drawn() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let bounds = "bounds --server-bandwidth 10G --rate 3M --peers 5000 --upload-mix 40%:0,60%:5M --overhead 3%";
+    for (question, shows) in [
+        (format!("sgp {P1}"), "mostly peers"),
+        (format!("reject {P1} --runs 2"), "simulated: 95 %"),
+        ("bottleneck --peers 1000 --layers 100k,150k,250k --upload 100k".into(), "with these uploads"),
+        (bounds.into(), "this server, 10 Gbit/s"),
+    ] {
+        let plot = format!("--plot {} --plot {}", at("a.svg").display(), at("a.PNG").display());
+        let drawn = printed(&format!("model {question} --json {plot}"));
+        assert_eq!(drawn, printed(&format!("model {question} --json")), "{question}");
+        let svg = std::fs::read_to_string(at("a.svg")).unwrap();
+        assert!(svg.contains(shows) && svg.contains("prefers-color-scheme:dark"), "{question}");
+        assert!(std::fs::read(at("a.PNG")).unwrap().starts_with(b"\x89PNG"), "{question}");
+    }
+}
+
+#[test]
+fn figures_are_drawn_though_the_process_cannot_be_simulated() {
+    let folder = tempfile::tempdir().unwrap();
+    let slow = "--server-bandwidth 10 --rate 0.1 --contribution 0.1 --arrivals 1 --length 3600";
+    for (cluster, why) in
+        [(slow, "(β), in whole bit/s"), (&P1.replace("--arrivals 1", "--arrivals 1000000"), "50000000")]
+    {
+        let output = trellis(&format!("model figures {cluster} --out {}", folder.path().display()));
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success() && said.contains(why), "{said}");
+        assert!(!std::fs::read_to_string(folder.path().join("figure3.svg")).unwrap().contains("simulated"));
+    }
+}
+
+#[test]
+fn each_number_of_a_series_says_how_many_runs_had_it() {
+    let ample = "--server-bandwidth 1G --rate 1M --contribution 1M --arrivals 0.25 --length 2000";
+    let simulated = &printed(&format!("model reject {ample} --runs 3 --json"))["simulated"];
+    assert_eq!((&simulated["runs"], &simulated["rejected_total"]["runs"]), (&json!(3), &json!(3)));
+    assert_eq!((&simulated["first_refusal"]["runs"], &simulated["first_refusal"]["mean"]), (&json!(0), &Value::Null));
+}
+
+#[test]
+fn a_viewer_who_gives_nothing_slows_nobody_down_and_losses_count_in_every_bound() {
+    let bounds = |mix: &str, more: &str| {
+        printed(&format!("model bounds --server-bandwidth 1M --rate 1M --peers 1000 --upload-mix {mix} --json{more}"))
+    };
+    let seconds = |answer: &Value| answer["delay_seconds"].as_f64().unwrap();
+    assert_eq!(seconds(&bounds("5M", "")), seconds(&bounds("40%:0,60%:5M", "")));
+    assert_eq!(bounds("0", "")["delay_seconds"], Value::Null, "nobody can");
+    let universal = |more: &str| bounds("50%:0,50%:3M", more)["universal"].as_f64().unwrap();
+    assert!(universal("") > 0.999, "{}", universal(""));
+    // 0.66 × 3 are fewer than two.
+    assert!(universal(" --utilization 66%") < 0.6);
+    assert_eq!(universal(" --overhead 1%"), 0.0, "the server has not even one copy");
+}
+
+#[test]
+fn a_cdn_is_not_billed_with_what_the_mesh_adds() {
+    let cdn = |overhead: &str| {
+        let plan = printed(&format!("plan --viewers 1000 --bitrate 1M --overhead {overhead} --json"));
+        (plan["cost"]["cdn"].as_f64().unwrap(), plan["delivered_bytes"].as_f64().unwrap())
+    };
+    let ((without, media), (with, all)) = (cdn("0%"), cdn("50%"));
+    assert!((with / without - 1.0).abs() < 1e-9 && all > 1.4 * media, "{without} {with}, {media} {all}");
+}
+
+#[test]
 fn errors_name_the_flag_and_what_is_allowed() {
     for (command, says) in [
         (format!("model sgp {P1}").replace("--rate 500k", "--rate 0"), ["--rate", "more than zero"]),
@@ -106,6 +173,21 @@ fn errors_name_the_flag_and_what_is_allowed() {
             ["--upload-mix", "sum to 100 %"],
         ),
         ("plan --viewers 10 --bitrate 3M --edges 0x1G".into(), ["--edges", "500M or 4x1G"]),
+        (format!("model sgp {P1} --plot figure.pdf"), ["--plot", ".svg or .png"]),
+        (format!("model sgp {P1}").replace("--rate 500k", "--rate -1M"), ["--rate", "`-1M` is not a rate"]),
+        (format!("model reject {P1} --steps -1"), ["--steps", "-1"]),
+        ("model bottleneck --peers -1 --layers 1M".into(), ["--peers", "-1"]),
+        ("model bottleneck --peers 1 --layers -1".into(), ["--layers", "`-1` is not a rate"]),
+        (
+            "model bounds --server-bandwidth 1M --rate 1M --peers 9 --upload-mix 1M --latency -1".into(),
+            ["--latency", "`-1` is not a time"],
+        ),
+        ("plan --viewers 10 --bitrate 3M --price-cdn -1".into(), ["--price-cdn", "`-1` is not a price"]),
+        ("plan --viewers 10 --bitrate 3M --stay 1ms --duration 1d".into(), ["--stay", "at most 100000"]),
+        (
+            format!("model sgp {P1}").replace("--contribution 250k", "--contribution 1e308"),
+            ["--contribution", "what a peer gives (α)"],
+        ),
     ] {
         let output = trellis(&command);
         let error = String::from_utf8(output.stderr).unwrap();

@@ -1,6 +1,7 @@
 //! What becomes of several clusters, each with a server of its own? Without redirection (step 6 of the paper) each follows
 //! its own growth; with it, all together follow that of one cluster with the sums of their bandwidths and requests.
-//! Redirection helps the whole and the poor, and costs the rich: its own refusals rise to the common share.
+//! Redirection helps the whole and the poor, and costs the rich: its own refusals rise to the common share. A cluster that
+//! nobody asks (λ_i = 0) has no growth of its own; with redirection its server helps the others.
 
 use crate::{Bps, Fluid, Growth, InputError, Offer, PerSecond, Seconds};
 
@@ -20,17 +21,17 @@ pub struct Site {
 /// let rich = Site { server: Bps::new(35e6)?, arrivals: PerSecond::new(0.2)? };
 /// let clusters = Clusters::new(&[poor, rich], Bps::new(1e6)?, Bps::new(0.5e6)?, Seconds::new(2000.0)?)?;
 /// assert_eq!(clusters.together().first_full_interval(), Some(10));
-/// assert_eq!(clusters.apart()[0].first_full_interval(), Some(15));
+/// assert_eq!(clusters.apart()[0].and_then(|poor| poor.first_full_interval()), Some(15));
 /// # Ok::<(), trellis_model::InputError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Clusters {
-    apart: Vec<Growth>,
+    apart: Vec<Option<Growth>>,
     together: Growth,
 }
 
 impl Clusters {
-    /// At least one; β, α, L are of all.
+    /// At least one, and requests at one of them; β, α, L are of all.
     /// ```
     /// use trellis_model::{Bps, Seconds, clusters::Clusters};
     /// let rate = Bps::new(1e6)?;
@@ -45,12 +46,15 @@ impl Clusters {
         let server = Bps::new(sites.iter().map(|site| site.server.get()).sum())?;
         let arrivals = PerSecond::new(sites.iter().map(|site| site.arrivals.get()).sum())?;
         Ok(Self {
-            apart: sites.iter().map(|site| growth(site.server, site.arrivals)).collect::<Result<_, _>>()?,
+            apart: sites
+                .iter()
+                .map(|site| (site.arrivals.get() > 0.0).then(|| growth(site.server, site.arrivals)).transpose())
+                .collect::<Result<_, _>>()?,
             together: growth(server, arrivals)?,
         })
     }
 
-    /// Each, left to itself.
+    /// Each, left to itself; None: nobody asks there.
     /// ```
     /// # use trellis_model::{Bps, PerSecond, Seconds, clusters::{Clusters, Site}};
     /// # let (rate, length) = (Bps::new(1e6)?, Seconds::new(60.0)?);
@@ -59,7 +63,7 @@ impl Clusters {
     /// assert_eq!(clusters.apart()[0], clusters.apart()[1]);
     /// # Ok::<(), trellis_model::InputError>(())
     /// ```
-    pub fn apart(&self) -> &[Growth] {
+    pub fn apart(&self) -> &[Option<Growth>] {
         &self.apart
     }
 
@@ -91,7 +95,7 @@ impl Clusters {
     pub fn rejections_apart(&self) -> impl Iterator<Item = f64> + use<> {
         let all = self.together.arrivals_per_s;
         let mut each: Vec<(f64, Fluid)> =
-            self.apart.iter().map(|growth| (growth.arrivals_per_s / all, growth.intervals())).collect();
+            self.apart.iter().flatten().map(|growth| (growth.arrivals_per_s / all, growth.intervals())).collect();
         std::iter::from_fn(move || each.iter_mut().map(|(share, fluid)| Some(*share * fluid.next()?.rejected)).sum())
     }
 }

@@ -124,7 +124,8 @@ pub struct Estimates {
     pub support_bps: Option<Estimate>,
     /// αf, bit/s per viewer, where viewers support while they watch: f of them have warmed up.
     pub brought_bps: Option<Estimate>,
-    /// L, s. Too long while the cluster grows, if sessions are much of one length: then better [`crate::lifetime::mean`].
+    /// L, s: 1/L is the share of those there that leaves in a second. As the length of a session it is too long while the
+    /// cluster grows, if sessions are much of one length: most have not had the time to end.
     pub length_s: Option<Estimate>,
     /// V, s: how long supporters linger. None while nobody has left.
     pub linger_s: Option<Estimate>,

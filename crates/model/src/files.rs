@@ -31,7 +31,7 @@ pub struct Files {
 }
 
 impl Files {
-    /// B, β, α, L, the λ_i, and how to split.
+    /// B, β, α, L, the λ_i, and how to split. Each λ_i is more than zero: a file that nobody asks for is no cluster.
     /// ```
     /// use trellis_model::{Bps, InputError, Seconds, files::{Files, Split}};
     /// let rate = Bps::new(1e6)?;

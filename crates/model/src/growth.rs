@@ -6,7 +6,12 @@
 //! [`crate::Fluid`].
 //!
 //! Conventions: B ≥ D means the server alone suffices (t_0 = ∞, t_g = 0). B < D with B = 0 or α = 0 never grows enough
-//! (t_g = ∞).
+//! (t_g = ∞). Nobody asking (λ = 0) is no cluster, and an error.
+//!
+//! t_g < t_0 is possible: B·g ≥ D long before the clock shows it. Then K = 1, and R(t) of (13), which is the paper's
+//! continuation between whole intervals, is 0 throughout. Requests are refused all the same, from t_0 to the end of
+//! interval 0: the server is full then, and nobody has seen all before that end. [`Growth::intervals`],
+//! [`Growth::is_refused`] and [`Growth::is_guaranteed`] say so.
 
 use crate::{Bps, InputError, PerSecond, Seconds};
 
@@ -45,7 +50,7 @@ pub struct Growth {
 }
 
 impl Growth {
-    /// Checks that there are requests, of some length and bandwidth.
+    /// Checks that there are requests, of some length and bandwidth, and that nothing of it leaves the range of numbers.
     /// ```
     /// use trellis_model::{Bps, Growth, InputError, Offer, PerSecond, Seconds};
     /// let (some, none) = (Bps::new(1e6)?, Bps::new(0.0)?);
@@ -62,10 +67,14 @@ impl Growth {
             arrivals_per_s: offer.arrivals.positive("the arrivals (λ)")?,
             interval_s: offer.length.positive("the session's length (L)")?,
         };
-        // Each may be a number, and what they make together none.
-        Bps::new(growth.demand_bps())
-            .and_then(|demand| demand.positive(""))
-            .map_err(|error| error.of("the demand (λLβ)"))?;
+        // Each may be a number, and what they make together none. Capacity at K is at most D·g, S at most that over α.
+        let some = |number: f64, what| {
+            Bps::new(number).and_then(|number| number.positive(what)).map_err(|error| error.of(what))
+        };
+        some(growth.offered_sessions(), "the requests per interval (λL)")?;
+        some(growth.demand_bps(), "the demand (λLβ)")?;
+        some(growth.demand_bps() * growth.factor(), "what a peer gives (α), beside what a session takes (β),")?;
+        some(1.0 + growth.server_bps / growth.session_bps, "the server's bandwidth (B), in sessions of β,")?;
         Ok(growth)
     }
 
@@ -136,13 +145,14 @@ impl Growth {
         self.capacity_beside(self.supporters(intervals))
     }
 
-    /// (13) R(t) = 1 − (B/D)g^t between t_0 and t_g, else 0: which share of an interval's requests is refused.
+    /// (13) R(t) = 1 − (B/D)g^t between t_0 and t_g, else 0: which share of an interval's requests is refused, continued
+    /// between whole intervals. At any t of the clock it is all or none: [`Self::is_refused`].
     #[doc = example!("growth.rejection(0.1) == 0.0 && (growth.rejection(1.0) - 0.75).abs() < 1e-9 && growth.rejection(3.0) == 0.0")]
     pub fn rejection(&self, intervals: f64) -> f64 {
         if intervals < self.saturation_intervals() || intervals >= self.guarantee_intervals() {
             return 0.0;
         }
-        (1.0 - self.saturation_intervals() * self.factor().powf(intervals)).max(0.0)
+        1.0 - self.served(self.compound(intervals))
     }
 
     /// (10) S(t_g) = (D − B)/α: supporting peers when capacity meets demand; 0 if the server suffices, ∞ if it never does.
@@ -213,10 +223,12 @@ impl Growth {
 
     /// (6) as it stands.
     pub(crate) fn compound(&self, t: f64) -> f64 {
-        if self.support_bps == 0.0 {
-            self.server_bps * t / self.session_bps
-        } else {
-            self.server_bps / self.support_bps * (t * (self.support_bps / self.session_bps).ln_1p()).exp_m1()
+        let (sessions, gain) = (self.server_bps / self.session_bps, self.support_bps / self.session_bps);
+        match gain {
+            // Nothing times what has no end.
+            _ if sessions == 0.0 => 0.0,
+            0.0 => sessions * t,
+            _ => sessions * ((t * gain.ln_1p()).exp_m1() / gain),
         }
     }
 }

@@ -17,7 +17,7 @@
 //! | what if sessions differ in length, supporters leave, arrivals change? | [`ExponentialLengths`], [`Leaving`], [`Lingering`], [`saturation`] |
 //! | what of several clusters, or files? | [`clusters`], [`files`] |
 //! | what must a server send of layered media? | [`layered`] |
-//! | what do an edge's counters say of a running cluster, how surely, and what will come of it? | [`estimate`], [`lifetime`], [`forecast`] |
+//! | what do an edge's counters say of a running cluster, how surely, and what will come of it? | [`estimate`], [`forecast`] |
 //! | what does the process do, request by request, without any formula? | [`event`] |
 //! | how much headroom do fluctuations need? | [`erlang`] |
 //! | how fast can a live stream be, what must the server send? | [`bounds`] |
@@ -53,7 +53,6 @@ pub mod forecast;
 mod growth;
 pub mod layered;
 mod lengths;
-pub mod lifetime;
 mod live;
 pub mod plan;
 mod quantity;

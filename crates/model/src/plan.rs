@@ -95,7 +95,8 @@ pub struct Course {
 }
 
 impl Plan {
-    /// Checks that there is an audience, a rate, and time for both.
+    /// Checks that there is an audience, a rate, and time for both, and that it can be counted out: at most
+    /// [`STAYS_MAX`] stays follow each other, no time is above [`TIME_S_MAX`], and no amount leaves the range of numbers.
     #[doc = planned!("Plan::new(Event { viewers: 0.0, ..event }).is_err()")]
     pub fn new(event: Event) -> Result<Self, InputError> {
         let Event { viewers, blocked, .. } = event;
@@ -105,15 +106,36 @@ impl Plan {
         if viewers == 0.0 {
             return Err(InputError::Zero("the viewers"));
         }
-        let slots = erlang::slots_for(viewers, event.refused)?;
+        let (stay_s, length_s) = (event.stay.positive("the stay")?, event.length.positive("the event's length")?);
+        let each_bps = event.rate.positive("the rate (r)")? * (1.0 + event.losses.overhead.get());
+        let (gives_bps, slots) = (event.upload.get(), erlang::slots_for(viewers, event.refused)?);
+        for (time_s, parameter) in [
+            (stay_s, "the stay, s,"),
+            (length_s, "the event's length, s,"),
+            (event.arrival.get(), "the time until all are there, s,"),
+            (event.warm_up.get(), "the warm-up, s,"),
+        ] {
+            if time_s > TIME_S_MAX as f64 {
+                return Err(InputError::TooMuch(parameter, TIME_S_MAX));
+            }
+        }
+        if length_s / stay_s > STAYS_MAX as f64 {
+            return Err(InputError::TooMuch("the event's length, in stays,", STAYS_MAX));
+        }
+        if !(viewers / stay_s).is_finite() {
+            return Err(InputError::NotANumber("how many come in a second (viewers per stay)"));
+        }
+        if !(viewers * each_bps.max(gives_bps) * length_s).is_finite() {
+            return Err(InputError::NotANumber("what all viewers take or give (the rate, the upload)"));
+        }
         let open = 1.0 - blocked.get();
         Ok(Self {
             viewers,
             arrival_s: event.arrival.get(),
-            stay_s: event.stay.positive("the stay")?,
-            length_s: event.length.positive("the event's length")?,
+            stay_s,
+            length_s,
             warm_up_s: event.warm_up.get(),
-            each_bps: event.rate.positive("the rate (r)")? * (1.0 + event.losses.overhead.get()),
+            each_bps,
             gives_bps: event.losses.utilization.get() * event.upload.get() * open,
             fixed: blocked.get() + open * event.floor.get(),
             // Who may be refused often is still to be served on average.
@@ -154,8 +176,7 @@ impl Plan {
     #[doc = planned!("(plan.arrivals_per_s() - 1.809).abs() < 1e-3")]
     pub fn arrivals_per_s(&self) -> f64 {
         let turnover = self.viewers / self.stay_s;
-        let gone = -(-self.arrival_s / self.stay_s).exp_m1();
-        if gone > 0.0 { turnover / gone } else { f64::INFINITY }
+        turnover / -(-self.arrival_s / self.stay_s).exp_m1()
     }
 
     /// How it goes with so much: step by step, at most 100,000 of them.
@@ -169,9 +190,12 @@ impl Plan {
             let at_s = step as f64 * step_s;
             audience.leave();
             let come = self.come(at_s, step_s);
+            // Some of them are gone again by the end of the step.
+            let come_to_stay = come * self.stay_on(step_s);
             let room = (self.viewers_beside(server_bps, audience.warm) - audience.present()).max(0.0);
-            audience.come(come, room);
-            told.wait(at_s, step_s, come, &audience);
+            audience.come(come_to_stay, room);
+            let refused = if come > 0.0 { come * (1.0 - audience.at_once / come_to_stay).max(0.0) } else { 0.0 };
+            told.wait(at_s, step_s, refused, &audience);
             told.send(self.load_bps(audience.present(), audience.warm), self.each_bps * audience.present(), step_s);
         }
         told.course(audience.waiting)
@@ -186,12 +210,19 @@ impl Plan {
 
     /// Who comes in a step: all at once, or until T as fast as it takes, then as many as leave when all are there.
     fn come(&self, at_s: f64, step_s: f64) -> f64 {
-        if self.arrival_s == 0.0 && at_s == 0.0 {
-            return self.viewers;
+        if at_s == 0.0 && self.arrival_s < step_s {
+            return self.viewers / self.stay_on(step_s);
         }
         let coming_s = (self.arrival_s - at_s).clamp(0.0, step_s);
         let coming = if coming_s > 0.0 { coming_s * self.arrivals_per_s() } else { 0.0 };
         coming + (step_s - coming_s) * self.viewers / self.stay_s
+    }
+
+    /// Which share of those who come evenly within a step is there at its end.
+    fn stay_on(&self, step_s: f64) -> f64 {
+        let stays = step_s / self.stay_s;
+        // Of almost no time all.
+        if stays < 1e-9 { 1.0 } else { -(-stays).exp_m1() / stays }
     }
 
     /// What servers send so many viewers when so many are past their warm-up; one copy of the stream at least.
@@ -210,6 +241,10 @@ impl Plan {
 
 /// Most steps of a course.
 const STEPS_MAX: f64 = 100_000.0;
+/// An event lasts at most so many stays: a step of its course is then no longer than a stay.
+pub const STAYS_MAX: u64 = 100_000;
+/// Three hundred years.
+pub const TIME_S_MAX: u64 = 10_000_000_000;
 /// Fewer than this are nobody.
 const NOBODY: f64 = 1e-3;
 
@@ -228,10 +263,11 @@ struct Audience {
 
 impl Audience {
     fn new(plan: &Plan, step_s: f64) -> Self {
-        let steps = (plan.warm_up_s / step_s).round() as i32;
+        // Who warms up longer than the event lasts never gives.
+        let steps = (plan.warm_up_s.min(plan.length_s + step_s) / step_s).round() as usize;
         let stays = (-step_s / plan.stay_s).exp();
-        let cold = VecDeque::from(vec![0.0; steps as usize]);
-        let stays_warm_up = stays.powi(steps);
+        let cold = VecDeque::from(vec![0.0; steps]);
+        let stays_warm_up = stays.powf(steps as f64);
         Self { cold, cold_now: 0.0, warm: 0.0, waiting: 0.0, at_once: 0.0, stays, stays_warm_up }
     }
 
@@ -262,21 +298,22 @@ impl Audience {
 #[derive(Default)]
 struct Told {
     waited_until_s: f64,
-    minute_end_s: f64,
+    minute_from_s: f64,
     minute_refused: f64,
     course: Course,
 }
 
 impl Told {
-    fn wait(&mut self, at_s: f64, step_s: f64, come: f64, audience: &Audience) {
-        let refused = come - audience.at_once;
-        if at_s >= self.minute_end_s {
-            (self.minute_end_s, self.minute_refused) = (at_s + 60.0, 0.0);
+    fn wait(&mut self, at_s: f64, step_s: f64, refused: f64, audience: &Audience) {
+        if at_s >= self.minute_from_s + 60.0 {
+            (self.minute_from_s, self.minute_refused) = (at_s, 0.0);
         }
         self.minute_refused += refused;
+        // Whole steps make a minute, or more than one.
+        let minutes = ((at_s + step_s - self.minute_from_s) / 60.0).max(1.0);
         let told = &mut self.course;
         told.refused += refused;
-        told.refused_per_minute_max = told.refused_per_minute_max.max(self.minute_refused);
+        told.refused_per_minute_max = told.refused_per_minute_max.max(self.minute_refused / minutes);
         if audience.waiting > NOBODY {
             self.waited_until_s = at_s + step_s;
             let all = audience.waiting + audience.present();
@@ -342,6 +379,60 @@ mod tests {
         let ample = crowd.course(f64::INFINITY);
         assert_eq!((ample.guaranteed_s, ample.refused), (Some(0.0), 0.0));
         assert!((ample.server_bps_max / (crowd.each_bps() * 10_000.0) - 1.0).abs() < 0.01, "all of it at first");
+    }
+
+    #[test]
+    fn extremes_are_counted_out_or_named() {
+        let times = [1e-300, 1e-3, 1.0, 60.0, 1800.0, 86_400.0, 1e9, 1e300];
+        let seconds = |time: f64| Seconds::new(time).unwrap();
+        let (mut counted, mut named) = (0, 0);
+        for (stay, length, arrival, warm_up) in times.iter().flat_map(|stay| {
+            let rest = times.iter().flat_map(move |length| {
+                let ends = [0.0, 1e-320, 0.3, 600.0].into_iter().filter(move |arrival| arrival < length);
+                ends.flat_map(move |arrival| [0.0, 5.0, 1e9, 1e12].map(|warm_up| (*stay, *length, arrival, warm_up)))
+            });
+            rest
+        }) {
+            let times = (seconds(stay), seconds(length), seconds(arrival), seconds(warm_up));
+            let event = Event { stay: times.0, length: times.1, arrival: times.2, warm_up: times.3, ..event() };
+            let Ok(plan) = Plan::new(event) else {
+                named += 1;
+                continue;
+            };
+            counted += 1;
+            for server in [0.0, 1e10, f64::INFINITY] {
+                let course = plan.course(server);
+                let Course { refused, refused_per_minute_max, waiting_max, server_bps_max, demand_bits, .. } = course;
+                let all = [refused, refused_per_minute_max, waiting_max, server_bps_max, demand_bits];
+                assert!(all.iter().all(|number| number.is_finite() && *number >= 0.0), "{event:?}: {course:?}");
+                // At no time are there more than come: n. (Those who wait are of them.)
+                let most = 10_000.0 * 1.001;
+                assert!(waiting_max <= most && server_bps_max <= plan.each_bps() * most, "{event:?}: {course:?}");
+            }
+        }
+        assert!(counted > 50 && named > 50, "{counted} counted, {named} named");
+        let error = Plan::new(Event { stay: seconds(1e-3), length: seconds(1e9), ..event() }).unwrap_err();
+        assert_eq!(error.to_string(), "the event's length, in stays, must be at most 100000");
+        let error = Plan::new(Event { warm_up: seconds(1e11), ..event() }).unwrap_err();
+        assert_eq!(error.to_string(), "the warm-up, s, must be at most 10000000000");
+    }
+
+    #[test]
+    fn refusals_per_minute_are_of_a_minute_however_coarse_the_steps() {
+        // Nobody is served, so who comes is refused: as many as leave, of those there would be.
+        let day = Event { length: Seconds::new(30.0 * 86_400.0).unwrap(), arrival: Seconds::default(), ..event() };
+        for (stay_s, warm_up_s) in [(1800.0, 0.0), (7200.0, 0.0), (36_000.0, 0.0)] {
+            let (stay, warm_up) = (Seconds::new(stay_s).unwrap(), Seconds::new(warm_up_s).unwrap());
+            let plan = Plan::new(Event { stay, warm_up, ..day }).unwrap();
+            let step_s = plan.step_s();
+            let per_minute = 10_000.0 / stay_s * 60.0;
+            let course = plan.course(0.0);
+            // After all at first.
+            let all = course.refused - 10_000.0;
+            assert!((all / (per_minute * 30.0 * 1440.0) - 1.0).abs() < 0.05, "{course:?}");
+            let at_first = (10_000.0 / (step_s / 60.0).max(1.0)).max(per_minute);
+            assert!((course.refused_per_minute_max / at_first - 1.0).abs() < 0.1, "step {step_s}: {course:?}");
+        }
     }
 
     #[test]

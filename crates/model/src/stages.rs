@@ -1,21 +1,22 @@
 //! Who carries the load at which time, who is refused, and what does the clock show? The course of a cluster between its
 //! landmarks, which are in [`crate::Growth`].
 //!
-//! Two clocks. The paper's S(t) is what is *available during* interval t; a plot of it against real t is its continuation.
-//! On a wall clock that support has come together only at the *end* of the interval: what begins with `clock_` follows
-//! that, exactly in the fluid limit when all sessions are of one length. Both in intervals of L.
+//! Two clocks. The paper's S(t) is what is *available during* interval t; a plot of it against real t is its continuation,
+//! and so are t_g, [`Stage`] and [`Growth::rejection`]. On a wall clock that support has come together only at the *end*
+//! of the interval: who is refused when ([`Growth::is_refused`]), from when nobody is ([`Growth::is_guaranteed`]), and what
+//! begins with `clock_` follows that, exactly in the fluid limit when all sessions are of one length. Both in intervals of L.
 
 use crate::growth::whole;
 use crate::{Bps, Fluid, Growth};
 
-/// The three stages of Figure 2.
+/// The three stages of Figure 2, on the paper's clock. If t_g ≤ t_0 there is no second one: see [`crate::Growth`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
-    /// Until t_0: the server has room for all; service is guaranteed.
+    /// Until t_0: the server has room for all.
     ServerOnly,
-    /// From t_0 to t_g: server and peers together grow like compound interest; some are refused.
+    /// From t_0 to t_g: server and peers together grow like compound interest.
     ServerAndPeers,
-    /// From t_g on: service is guaranteed, and capacity grows by what comes in.
+    /// From t_g on, and from t_0: capacity grows by what comes in.
     MostlyPeers,
 }
 
@@ -40,10 +41,16 @@ impl Growth {
         }
     }
 
-    /// SGP, the service guaranteed period: t < t_0 or t ≥ t_g.
-    #[doc = example!("growth.is_guaranteed(0.1) && !growth.is_guaranteed(2.9) && growth.is_guaranteed(3.0)")]
+    /// SGP, the service guaranteed period, on the wall clock: t < t_0, or t ≥ K = ⌈t_g⌉, after the last refusal. The
+    /// paper's t ≥ t_g is its continuation between whole intervals.
+    #[doc = example!("growth.is_guaranteed(0.1) && !growth.is_guaranteed(2.1) && growth.is_guaranteed(3.0)")]
     pub fn is_guaranteed(&self, intervals: f64) -> bool {
-        self.stage(intervals) != Stage::ServerAndPeers
+        intervals < self.saturation_intervals() || self.is_full(intervals)
+    }
+
+    /// From K on, whatever rounding leaves of the last refusals.
+    fn is_full(&self, intervals: f64) -> bool {
+        self.first_full_interval().is_some_and(|full| intervals >= full.into())
     }
 
     /// min(λL, C(t)/β): how many watch at once in interval t.
@@ -96,14 +103,16 @@ impl Growth {
     /// k + c_k: until when requests of interval k are served; whoever asks after that, in k, is refused (the saw-tooth).
     #[doc = example!("growth.full_at(2) == 2.5 && growth.full_at(3) == 4.0")]
     pub fn full_at(&self, interval: u32) -> f64 {
-        f64::from(interval) + self.served(self.supporters(interval.into()))
+        let k = f64::from(interval);
+        if self.is_full(k) { k + 1.0 } else { k + self.served(self.supporters(k)) }
     }
 
-    /// The saw-tooth: whether a request at time t is refused. (Its average over an interval is R.)
+    /// The saw-tooth: whether a request at time t is refused; never where [`Self::is_guaranteed`]. (Its average over an
+    /// interval is R.)
     #[doc = example!("!growth.is_refused(2.49) && growth.is_refused(2.5) && !growth.is_refused(3.0)")]
     pub fn is_refused(&self, intervals: f64) -> bool {
-        // Beyond 2^32 intervals it is the last one that is looked at.
-        intervals >= self.full_at(intervals.max(0.0) as u32)
+        let t = intervals.max(0.0);
+        !self.is_full(t) && t - t.floor() >= self.served(self.supporters(t.floor()))
     }
 
     /// Supporting peers at time t of the wall clock: the sessions accepted until t − 1. At the end of interval k this is S(k).

@@ -47,6 +47,20 @@ fn the_last_refusal_comes_when_k_says() {
 }
 
 #[test]
+fn a_full_server_refuses_although_capacity_would_meet_demand_before_it_is_full() {
+    // t_g = 0.15 < t_0 = 0.9: nobody has seen all before 1.
+    let rate = Bps::new(1e6).unwrap();
+    let (arrivals, length) = (PerSecond::new(10.0).unwrap(), Seconds::new(200.0).unwrap());
+    let offer = Offer { server: Bps::new(1.8e9).unwrap(), session: rate, support: rate, arrivals, length };
+    let growth = Growth::new(offer).unwrap();
+    assert!(growth.guarantee_intervals() < growth.saturation_intervals());
+    let summary = many(Setup::new(offer, 4), 40);
+    near(summary.intervals[0].rejected, growth.intervals().next().unwrap().rejected, 2e-3, "R_0");
+    near(summary.first_refusal, growth.first_refusal().unwrap().mean, 2e-3, "t_0");
+    assert!((1.0..1.02).contains(&summary.last_refusal.mean), "{:?}", summary.last_refusal);
+}
+
+#[test]
 fn whole_sessions_are_counted_exactly() {
     // Two and a half sessions of server, four tenths of one per supporter: every kind of sharing loses otherwise.
     for (sharing, support) in
@@ -111,13 +125,36 @@ fn redirection_makes_one_cluster_of_two() {
     }
     assert!(summary.intervals[10].rejected.mean < 0.02 && summary.intervals[12].rejected.mean == 0.0);
     let runs = Process::new(apart).unwrap().runs(1, 10, 2.try_into().unwrap(), |_| ()).unwrap();
-    for (at, growth) in clusters.apart().iter().enumerate() {
+    for (at, growth) in clusters.apart().iter().flatten().enumerate() {
         let summary = Summary::of_cluster(&runs, at).unwrap();
         let full = growth.first_full_interval().unwrap();
         assert!((summary.last_refusal.mean - f64::from(full)).abs() < 1.0, "{at}: {:?}", summary.last_refusal);
     }
     let redirected: u64 = Process::new(together).unwrap().run(1).total.bins.iter().map(|bin| bin.redirected).sum();
     assert!(redirected > 1000, "{redirected}");
+}
+
+#[test]
+fn a_cluster_nobody_asks_helps_the_others() {
+    let rate = Bps::new(1e6).unwrap();
+    let length = Seconds::new(2000.0).unwrap();
+    let site = |server: f64, arrivals: f64| Site {
+        server: Bps::new(server).unwrap(),
+        arrivals: PerSecond::new(arrivals).unwrap(),
+    };
+    let sites = vec![site(62.5e6, 0.5), site(62.5e6, 0.0)];
+    let clusters = Clusters::new(&sites, rate, rate, length).unwrap();
+    assert_eq!((clusters.apart()[1], clusters.together().first_full_interval()), (None, Some(3)));
+    let alone = clusters.apart()[0].unwrap();
+    assert_eq!(alone.first_full_interval(), Some(4));
+    let apart: Vec<f64> = clusters.rejections_apart().take(5).collect();
+    assert_eq!(apart, alone.intervals().take(5).map(|interval| interval.rejected).collect::<Vec<_>>());
+    let summary = many(Setup { sites: sites.clone(), redirect: true, ..setup("P6", 5) }, 10);
+    for (fluid, found) in clusters.together().intervals().zip(&summary.intervals).take(3) {
+        near(found.rejected, fluid.rejected, 0.01, "together");
+    }
+    let nobody = Clusters::new(&[site(1.0, 0.0)], rate, rate, length).unwrap_err();
+    assert!(nobody.to_string().contains("(λ)"), "{nobody}");
 }
 
 #[test]

@@ -166,7 +166,7 @@ fn clusters_that_redirect() {
     let sites: Vec<_> = list(&case["servers"]).iter().zip(list(&case["arrivals"])).map(site).collect();
     let length = Seconds::new(number(&case["length"])).unwrap();
     let clusters = Clusters::new(&sites, bps(&case["session"]), bps(&case["support"]), length).unwrap();
-    for (growth, expected) in clusters.apart().iter().zip(list(&case["apart"])) {
+    for (growth, expected) in clusters.apart().iter().flatten().zip(list(&case["apart"])) {
         printed(growth.guarantee_intervals(), expected, 6, "apart");
     }
     printed(clusters.together().guarantee_intervals(), &case["together"], 6, "together");
@@ -270,9 +270,62 @@ fn any_cluster(full: f64, help: f64, offered: f64) {
 }
 
 #[test]
+fn service_is_guaranteed_exactly_where_nobody_is_refused_any_more() {
+    // B and α of β = 1, a = 100: t_g before t_0, between, far away, a whole number, never; no server; a server that suffices.
+    for (server, support) in
+        [(90.0, 1.0), (99.0, 0.1), (10.0, 1.0), (1.0, 0.01), (12.5, 1.0), (50.0, 0.0), (0.0, 1.0), (200.0, 1.0)]
+    {
+        let [server, session, support] = [server, 1.0, support].map(|rate| Bps::new(rate).unwrap());
+        let (arrivals, length) = (PerSecond::new(1.0).unwrap(), Seconds::new(100.0).unwrap());
+        let growth = Growth::new(Offer { server, session, support, arrivals, length }).unwrap();
+        let what = format!("B = {server:?}, α = {support:?}");
+        let full = growth.first_full_interval().map_or(f64::INFINITY, f64::from);
+        let intervals = (0..600).map(f64::from).chain([1e5, 1e10, 1e300]);
+        for t in intervals.flat_map(|k| [0.0, 0.05, 0.3, 0.6, 0.95, 0.999].map(|part| k + part)) {
+            let (guaranteed, refused) = (growth.is_guaranteed(t), growth.is_refused(t));
+            assert!(!(guaranteed && refused), "{what}: at {t}");
+            assert_eq!(guaranteed, t < growth.saturation_intervals() || t >= full, "{what}: at {t}");
+            let never = growth.first_full_interval().is_none();
+            let average = growth.rejection(t);
+            assert!(!never || t < growth.saturation_intervals() || average > 0.0, "{what}: {average} at {t}");
+            assert!(average == 0.0 || !guaranteed, "{what}: {average} at {t}");
+        }
+        // Until K some request of each interval is refused.
+        let last = |k: u32| f64::from(k) + 1.0 - 1e-9;
+        assert!((0..full.min(600.0) as u32).all(|k| growth.is_refused(last(k))), "{what}");
+    }
+}
+
+#[test]
 fn nonsense_is_told_by_name() {
     let says = |error: trellis_model::InputError| error.to_string();
     let growth = of(&json(), &"P2".into());
+    let offer = |server: f64, session: f64, support: f64, arrivals: f64| Offer {
+        server: Bps::new(server).unwrap(),
+        session: Bps::new(session).unwrap(),
+        support: Bps::new(support).unwrap(),
+        arrivals: PerSecond::new(arrivals).unwrap(),
+        length: Seconds::new(1e3).unwrap(),
+    };
+    for (offer, named) in [
+        (offer(1e6, 1e-300, 1e300, 1.0), "(α)"),
+        (offer(1e6, 1e6, 1e308, 1e3), "(α)"),
+        (offer(1e300, 1e-300, 1e-300, 1.0), "(B)"),
+        (offer(1.0, 1e300, 1.0, 1e300), "(λLβ)"),
+        (offer(1.0, 1.0, 1.0, 1e308), "(λL)"),
+        (offer(1.0, 1.0, 1.0, 0.0), "(λ)"),
+    ] {
+        let error = says(Growth::new(offer).unwrap_err());
+        assert!(error.contains(named), "{named}: {error}");
+    }
+    // What is allowed gives numbers, however far apart they are.
+    for (server, support) in [(1.0, 1e-320), (1e300, 1e-300), (0.0, 1e200), (1e-300, 1e100)] {
+        let growth = Growth::new(offer(server, 1.0, support, 1e3)).unwrap();
+        for t in [0.0, 0.5, 7.0, 1e6] {
+            let all = [growth.supporters(t), growth.rejection(t), growth.peers(t), growth.clock_supporters(t)];
+            assert!(all.iter().all(|number| *number >= 0.0), "{server} {support} at {t}: {all:?}");
+        }
+    }
     assert_eq!(says(growth.with_linger(Seconds::default()).unwrap_err()), "the mean linger (V) must be more than zero");
     assert_eq!(
         says(erlang::blocking(f64::NAN, 1).unwrap_err()),

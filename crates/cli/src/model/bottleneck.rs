@@ -4,12 +4,15 @@ use anyhow::{Result, ensure};
 use serde::Serialize;
 use trellis_model::Bps;
 use trellis_model::layered::Layers;
+use trellis_plot::{Chart, Ink};
 
-use super::input::{bps, some_bps};
-use super::output::{Column, Form, Sheet, grouped, percent, rate};
+use super::charts::{self, Load};
+use super::input::{self, bps, some_bps};
+use super::output::{Column, Form, Sheet, grouped, percent, rate, rate_in_text};
 
 /// Options.
 #[derive(Debug, clap::Args)]
+#[command(mut_args = input::any_text)]
 pub struct Args {
     /// N: how many watch
     #[arg(long, value_name = "COUNT", required_unless_present = "subscribers", value_parser = clap::value_parser!(u64).range(1..=1_000_000_000_000))]
@@ -47,7 +50,7 @@ struct Answer {
 /// Answers.
 pub fn run(args: &Args) -> Result<()> {
     let answer = answer(args)?;
-    args.form.print(&answer, &sheet(&answer))
+    args.form.print(&answer, &sheet(&answer), || chart(args, &answer))
 }
 
 fn answer(args: &Args) -> Result<Answer> {
@@ -75,6 +78,33 @@ fn answer(args: &Args) -> Result<Answer> {
         layers: rates,
         subscribers,
     })
+}
+
+/// B_O and B_CS over audiences that take the layers in the same proportions.
+fn chart(args: &Args, answer: &Answer) -> Chart {
+    let most = answer.peers.max(1) as f64;
+    let layers = |n: u64| {
+        let taken = |taken: &u64| (*taken as f64 / most * n as f64).round() as u64;
+        let pairs: Vec<_> = args.layers.iter().copied().zip(answer.subscribers.iter().map(taken)).collect();
+        // Rounded, they are in the same order.
+        Layers::new(&pairs).ok()
+    };
+    let direct = |n: u64| layers(n).map_or(0.0, |layers| layers.direct_bps());
+    let once = |n: u64| layers(n).map_or(0.0, |layers| layers.once_bps());
+    let upload = args.upload.map_or(0.0, Bps::get);
+    let with_uploads = |n: u64| {
+        let all = Bps::new(upload * n as f64).unwrap_or_default();
+        layers(n).map_or(0.0, |layers| layers.server_bps(all))
+    };
+    let mut lines: Vec<Load<'_>> =
+        vec![("client and server, B_CS", Ink::Gray, &direct), ("peers pass layers on, B_O", Ink::Green, &once)];
+    if args.upload.is_some() {
+        lines.push(("with these uploads", Ink::Blue, &with_uploads));
+    }
+    let rates: Vec<_> = answer.layers.iter().map(|rate| rate_in_text(*rate)).collect();
+    let upload = args.upload.map_or(String::new(), |upload| format!(", u = {} on average", rate_in_text(upload.get())));
+    let subtitle = format!("layers {}{upload}", rates.join(" + "));
+    charts::over_audience("What the server sends of layered media", subtitle, answer.peers, &lines)
 }
 
 const COLUMNS: [Column; 4] = [

@@ -1,19 +1,23 @@
 //! `trellis model bounds`: what can nobody do better? The highest rate for all, the least a server sends, the shortest
 //! delay, and how probable it is that a varying audience is served.
 
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroU64};
 
 use anyhow::{Context, Result};
 use serde::Serialize;
 use trellis_model::bounds::{Losses, rate_bps_max, server_bps_min};
+use trellis_model::delay::{self, Givers, Spreading};
 use trellis_model::universal::{Audience, Universal};
-use trellis_model::{Bits, Bps, Seconds, Share, delay};
+use trellis_model::{Bits, Bps, InputError, Seconds, Share};
+use trellis_plot::{Chart, Ink, Mark};
 
-use super::input::{Mix, seconds, share, some_bps, some_seconds};
-use super::output::{Form, Sheet, duration, grouped, number, percent, rate};
+use super::charts::{self, Load};
+use super::input::{self, Mix, seconds, share, some_bps, some_seconds};
+use super::output::{Form, Sheet, duration, grouped, number, percent, rate, rate_in_text};
 
 /// Options.
 #[derive(Debug, clap::Args)]
+#[command(mut_args = input::any_text)]
 pub struct Args {
     /// u_s: what the server can send, bit/s
     #[arg(long, value_name = "RATE", value_parser = some_bps)]
@@ -74,19 +78,19 @@ struct Answer {
 /// Answers.
 pub fn run(args: &Args) -> Result<()> {
     let answer = answer(args)?;
-    args.form.print(&answer, &sheet(&answer))
+    args.form.print(&answer, &sheet(&answer), || chart(args, &answer))
 }
 
 fn answer(args: &Args) -> Result<Answer> {
     let (server, rate, peers) = (args.server_bandwidth, args.rate, args.peers);
     let upload = args.upload_mix.mean()?;
     let all = Bps::new(upload.get() * f64::from(peers))?;
-    let losses = Losses { utilization: args.utilization, overhead: args.overhead };
-    let server_min = server_bps_min(rate, peers, all, losses);
-    let chunk = Bits::new(rate.get() * args.chunk.get())?;
-    let gives = upload.get() > 0.0;
-    let floor = || delay::floor_with_latency_s(chunk, server, upload, args.latency, peers.into());
+    let server_min = server_bps_min(rate, peers, all, losses(args));
+    let chunk = Bits::new(rate.get() * args.chunk.get()).context("--rate times --chunk")?;
+    let fastest = args.upload_mix.0.iter().filter(|part| part.0 > 0.0).map(|part| part.1.get()).fold(0.0, f64::max);
     let universal = universal(args)?;
+    // Every new bit leaves the server once, however much peers give.
+    let new_fits = server.get() >= each_bps(args);
     Ok(Answer {
         server_bandwidth: server.get(),
         rate: rate.get(),
@@ -101,29 +105,80 @@ fn answer(args: &Args) -> Result<Answer> {
         delay_slots_file: delay::file_slots(peers.into(), 1),
         delay_slots_fan_out: delay::fan_out_slots(peers.into(), args.fan_out),
         delay_rounds_random: delay::random_push_rounds(peers.into()),
-        slot_seconds: gives.then(|| chunk.get() / upload.get()),
-        delay_seconds: if gives { Some(floor().context("--latency, --chunk or --rate")?) } else { None },
-        universal: universal.map(|it| it.probability()),
-        universal_gauss: universal.map(|it| it.probability_gauss()),
+        slot_seconds: (fastest > 0.0).then(|| chunk.get() / fastest),
+        delay_seconds: delay_s(args, chunk).context("--latency, --chunk or --rate")?,
+        universal: universal.map(|it| if new_fits { it.probability() } else { 0.0 }),
+        universal_gauss: universal.map(|it| if new_fits { it.probability_gauss() } else { 0.0 }),
         critical_ratio: universal.map(|it| it.critical_ratio()),
     })
 }
 
-/// Two kinds, those who give more than they take and those who give less, each with the mean of its kind; None when there
-/// is only one.
+fn losses(args: &Args) -> Losses {
+    Losses { utilization: args.utilization, overhead: args.overhead }
+}
+
+/// A source sends as many copies of each chunk as it has room for, one at least.
+fn delay_s(args: &Args, chunk: Bits) -> Result<Option<f64>, InputError> {
+    let count = |share: f64| (share * f64::from(args.peers)).ceil() as u64;
+    let giver = |(share, upload): &(f64, Bps)| Givers { upload: *upload, count: count(*share) };
+    let givers: Vec<_> = args.upload_mix.0.iter().map(giver).collect();
+    let (server, latency, peers) = (args.server_bandwidth, args.latency, args.peers.into());
+    let copies = NonZeroU64::new((server.get() / args.rate.get()) as u64).unwrap_or(NonZeroU64::MIN);
+    Spreading { chunk, server, givers: &givers, latency, peers, copies }.floor_s()
+}
+
+/// Two kinds, those who give more than they take and those who give less, with what is lost of both, each with the mean of
+/// its kind; None when there is only one.
 fn universal(args: &Args) -> Result<Option<Universal>> {
-    let [strong, weak] = [true, false].map(|strong| args.upload_mix.of(args.rate, strong));
+    let rate = Bps::new(each_bps(args)).context("--rate with --overhead")?;
+    let mix = args.upload_mix.used(args.utilization);
+    let [strong, weak] = [true, false].map(|strong| mix.of(rate, strong));
     let Some(((strong_share, strong), (weak_share, weak))) = strong.zip(weak) else { return Ok(None) };
     let n = f64::from(args.peers);
     let audience = Audience {
         server: args.server_bandwidth,
-        rate: args.rate,
+        rate,
         strong,
         weak,
         strong_mean: strong_share * n,
         weak_mean: weak_share * n,
     };
     Ok(Some(Universal::new(audience).context("--upload-mix")?))
+}
+
+/// r(1 + h).
+fn each_bps(args: &Args) -> f64 {
+    args.rate.get() * (1.0 + args.overhead.get())
+}
+
+/// The server's load over audiences of that mix, and up to which one this server has enough.
+fn chart(args: &Args, answer: &Answer) -> Chart {
+    let least = |losses: Losses| {
+        move |n: u64| {
+            let n = u32::try_from(n).unwrap_or(u32::MAX);
+            let all = Bps::new(answer.upload_mean * f64::from(n)).unwrap_or_default();
+            server_bps_min(args.rate, n, all, losses)
+        }
+    };
+    let (alone, ideal, real) = (|n: u64| n as f64 * each_bps(args), least(Losses::none()), least(losses(args)));
+    let mut lines: Vec<Load<'_>> =
+        vec![("the server sends all", Ink::Gray, &alone), ("the least, without losses", Ink::Green, &ideal)];
+    if losses(args) != Losses::none() {
+        lines.push(("the least, with losses", Ink::Blue, &real));
+    }
+    let subtitle = format!(
+        "r = {}, u = {} on average, η = {}, h = {}",
+        rate_in_text(answer.rate),
+        rate_in_text(answer.upload_mean),
+        percent(args.utilization.get()),
+        percent(args.overhead.get())
+    );
+    let mut chart =
+        charts::over_audience("The least a server sends for a live stream", subtitle, answer.peers.into(), &lines);
+    let (scale, _) = charts::scale(alone(2 * u64::from(answer.peers)));
+    let this = format!("this server, {}", rate_in_text(answer.server_bandwidth));
+    chart.marks.push(Mark::Across(this, answer.server_bandwidth / scale));
+    chart
 }
 
 fn sheet(answer: &Answer) -> Sheet {
@@ -135,9 +190,9 @@ fn sheet(answer: &Answer) -> Sheet {
     );
     sheet.fact("  without losses", rate(answer.server_min_ideal));
     sheet.fact("does this server suffice?", if answer.feasible { "yes" } else { "no" });
-    let seconds = answer.delay_seconds.map_or("–".into(), duration);
-    sheet.fact("shortest delay to the last peer", format!("{seconds} ({} slots)", grouped(answer.delay_slots.into())));
-    sheet.fact("  a slot: a chunk through an uplink", answer.slot_seconds.map_or("–".into(), duration));
+    sheet.fact("shortest delay to the last peer", answer.delay_seconds.map_or("–".into(), duration));
+    sheet.fact("  a slot: a chunk through the fastest uplink", answer.slot_seconds.map_or("–".into(), duration));
+    sheet.fact("  slots among equals, each chunk from the source once", grouped(answer.delay_slots.into()));
     sheet.fact("  slots when the source repeats", grouped(answer.delay_slots_file.into()));
     sheet.fact("  slots with that fan-out", grouped(answer.delay_slots_fan_out as f64));
     sheet.fact("  rounds of random pushing", number(answer.delay_rounds_random));

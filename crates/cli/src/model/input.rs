@@ -10,19 +10,19 @@ use trellis_model::{Bps, Growth, Offer, PerSecond, Seconds, Share, Sharing};
 #[derive(Debug, Clone, clap::Args)]
 pub struct Cluster {
     /// B: what the server can send, bit/s: 800k, 100M, 1.5G
-    #[arg(long, value_name = "RATE", value_parser = bps, allow_negative_numbers = true)]
+    #[arg(long, value_name = "RATE", value_parser = bps)]
     pub server_bandwidth: Bps,
     /// β: what a session takes, bit/s
-    #[arg(long, value_name = "RATE", value_parser = some_bps, allow_negative_numbers = true)]
+    #[arg(long, value_name = "RATE", value_parser = some_bps)]
     pub rate: Bps,
     /// α: what a peer gives once it has seen all, bit/s; 0 if nothing
-    #[arg(long, value_name = "RATE", value_parser = bps, allow_negative_numbers = true)]
+    #[arg(long, value_name = "RATE", value_parser = bps)]
     pub contribution: Bps,
     /// λ: requests per second: 1, 0.5, or 30/min, 600/h
-    #[arg(long, value_name = "FREQUENCY", value_parser = some_per_second, allow_negative_numbers = true)]
+    #[arg(long, value_name = "FREQUENCY", value_parser = some_per_second)]
     pub arrivals: PerSecond,
     /// L: how long a session lasts: seconds, or 90s, 30m, 2h, 1d
-    #[arg(long, value_name = "TIME", value_parser = some_seconds, allow_negative_numbers = true)]
+    #[arg(long, value_name = "TIME", value_parser = some_seconds)]
     pub length: Seconds,
 }
 
@@ -42,6 +42,11 @@ impl Cluster {
     pub fn growth(&self) -> Result<Growth> {
         Growth::new(self.offer()).context("--server-bandwidth, --rate, --contribution, --arrivals or --length")
     }
+}
+
+/// A flag's value is taken as it is, also if it begins with `-`: what is wrong with -1M is told by whoever reads it.
+pub fn any_text(arg: clap::Arg) -> clap::Arg {
+    if arg.get_action().takes_values() { arg.allow_hyphen_values(true) } else { arg }
 }
 
 /// Who may serve one session.
@@ -95,6 +100,13 @@ impl Mix {
     /// What one sends on average.
     pub fn mean(&self) -> Result<Bps> {
         Ok(Bps::new(self.0.iter().map(|(share, upload)| share * upload.get()).sum())?)
+    }
+
+    /// What of it can be put to use.
+    pub fn used(&self, utilization: Share) -> Self {
+        let used = |(share, upload): &(f64, Bps)| Some((*share, Bps::new(upload.get() * utilization.get()).ok()?));
+        // A part of a rate is a rate.
+        Self(self.0.iter().filter_map(used).collect())
     }
 
     /// Those who can send more than the rate (the strong), or those who can send less: their share and their mean.

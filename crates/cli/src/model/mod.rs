@@ -5,9 +5,12 @@
 
 mod bottleneck;
 mod bounds;
+mod charts;
 mod figures;
 pub mod input;
+mod landmarks;
 pub mod output;
+mod plot;
 mod reject;
 mod sgp;
 mod simulation;
@@ -43,5 +46,21 @@ pub fn run(args: &Args) -> Result<()> {
         Question::Bottleneck(args) => bottleneck::run(args),
         Question::Bounds(args) => bounds::run(args),
         Question::Figures(args) => figures::run(args),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_flag_hears_of_a_negative_number_what_it_is_for() {
+        let questions = <Question as clap::Subcommand>::augment_subcommands(clap::Command::new("model"));
+        let plan = <crate::plan::Args as clap::Args>::augment_args(clap::Command::new("plan"));
+        for command in questions.get_subcommands().chain([&plan]) {
+            for arg in command.get_arguments().filter(|arg| arg.get_action().takes_values()) {
+                assert!(arg.is_allow_hyphen_values_set(), "{} --{}", command.get_name(), arg.get_id());
+            }
+        }
     }
 }

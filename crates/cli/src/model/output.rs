@@ -1,11 +1,14 @@
-//! In which form is an answer given? A table to read, one JSON object, or CSV, from the same values.
+//! In which form is an answer given? A table to read, one JSON object, or CSV, and a chart, from the same values.
 
 use anyhow::{Context, Result};
 use serde::Serialize;
 use serde_json::Value;
+use trellis_plot::Chart;
+
+use super::plot::File;
 
 /// In which form.
-#[derive(Debug, Clone, Copy, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub struct Form {
     /// One JSON object, its keys as in docs/model.md
     #[arg(long, conflicts_with = "csv")]
@@ -13,11 +16,18 @@ pub struct Form {
     /// CSV with a header: the rows, or a key and a value a line where there are none
     #[arg(long)]
     csv: bool,
+    /// Draw the answer, too, as SVG or PNG by the file's name; repeat it for both
+    #[arg(long, value_name = "FILE.svg|FILE.png")]
+    plot: Vec<File>,
 }
 
 impl Form {
-    /// Prints an answer: whole as JSON, or what the sheet says of it.
-    pub fn print(self, answer: &impl Serialize, sheet: &Sheet) -> Result<()> {
+    /// Prints an answer, whole as JSON or what the sheet says of it, and draws the chart if that was asked for.
+    pub fn print(&self, answer: &impl Serialize, sheet: &Sheet, chart: impl FnOnce() -> Chart) -> Result<()> {
+        if !self.plot.is_empty() {
+            let chart = chart();
+            self.plot.iter().try_for_each(|file| file.write(&chart).context("--plot"))?;
+        }
         match self {
             Self { json: true, .. } => println!("{}", serde_json::to_string_pretty(answer).context("the answer")?),
             Self { csv: true, .. } if sheet.columns.is_empty() => print!("{}", pairs(answer)?),
@@ -151,7 +161,8 @@ pub fn rate(bps: f64) -> String {
         1e12.. => format!("{:.2} Tbit/s", bps / 1e12),
         1e9.. => format!("{:.2} Gbit/s", bps / 1e9),
         1e6.. => format!("{:.2} Mbit/s", bps / 1e6),
-        _ => format!("{:.0} kbit/s", bps / 1e3),
+        1e3.. => format!("{:.0} kbit/s", bps / 1e3),
+        _ => format!("{} bit/s", trimmed(bps, 2)),
     }
 }
 
@@ -208,7 +219,7 @@ mod tests {
     #[test]
     fn numbers_are_told_as_one_reads_them() {
         assert_eq!([1_234_567.0, 0.05, 7.128].map(number), ["1,234,567", "0.0500", "7.13"]);
-        assert_eq!([5e5, 2.5e9].map(rate), ["500 kbit/s", "2.50 Gbit/s"]);
+        assert_eq!([5e5, 2.5e9, 499.0, 0.5].map(rate), ["500 kbit/s", "2.50 Gbit/s", "499 bit/s", "0.5 bit/s"]);
         assert_eq!(
             [0.2, 200.0, 7_199.0, 25_662.7, f64::INFINITY].map(duration),
             ["200 ms", "3.3 min", "2 h 00 min", "7 h 08 min", "never"]

@@ -6,12 +6,15 @@ use serde::Serialize;
 use trellis_model::event::Summary;
 use trellis_model::{Fluid, Growth};
 
-use super::input::{Assignment, Cluster};
+use super::charts;
+use super::input::{self, Assignment, Cluster};
+use super::landmarks::{Landmarks, told_intervals};
 use super::output::{Column, Form, Sheet, duration, grouped, number, percent};
 use super::simulation::{Measured, Series};
 
 /// Options.
 #[derive(Debug, clap::Args)]
+#[command(mut_args = input::any_text)]
 pub struct Args {
     #[command(flatten)]
     cluster: Cluster,
@@ -34,20 +37,11 @@ pub struct Args {
     form: Form,
 }
 
-/// Intervals told when everybody is never served, or only after very long.
-const ENDLESS_INTERVALS: u32 = 20;
-const TOLD_INTERVALS_MAX: u32 = 1_000;
-
 /// The answer, as in docs/model.md.
 #[derive(Debug, Serialize)]
 struct Answer {
-    t0: f64,
-    t0_seconds: f64,
-    tg: f64,
-    tg_seconds: f64,
-    k: Option<u32>,
-    k_seconds: Option<f64>,
-    rejected_total: f64,
+    #[serde(flatten)]
+    landmarks: Landmarks,
     reject_by_interval: Vec<f64>,
     full_at: Vec<f64>,
     curve: Vec<Point>,
@@ -63,7 +57,7 @@ struct Point {
 
 #[derive(Debug, Serialize)]
 struct Simulated {
-    runs: u32,
+    runs: u64,
     seed: u64,
     assignment: Assignment,
     confidence: f64,
@@ -77,48 +71,43 @@ struct Simulated {
 /// Answers.
 pub fn run(args: &Args) -> Result<()> {
     let growth = args.cluster.growth()?;
-    let until = growth.first_full_interval().map_or(ENDLESS_INTERVALS, |k| k.saturating_add(3).min(TOLD_INTERVALS_MAX));
-    let intervals = args.intervals.unwrap_or(until);
-    let simulated = args.runs.map(|runs| simulated(args, runs, intervals)).transpose()?;
-    let answer = answer(args, growth, intervals, simulated);
-    args.form.print(&answer, &sheet(args, &answer))
+    let intervals = told_intervals(growth, args.intervals);
+    let summary = args.runs.map(|runs| series(args, runs, intervals).run(&args.cluster)).transpose()?;
+    let answer = answer(args, growth, intervals, summary.as_ref());
+    let chart = || charts::rejection(&args.cluster, growth, intervals, summary.as_ref());
+    args.form.print(&answer, &sheet(args, &answer), chart)
 }
 
-fn answer(args: &Args, growth: Growth, intervals: u32, simulated: Option<Simulated>) -> Answer {
-    let k = growth.first_full_interval();
+fn answer(args: &Args, growth: Growth, intervals: u32, summary: Option<&Summary>) -> Answer {
     let fluid: Vec<_> = Fluid::new(growth).take(intervals as usize).collect();
     let at = |step: u32| f64::from(step) / f64::from(args.steps);
     let point = |t: f64| Point { t, average: growth.rejection(t), refused: growth.is_refused(t) };
     Answer {
-        t0: growth.saturation_intervals(),
-        t0_seconds: growth.saturation_s(),
-        tg: growth.guarantee_intervals(),
-        tg_seconds: growth.guarantee_s(),
-        k,
-        k_seconds: k.map(|k| f64::from(k) * args.cluster.length.get()),
-        rejected_total: growth.rejected_total(),
+        landmarks: Landmarks::new(growth, &args.cluster),
         reject_by_interval: fluid.iter().map(|it| it.rejected).collect(),
         full_at: fluid.iter().map(|it| f64::from(it.number) + it.served).collect(),
         curve: (0..=intervals * args.steps).map(|step| point(at(step))).collect(),
-        simulated,
+        simulated: summary.map(|summary| simulated(args, summary)),
     }
 }
 
-fn simulated(args: &Args, runs: u32, intervals: u32) -> Result<Simulated> {
-    let series = Series { runs, seed: args.seed, sharing: args.assignment.into(), intervals };
-    let Summary { first_refusal, last_refusal, capacity_reached, refused, intervals, .. } =
-        series.run(&args.cluster)?;
-    Ok(Simulated {
-        runs,
+fn series(args: &Args, runs: u32, intervals: u32) -> Series {
+    Series { runs, seed: args.seed, sharing: args.assignment.into(), intervals }
+}
+
+fn simulated(args: &Args, summary: &Summary) -> Simulated {
+    let Summary { runs, first_refusal, last_refusal, capacity_reached, refused, intervals, .. } = summary;
+    Simulated {
+        runs: *runs,
         seed: args.seed,
         assignment: args.assignment,
         confidence: 0.95,
-        first_refusal: first_refusal.into(),
-        last_refusal: last_refusal.into(),
-        t_cap: capacity_reached.into(),
-        rejected_total: refused.into(),
+        first_refusal: (*first_refusal).into(),
+        last_refusal: (*last_refusal).into(),
+        t_cap: (*capacity_reached).into(),
+        rejected_total: (*refused).into(),
         reject_by_interval: intervals.iter().map(|it| it.rejected.into()).collect(),
-    })
+    }
 }
 
 const COLUMNS: [Column; 7] = [
@@ -139,16 +128,19 @@ fn sheet(args: &Args, answer: &Answer) -> Sheet {
     let simulated = answer.simulated.as_ref();
     let mut sheet = Sheet::new(&COLUMNS[..if simulated.is_some() { 7 } else { 3 }]);
     let length = args.cluster.length.get();
-    sheet.fact("server is full, t_0", duration(answer.t0_seconds));
-    sheet.fact("last refusal about, K", answer.k_seconds.map_or("never".into(), duration));
-    sheet.fact("refused in all", number(answer.rejected_total));
+    let it = &answer.landmarks;
+    sheet.fact("server is full, t_0", duration(it.t0_seconds));
+    sheet.fact("last refusal about, K", it.k_seconds.map_or("never".into(), duration));
+    sheet.fact("refused in all", number(it.rejected_total));
     if let Some(it) = simulated {
+        let runs = it.runs;
         let told = |it: Measured| {
-            // Only of runs that had one.
             if it.mean.is_nan() {
                 return "never".into();
             }
-            format!("{} ({} to {})", duration(it.mean * length), duration(it.low * length), duration(it.high * length))
+            let [mean, low, high] = [it.mean, it.low, it.high].map(|at| duration(at * length));
+            let of = if it.runs == runs { String::new() } else { format!(", of the {} runs that had one", it.runs) };
+            format!("{mean} ({low} to {high}){of}")
         };
         sheet.fact("first refusal, simulated", told(it.first_refusal));
         sheet.fact("last refusal, simulated", told(it.last_refusal));

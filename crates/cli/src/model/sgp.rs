@@ -6,11 +6,14 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 use trellis_model::{Fluid, Growth, WholeSessions};
 
-use super::input::{Assignment, Cluster};
+use super::charts;
+use super::input::{self, Assignment, Cluster};
+use super::landmarks::{Landmarks, TOLD_INTERVALS_MAX, told_intervals};
 use super::output::{Column, Form, Sheet, duration, grouped, number, percent, rate};
 
 /// Options.
 #[derive(Debug, clap::Args)]
+#[command(mut_args = input::any_text)]
 pub struct Args {
     #[command(flatten)]
     cluster: Cluster,
@@ -25,11 +28,6 @@ pub struct Args {
     form: Form,
 }
 
-/// Intervals listed when everybody is never served.
-const ENDLESS_INTERVALS: u32 = 20;
-/// Intervals listed at most when not asked for more.
-const LISTED_INTERVALS_MAX: u32 = 1_000;
-
 /// The answer, as in docs/model.md: bit/s, s, intervals of one session length; `null` is never.
 #[derive(Debug, Serialize)]
 struct Answer {
@@ -41,18 +39,13 @@ struct Answer {
     offered: f64,
     demand: f64,
     growth: f64,
-    t0: f64,
-    t0_seconds: f64,
-    tg: f64,
-    tg_seconds: f64,
-    k: Option<u32>,
-    k_seconds: Option<f64>,
+    #[serde(flatten)]
+    landmarks: Landmarks,
     t_cap: f64,
     t_cap_seconds: f64,
     k_handoff: Option<u32>,
     supporting_at_tg: f64,
     peers_at_tg: f64,
-    rejected_total: f64,
     assignment: Option<Assignment>,
     reject_by_interval: Vec<f64>,
     supporting_by_interval: Vec<serde_json::Number>,
@@ -61,13 +54,13 @@ struct Answer {
 
 /// Answers.
 pub fn run(args: &Args) -> Result<()> {
-    let answer = answer(args)?;
-    args.form.print(&answer, &sheet(&answer))
+    let growth = args.cluster.growth()?;
+    let answer = answer(args, growth)?;
+    args.form.print(&answer, &sheet(&answer), || charts::bandwidth(&args.cluster, growth))
 }
 
-fn answer(args: &Args) -> Result<Answer> {
-    let (cluster, growth) = (&args.cluster, args.cluster.growth()?);
-    let k = growth.first_full_interval();
+fn answer(args: &Args, growth: Growth) -> Result<Answer> {
+    let cluster = &args.cluster;
     let seconds = |intervals: f64| intervals * cluster.length.get();
     let mut answer = Answer {
         server_bandwidth: cluster.server_bandwidth.get(),
@@ -78,18 +71,12 @@ fn answer(args: &Args) -> Result<Answer> {
         offered: growth.offered_sessions(),
         demand: growth.demand_bps(),
         growth: growth.factor(),
-        t0: growth.saturation_intervals(),
-        t0_seconds: growth.saturation_s(),
-        tg: growth.guarantee_intervals(),
-        tg_seconds: growth.guarantee_s(),
-        k,
-        k_seconds: k.map(|k| seconds(k.into())),
+        landmarks: Landmarks::new(growth, cluster),
         t_cap: growth.capacity_reached_intervals(),
         t_cap_seconds: seconds(growth.capacity_reached_intervals()),
         k_handoff: growth.handoff_interval(),
         supporting_at_tg: growth.supporters_at_guarantee(),
         peers_at_tg: growth.peers_at_guarantee(),
-        rejected_total: growth.rejected_total(),
         assignment: args.assignment,
         reject_by_interval: Vec::new(),
         supporting_by_interval: Vec::new(),
@@ -97,15 +84,14 @@ fn answer(args: &Args) -> Result<Answer> {
     };
     match args.assignment {
         None => fluid(&mut answer, growth, args.intervals),
-        Some(assignment) => whole(&mut answer, assignment, args.intervals)?,
+        Some(assignment) => whole(&mut answer, assignment, growth, args.intervals)?,
     }
     Ok(answer)
 }
 
 /// The fluid recursion, until two intervals after K.
 fn fluid(answer: &mut Answer, growth: Growth, intervals: Option<u32>) {
-    let until = answer.k.map_or(ENDLESS_INTERVALS, |k| k.saturating_add(3).min(LISTED_INTERVALS_MAX));
-    for interval in Fluid::new(growth).take(intervals.unwrap_or(until) as usize) {
+    for interval in Fluid::new(growth).take(told_intervals(growth, intervals) as usize) {
         answer.reject_by_interval.push(interval.rejected);
         answer.supporting_by_interval.extend(serde_json::Number::from_f64(interval.supporters));
         answer.capacity_by_interval.push(interval.capacity_bps);
@@ -113,12 +99,13 @@ fn fluid(answer: &mut Answer, growth: Growth, intervals: Option<u32>) {
 }
 
 /// The recursion in whole sessions, which holds as long as requests are refused: the list ends there.
-fn whole(answer: &mut Answer, assignment: Assignment, intervals: Option<u32>) -> Result<()> {
+fn whole(answer: &mut Answer, assignment: Assignment, growth: Growth, intervals: Option<u32>) -> Result<()> {
     let bits = |rate: f64| rate.round() as u64;
     let session = NonZeroU64::new(bits(answer.rate)).context("--rate must be at least 1 bit/s with --assignment")?;
     let recursion =
         WholeSessions::new(bits(answer.server_bandwidth), session, bits(answer.contribution), assignment.into());
-    let until = answer.k.map_or(ENDLESS_INTERVALS, |_| LISTED_INTERVALS_MAX);
+    // Whole sessions grow slower than flows: K comes later, if at all.
+    let until = growth.first_full_interval().map_or_else(|| told_intervals(growth, None), |_| TOLD_INTERVALS_MAX);
     let mut peers = recursion.take(intervals.unwrap_or(until) as usize + 1).peekable();
     while let Some(supporters) = peers.next() {
         let served = peers.peek().map_or(f64::INFINITY, |next| (next - supporters) as f64) / answer.offered;
@@ -148,16 +135,17 @@ fn sheet(answer: &Answer) -> Sheet {
     sheet.fact("offered sessions, a", number(answer.offered));
     sheet.fact("demand, D", rate(answer.demand));
     sheet.fact("growth per interval, g", format!("{:.4}", answer.growth));
-    sheet.fact("server is full, t_0", at(answer.t0, answer.t0_seconds));
-    sheet.fact("capacity meets demand, t_g", at(answer.tg, answer.tg_seconds));
+    let it = &answer.landmarks;
+    sheet.fact("server is full, t_0", at(it.t0, it.t0_seconds));
+    sheet.fact("capacity meets demand, t_g", at(it.tg, it.tg_seconds));
     let full = |(k, seconds): (u32, f64)| format!("{k} intervals, {}", duration(seconds));
-    sheet.fact("nobody refused from, K", answer.k.zip(answer.k_seconds).map_or("never".into(), full));
+    sheet.fact("nobody refused from, K", it.k.zip(it.k_seconds).map_or("never".into(), full));
     sheet.fact("capacity there by the clock, T_cap", at(answer.t_cap, answer.t_cap_seconds));
     let handoff = |k: u32| format!("{k} intervals, {}", duration(f64::from(k) * answer.length));
     sheet.fact("peers alone suffice, K_h", answer.k_handoff.map_or("never".into(), handoff));
     sheet.fact("supporting peers at t_g", number(answer.supporting_at_tg));
     sheet.fact("peers at t_g", number(answer.peers_at_tg));
-    sheet.fact("refused in all", number(answer.rejected_total));
+    sheet.fact("refused in all", number(it.rejected_total));
     let rows = answer.reject_by_interval.iter().zip(&answer.supporting_by_interval).zip(&answer.capacity_by_interval);
     for (k, ((reject, supporting), capacity)) in rows.enumerate() {
         sheet.row(&[Some(k as f64), supporting.as_f64(), Some(*capacity), Some(*reject)]);

@@ -5,7 +5,7 @@ use std::io::IsTerminal;
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
-use trellis_model::event::{Process, REQUESTS_MAX, Setup, Spread, Summary, TALLIES_MAX};
+use trellis_model::event::{Process, Setup, Spread, Summary};
 use trellis_model::{InputError, Sharing};
 
 use super::input::Cluster;
@@ -26,8 +26,7 @@ pub struct Series {
 impl Series {
     /// Runs it, on all processors.
     pub fn run(self, cluster: &Cluster) -> Result<Summary> {
-        let setup = Setup { sharing: self.sharing, ..Setup::new(cluster.offer(), self.intervals) };
-        let process = Process::new(setup)?;
+        let process = self.process(cluster)?;
         let bar =
             if std::io::stderr().is_terminal() { ProgressBar::new(self.runs.into()) } else { ProgressBar::hidden() };
         bar.set_style(ProgressStyle::with_template("simulating {wide_bar} {pos}/{len} runs, {eta} to go")?);
@@ -37,21 +36,26 @@ impl Series {
         Ok(Summary::of(&runs.map_err(|error: InputError| error.of("--runs"))?))
     }
 
+    /// What is run; an error says why that cannot be.
+    pub fn process(self, cluster: &Cluster) -> Result<Process> {
+        let setup = Setup { sharing: self.sharing, ..Setup::new(cluster.offer(), self.intervals) };
+        Ok(Process::new(setup)?)
+    }
+
     /// As many runs as take some seconds, at most so many; none when a single one would take long.
     pub fn affordable(cluster: &Cluster, intervals: u32, most: u32) -> u32 {
         let requests = cluster.arrivals.get() * cluster.length.get() * f64::from(intervals);
-        let bins = f64::from(Setup::new(cluster.offer(), intervals).bins) * f64::from(intervals);
-        let fits = requests <= REQUESTS_MAX as f64 && bins <= TALLIES_MAX as f64;
-        if fits { ((PATIENCE_REQUESTS / requests.max(1.0)) as u32).min(most) } else { 0 }
+        ((PATIENCE_REQUESTS / requests.max(1.0)) as u32).min(most)
     }
 }
 
 /// Requests simulated in some seconds.
 const PATIENCE_REQUESTS: f64 = 2e7;
 
-/// Mean of a number over runs, how it scatters, and the interval that holds the true mean with 95 %.
+/// Mean of a number over the runs that had it, how it scatters, and the interval that holds the true mean with 95 %.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Measured {
+    pub runs: u64,
     pub mean: f64,
     pub sd: f64,
     pub low: f64,
@@ -61,6 +65,6 @@ pub struct Measured {
 impl From<Spread> for Measured {
     fn from(spread: Spread) -> Self {
         let (low, high) = spread.mean_95();
-        Self { mean: spread.mean, sd: spread.sd, low, high }
+        Self { runs: spread.runs, mean: spread.mean, sd: spread.sd, low, high }
     }
 }

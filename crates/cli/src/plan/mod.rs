@@ -10,10 +10,11 @@ use trellis_model::bounds::Losses;
 use trellis_model::plan::{Course, Event, Plan};
 use trellis_model::{Bps, Seconds, Share};
 
-use crate::model::input::{Edges, Mix, price, seconds, share, some_bps, some_seconds};
+use crate::model::input::{Edges, Mix, any_text, price, seconds, share, some_bps, some_seconds};
 
 /// Options.
 #[derive(Debug, clap::Args)]
+#[command(mut_args = any_text)]
 pub struct Args {
     /// How many watch at once, at the peak
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..=50_000_000))]
@@ -149,9 +150,9 @@ fn answer(args: &Args) -> Result<Answer> {
         crate::model::output::duration(args.duration.get())
     );
     let event = event(args)?;
-    let plan = Plan::new(event).context("--viewers, --refused, --blocked or --floor")?;
-    // A CDN serves all.
-    let watched = plan.course(f64::INFINITY).demand_bits / 8.0;
+    let plan = plan(event)?;
+    // A CDN serves all, and without the mesh's overhead.
+    let watched = plan.course(f64::INFINITY).demand_bits / 8.0 / (1.0 + args.overhead.get());
     let needed = needed(&plan);
     let edges_needed = (needed / args.edge_size.get()).ceil() + f64::from(args.spare);
     ensure!(
@@ -190,6 +191,11 @@ fn answer(args: &Args) -> Result<Answer> {
     })
 }
 
+fn plan(event: Event) -> Result<Plan> {
+    Plan::new(event)
+        .context("--viewers, --bitrate, --upload-mix, --stay, --arrive-within, --duration, --warm-up or --refused")
+}
+
 /// More edges than this are a mistake.
 const EDGES_MAX: f64 = 100_000.0;
 
@@ -200,7 +206,7 @@ fn event(args: &Args) -> Result<Event> {
         stay: args.stay,
         length: args.duration,
         rate: args.bitrate,
-        upload: args.upload_mix.mean()?,
+        upload: args.upload_mix.mean().context("--upload-mix")?,
         blocked: args.blocked,
         warm_up: args.warm_up,
         losses: Losses { utilization: args.utilization, overhead: args.overhead },
@@ -256,7 +262,7 @@ fn what_if(args: &Args, event: Event, edges: &[f64]) -> Result<Vec<WhatIf>> {
         ("an edge lost", event, others.as_slice()),
     ];
     let case = |(name, event, edges): (&'static str, Event, &[f64])| {
-        Ok(WhatIf { name, case: case(args, &Plan::new(event).context("--viewers")?, edges) })
+        Ok(WhatIf { name, case: case(args, &plan(event).with_context(|| format!("what if: {name}"))?, edges) })
     };
     cases.into_iter().map(case).collect()
 }

@@ -30,7 +30,7 @@ use crate::{Bps, InputError, Lengths, Offer, Seconds, Sharing};
 /// What is simulated.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Setup {
-    /// B and λ of each cluster; at most [`CLUSTERS_MAX`].
+    /// B and λ of each cluster; at most [`CLUSTERS_MAX`], and not all with λ = 0.
     pub sites: Vec<Site>,
     /// β: what a session takes.
     pub session: Bps,
