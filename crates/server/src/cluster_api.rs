@@ -78,6 +78,9 @@ pub struct EdgeBeat {
     pub capacity_bps: u64,
     /// What of it is promised: to sessions without a link by their rates, to clusters as they hold it, bit/s.
     pub committed_bps: u64,
+    /// What of the rest viewers without an engine do not get, bit/s: it is kept for those whom the mesh fails.
+    #[serde(default)]
+    pub reserved_bps: u64,
     /// Sum of the rates of all sessions it took up since it started, bit/s, those that left included; one that comes
     /// back counts once. Tells the manager which of its grants `committed_bps` contains. Left out: a grant counts
     /// against the room for 5 s.

@@ -44,6 +44,8 @@ pub struct Beat {
     pub capacity_bps: u64,
     /// Sum of the rates of the sessions it holds, bit/s.
     pub committed_bps: u64,
+    /// What of the rest is not for plain viewers, bit/s.
+    pub reserved_bps: u64,
     /// Sum of the rates of all sessions it took up since it started, bit/s. Falls only when it was restarted.
     pub admitted_bps_total: u64,
     /// Sessions it holds.
@@ -137,7 +139,7 @@ impl Redirect {
         for (at, edge) in self.edges.iter_mut().enumerate() {
             edge.pending.advance(now);
             let brings_bps = if ask.plain { 0 } else { edge.beat.brings_bps };
-            let room = edge.room(ask.rate_bps, brings_bps);
+            let room = edge.room(ask, brings_bps);
             let asked = ask.refused_by.contains(&edge.name.as_str());
             if asked || !edge.takes_viewers(now, self.dead_after) || !room.fits(brings_bps, ask.rate_bps) {
                 continue;
@@ -149,7 +151,7 @@ impl Redirect {
                 best = Some((at, distance, room));
             }
         }
-        let Some((at, ..)) = best else { return Err(self.refusal(now, ask.rate_bps)) };
+        let Some((at, ..)) = best else { return Err(self.refusal(now, ask)) };
         self.edges[at].pending.grant(ask.rate_bps);
         Ok(&self.edges[at].name)
     }
@@ -164,11 +166,11 @@ impl Redirect {
     }
 
     /// When to ask again: the soonest that any edge expects to have room.
-    fn refusal(&self, now: Instant, rate_bps: u64) -> Refusal {
+    fn refusal(&self, now: Instant, ask: &Ask<'_>) -> Refusal {
         let mut living = self.edges.iter().filter(|edge| edge.takes_viewers(now, self.dead_after)).peekable();
         let retry_after = match living.peek() {
             None => RETRY_AFTER_NO_EDGE,
-            Some(_) => living.filter_map(|edge| edge.relief(rate_bps)).min().unwrap_or(RETRY_AFTER_SAID_MAX),
+            Some(_) => living.filter_map(|edge| edge.relief(ask)).min().unwrap_or(RETRY_AFTER_SAID_MAX),
         };
         Refusal { retry_after: retry_after.clamp(RETRY_AFTER_MIN, RETRY_AFTER_SAID_MAX) }
     }
@@ -209,23 +211,24 @@ impl Edge {
     }
 
     /// Who is on the way brings something, too.
-    fn room(&self, rate_bps: u64, brings_bps: u64) -> Room {
-        let net = rate_bps.saturating_sub(brings_bps);
-        let pending = u128::from(self.pending.sum) * u128::from(net) / u128::from(rate_bps.max(1));
-        let taken = self.beat.committed_bps.saturating_add(pending as u64);
+    fn room(&self, ask: &Ask<'_>, brings_bps: u64) -> Room {
+        let net = ask.rate_bps.saturating_sub(brings_bps);
+        let pending = u128::from(self.pending.sum) * u128::from(net) / u128::from(ask.rate_bps.max(1));
+        let reserved_bps = if ask.plain { self.beat.reserved_bps } else { 0 };
+        let taken = self.beat.committed_bps.saturating_add(pending as u64).saturating_add(reserved_bps);
         Room { free_bps: self.beat.capacity_bps.saturating_sub(taken), capacity_bps: self.beat.capacity_bps }
     }
 
     /// How long until enough has been given back or has grown for one more of this rate. None: never, or nothing moves.
-    fn relief(&self, rate_bps: u64) -> Option<Duration> {
-        let needs = rate_bps.saturating_sub(self.beat.brings_bps);
+    fn relief(&self, ask: &Ask<'_>) -> Option<Duration> {
+        let needs = ask.rate_bps.saturating_sub(self.beat.brings_bps);
         let mean = (self.beat.committed_bps / u64::from(self.beat.sessions.max(1))).max(1);
         let left = u128::from(mean) * u128::from(self.beat.departures_per_minute);
         let (grows, expected) = (60 * u128::from(self.beat.growth_bps2), 60 * u128::from(self.beat.relief_bps2));
         if self.beat.growth_bps2 == 0 && self.beat.capacity_bps < needs {
             return None;
         }
-        let missing = u128::from(needs.saturating_sub(self.room(rate_bps, self.beat.brings_bps).free_bps));
+        let missing = u128::from(needs.saturating_sub(self.room(ask, self.beat.brings_bps).free_bps));
         // Whole sessions leave.
         let whole = if left > 0 { missing.div_ceil(u128::from(mean)) * u128::from(mean) } else { missing };
         let counted = (left + grows > 0).then(|| (whole * 60).div_ceil(left + grows));
@@ -445,6 +448,9 @@ mod tests {
         assert_eq!(redirect(&[("full", swarm(2, 0))]).pick(at(0), &ask(2)), Ok("full"));
         let plain = Ask { plain: true, ..ask(2) };
         assert!(redirect(&[("full", swarm(2, 0))]).pick(at(0), &plain).is_err(), "who is no peer brings nothing");
+        let reserving = [("e", Beat { reserved_bps: 4 * MBIT, ..beat(20, 15) })];
+        assert!(redirect(&reserving).pick(at(0), &plain).is_err(), "what is reserved is not for plain viewers");
+        assert_eq!(redirect(&reserving).pick(at(0), &ask(2)), Ok("e"), "and turns no engine away");
         assert_eq!(redirect(&[("e", swarm(1, 1))]).pick(at(0), &ask(11)), Err(retry(10)), "10 Mbit/s at 1 a second");
         let foreseen = |bps2| Beat { relief_bps2: bps2, ..swarm(1, 0) };
         let retry_after = |beat| redirect(&[("e", beat)]).pick(at(0), &ask(2)).map(String::from);

@@ -108,6 +108,7 @@ fn beat(edge: &Edge, usage_every: Duration) -> EdgeBeat {
         stun_port: edge.stun_port,
         capacity_bps: edge.config.upload_budget.0.saturating_add(mesh.peers_bps),
         committed_bps: edge.promises.promised_bps().saturating_add(mesh.peers_held_bps),
+        reserved_bps: edge.promises.reserved_bps(),
         brings_bps: mesh.peers_bps.checked_div(mesh.viewers.into()).unwrap_or_else(|| first_brings(edge)),
         growth_bps2: mesh.growth_bps2,
         relief_bps2,

@@ -2,6 +2,7 @@
 //!
 //! Invariant: what is promised never adds up to more than the budget. A plain session takes its rate once; a cluster
 //! promises its viewers slots as it goes, so it has an allowance: what it holds, and an equal part of what nobody holds.
+//! What it reserves is promised to nobody: plain sessions do not get it, clusters and their viewers do.
 //! A cluster acts under its allowance as of the moment it begins, while nobody takes anything away; allowances are set
 //! while no cluster acts. So they can act at the same time and yet never promise the same twice.
 
@@ -28,6 +29,28 @@ struct Book {
 struct Account {
     allowed_bps: AtomicU64,
     held_bps: AtomicU64,
+    /// What plain sessions leave to it in any case, what it holds included.
+    reserved_bps: AtomicU64,
+}
+
+impl Account {
+    fn held_bps(&self) -> u64 {
+        self.held_bps.load(Ordering::Relaxed)
+    }
+
+    /// What it reserves beyond what it holds.
+    fn beyond_bps(&self) -> u64 {
+        self.reserved_bps.load(Ordering::Relaxed).saturating_sub(self.held_bps())
+    }
+}
+
+/// What a cluster takes of the budget, bit/s.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Claim {
+    /// Promised to its viewers.
+    pub held_bps: u64,
+    /// So much, what it holds included, is not for plain sessions.
+    pub reserved_bps: u64,
 }
 
 /// A cluster's allowance; nothing is held any more when it is dropped.
@@ -46,7 +69,7 @@ impl Promises {
     /// A plain session's place. False: there is no room.
     pub fn take(&self, bps: u64) -> bool {
         let mut book = self.write();
-        let fits = book.promised_bps().saturating_add(bps) <= self.capacity_bps;
+        let fits = book.promised_bps().saturating_add(book.reserved_bps()).saturating_add(bps) <= self.capacity_bps;
         if fits {
             book.plain_bps += bps;
             book.share_out(self.capacity_bps);
@@ -77,6 +100,11 @@ impl Promises {
         self.read().promised_bps()
     }
 
+    /// What plain sessions do not get of the rest, bit/s.
+    pub fn reserved_bps(&self) -> u64 {
+        self.read().reserved_bps()
+    }
+
     /// What nobody holds goes in equal parts to the clusters again, as they need it: told now and then by each.
     pub fn share_out(&self) {
         self.write().share_out(self.capacity_bps);
@@ -93,16 +121,18 @@ impl Promises {
 
 impl Book {
     fn promised_bps(&self) -> u64 {
-        let held = self.clusters.values().map(|account| account.held_bps.load(Ordering::Relaxed));
-        held.fold(self.plain_bps, u64::saturating_add)
+        self.clusters.values().map(|account| account.held_bps()).fold(self.plain_bps, u64::saturating_add)
+    }
+
+    fn reserved_bps(&self) -> u64 {
+        self.clusters.values().map(|account| account.beyond_bps()).fold(0, u64::saturating_add)
     }
 
     fn share_out(&self, capacity_bps: u64) {
         let free = capacity_bps.saturating_sub(self.promised_bps()) / (self.clusters.len() as u64).max(1);
         for account in self.clusters.values() {
-            let held = account.held_bps.load(Ordering::Relaxed);
             // More is no rate.
-            account.allowed_bps.store((held + free).min(RATE_MAX), Ordering::Relaxed);
+            account.allowed_bps.store((account.held_bps() + free).min(RATE_MAX), Ordering::Relaxed);
         }
     }
 }
@@ -113,11 +143,13 @@ impl Allowance {
         self.account.allowed_bps.load(Ordering::Relaxed)
     }
 
-    /// Lets the cluster act. It is told its allowance, bit/s, and says what it holds afterwards.
-    pub fn during(&self, act: impl FnOnce(u64) -> u64) {
+    /// Lets the cluster act. It is told its allowance, bit/s, and says what it takes of it afterwards.
+    pub fn during(&self, act: impl FnOnce(u64) -> Claim) {
         let _book = self.promises.read();
         let allowed = self.bps();
-        self.account.held_bps.store(act(allowed).min(allowed), Ordering::Relaxed);
+        let claim = act(allowed);
+        self.account.held_bps.store(claim.held_bps.min(allowed), Ordering::Relaxed);
+        self.account.reserved_bps.store(claim.reserved_bps.min(allowed), Ordering::Relaxed);
     }
 }
 
@@ -141,17 +173,38 @@ mod tests {
         assert!(promises.take(3));
         one.during(|allowed| {
             assert_eq!(allowed, 7);
-            5
+            holds(5)
         });
         assert!(!promises.take(3) && promises.take(2));
         assert_eq!((one.bps(), promises.promised_bps()), (5, 10));
-        one.during(|allowed| allowed + 1);
+        one.during(|allowed| holds(allowed + 1));
         assert_eq!(promises.promised_bps(), 10, "more than is allowed is not promised");
-        one.during(|_| 1);
+        one.during(|_| holds(1));
         promises.give_back(2);
         assert_eq!(one.bps(), 7);
         drop(one);
         assert_eq!(promises.promised_bps(), 3);
+    }
+
+    fn holds(held_bps: u64) -> Claim {
+        Claim { held_bps, reserved_bps: 0 }
+    }
+
+    #[test]
+    fn what_is_reserved_is_not_for_plain_sessions_and_for_everybody_else() {
+        let promises = Promises::new(10);
+        let (one, two) = (promises.allowance(), promises.allowance());
+        one.during(|_| Claim { held_bps: 1, reserved_bps: 4 });
+        promises.share_out();
+        assert_eq!((promises.promised_bps(), promises.reserved_bps()), (1, 3));
+        assert!(!promises.take(7) && promises.take(6), "plain sessions leave it alone");
+        assert_eq!((one.bps(), two.bps()), (2, 1), "clusters take it");
+        two.during(|_| holds(1));
+        assert_eq!((promises.promised_bps(), promises.reserved_bps()), (8, 3), "nothing else is promised of it");
+        one.during(|_| Claim { held_bps: 2, reserved_bps: 2 });
+        assert_eq!((promises.promised_bps(), promises.reserved_bps()), (9, 0), "what is held is reserved no more");
+        drop(one);
+        assert!(promises.take(3));
     }
 
     #[test]
@@ -160,12 +213,12 @@ mod tests {
         let (one, two) = (promises.allowance(), promises.allowance());
         one.during(|allowed| {
             assert_eq!(allowed, 5);
-            4
+            holds(4)
         });
         promises.share_out();
         assert_eq!((one.bps(), two.bps()), (7, 3));
-        one.during(|_| 7);
-        two.during(|_| 3);
+        one.during(|_| holds(7));
+        two.during(|_| holds(3));
         promises.share_out();
         assert_eq!((one.bps(), two.bps(), promises.promised_bps()), (7, 3, 10));
     }

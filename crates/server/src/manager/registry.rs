@@ -183,6 +183,7 @@ impl Registry {
         let report = redirect::Beat {
             capacity_bps: beat.capacity_bps,
             committed_bps: beat.committed_bps,
+            reserved_bps: beat.reserved_bps,
             admitted_bps_total: beat.admitted_bps_total,
             sessions: beat.sessions,
             departures_per_minute: beat.departures_per_minute,

@@ -267,6 +267,7 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
         let beat = Beat {
             capacity_bps: stats.edge_bps + stats.peers_bps,
             committed_bps: stats.edge_held_bps + stats.peers_held_bps,
+            reserved_bps: 0,
             admitted_bps_total: host.admitted_bps_total,
             sessions: host.sessions,
             departures_per_minute: host.departures.len() as u32,

@@ -17,7 +17,7 @@ use trellis_proto::StreamId;
 use trellis_proto::frame::{Bye, ChunkId, Frame, PartId, PeerId};
 
 use super::super::Edge;
-use super::super::promises::Allowance;
+use super::super::promises::{Allowance, Claim};
 use super::super::session::Visit;
 use super::Standing;
 use super::gauges;
@@ -77,7 +77,7 @@ pub struct Host {
     instrument: Instrument,
     /// What fluctuations of its viewers may need, bit/s.
     headroom_bps: u64,
-    /// One of the streams of which the edge tells what the model says.
+    /// One of the streams of which the edge tells what the model says, once there is a place for it.
     told: Option<OwnedSemaphorePermit>,
     /// How it stands, for the edge's reports.
     standing: Arc<Mutex<Standing>>,
@@ -105,7 +105,7 @@ impl Host {
             purposes: Purposes::new(),
             instrument: Instrument::default(),
             headroom_bps: 0,
-            told: edge.clusters.models.clone().try_acquire_owned().ok(),
+            told: None,
             stream,
             standing,
             fetches: JoinSet::new(),
@@ -274,7 +274,8 @@ impl Host {
             }
             cluster.handle(now, input);
             let shares = Shares::default();
-            (cluster.edge_held_bps().saturating_mul(1_000) / u64::from(shares.serving)).max(reserve_bps)
+            let held_bps = cluster.edge_held_bps().saturating_mul(1_000) / u64::from(shares.serving);
+            Claim { held_bps, reserved_bps: reserve_bps }
         });
     }
 
@@ -299,6 +300,10 @@ impl Host {
 
     /// What the model makes of it, for operators, for who is refused and for the reserve.
     fn read_instrument(&mut self) {
+        // A place becomes free when another stream is watched no more.
+        if self.told.is_none() {
+            self.told = self.edge.clusters.models.clone().try_acquire_owned().ok();
+        }
         let (now_ms, stats) = (self.now_ms(), self.cluster.stats());
         let reading = self.instrument.look(now_ms, &stats);
         if let Some(reading) = &reading {
@@ -403,7 +408,7 @@ impl Host {
     }
 }
 
-/// What plain sessions may not have, bit/s: as much as fluctuations may need, within bounds.
+/// What plain sessions may not have, bit/s, what the edge gives included: as much as fluctuations may need, within bounds.
 fn reserve_bps(rates_bps: u64, headroom_bps: u64) -> u64 {
     headroom_bps.clamp(rates_bps / RESERVED_OF, rates_bps / RESERVED_OF_MOST)
 }

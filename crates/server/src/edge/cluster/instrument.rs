@@ -26,9 +26,16 @@ pub struct Instrument {
     asked: BTreeMap<SessionId, u64>,
     /// Who left, and when: it may come back.
     gone: BTreeMap<SessionId, u64>,
+    said: VecDeque<Said>,
+    period: Period,
+}
+
+/// What is told of one growth: from a first request until nobody has been refused for an hour. Then another begins, with the
+/// next request: a stream that ran full one evening does not say so ever after.
+#[derive(Default)]
+struct Period {
     first_request_ms: Option<u64>,
     refusals_ms: Option<(u64, u64)>,
-    said: VecDeque<Said>,
     full: Option<Review>,
 }
 
@@ -53,8 +60,8 @@ struct Said {
 struct Foreseen {
     capacity_bps: Range,
     rejection: Range,
-    /// Since the first request.
-    full_s: Range,
+    /// By the host's clock.
+    full_at_s: Range,
 }
 
 impl Instrument {
@@ -72,9 +79,9 @@ impl Instrument {
         if !again {
             self.request(now_ms);
             self.counters.refused += 1;
-            let first = self.refusals_ms.map_or(now_ms, |(first, _)| first);
-            self.refusals_ms = Some((first, now_ms));
         }
+        let first = self.period.refusals_ms.map_or(now_ms, |(first, _)| first);
+        self.period.refusals_ms = Some((first, now_ms));
         if self.asked.len() < REMEMBERED_MAX || self.asked.contains_key(&session) {
             self.asked.insert(session, now_ms);
         }
@@ -90,7 +97,7 @@ impl Instrument {
     }
 
     fn request(&mut self, now_ms: u64) {
-        self.first_request_ms.get_or_insert(now_ms);
+        self.period.first_request_ms.get_or_insert(now_ms);
         self.counters.requests += 1;
     }
 
@@ -111,6 +118,9 @@ impl Instrument {
         }
         self.noted_ms = now_ms;
         self.forget(now_ms);
+        if self.period.refusals_ms.is_some_and(|(_, last)| now_ms >= last + QUIET_MS) {
+            self.period = Period::default();
+        }
         self.ledger.note(self.counters);
         Some(self.read(stats))
     }
@@ -145,33 +155,34 @@ impl Instrument {
 
     fn foresee(&self, forecast: &Forecast, viewers: f64) -> Foreseen {
         let horizon = Seconds::new(HORIZON_MS as f64 / 1e3).unwrap_or_default();
-        let passed_s = s(self.counters.ms.saturating_sub(self.first_request_ms.unwrap_or(self.counters.ms)));
-        let Range { value, low, high } = forecast.live_full_in_s(viewers);
+        let full_in_s = forecast.live_full_in_s(viewers);
         Foreseen {
             capacity_bps: forecast.live_capacity_bps(viewers, horizon),
             rejection: forecast.live_rejection_within(viewers, horizon),
-            full_s: Range { value: passed_s + value, low: passed_s + low, high: passed_s + high },
+            full_at_s: later(full_in_s, s(self.counters.ms)),
         }
     }
 
     /// What was said half a minute ago, beside what came of it.
     fn review(&mut self, stats: &Stats, model: StreamModel) -> StreamModel {
-        let since_first = |at: u64| s(at - self.first_request_ms.unwrap_or(at));
+        let begun = self.period.first_request_ms;
+        let since_first = |at: u64| s(at.saturating_sub(begun.unwrap_or(at)));
         let old = (self.said.len() >= SAID_MAX).then(|| self.said.pop_front()).flatten();
         let before = old.as_ref().or(self.said.front());
         let rejection = self.counters.since(&before.map(|said| said.counters).unwrap_or_default()).rejection();
         let foreseen = old.as_ref().and_then(|said| said.foreseen);
-        let (first, last) = self.refusals_ms.unzip();
-        if let (None, Some(first)) = (self.full, first) {
+        let (first, last) = self.period.refusals_ms.unzip();
+        if let (None, Some(first)) = (self.period.full, first) {
             let mut earlier = old.iter().chain(&self.said).filter(|said| said.counters.ms < first);
             let said = earlier.find_map(|said| said.foreseen);
-            self.full = said.map(|said| review(said.full_s, since_first(first)));
+            let since_begun = |said: Foreseen| later(said.full_at_s, -s(begun.unwrap_or(first)));
+            self.period.full = said.map(|said| review(since_begun(said), since_first(first)));
         }
         StreamModel {
             rejected_share: rejection,
             capacity: foreseen.map(|said| review(said.capacity_bps, capacity_bps(stats))),
             rejection: foreseen.and_then(|said| Some(review(said.rejection, rejection?))),
-            full: self.full,
+            full: self.period.full,
             first_refusal_s: first.map(since_first),
             last_refusal_s: last.map(since_first),
             ..model
@@ -213,6 +224,10 @@ fn known(estimate: Estimate) -> Guess {
     Guess::new(estimate.value, low.max(0.0), high)
 }
 
+fn later(Range { value, low, high }: Range, by_s: f64) -> Range {
+    Range { value: value + by_s, low: low + by_s, high: high + by_s }
+}
+
 fn told(range: Range) -> Guess {
     Guess::new(range.value, range.low, range.high)
 }
@@ -246,6 +261,8 @@ const SAID_MAX: usize = (HORIZON_MS / NOTE_EVERY_MS) as usize;
 const RETURN_MS: u64 = 5_000;
 /// Longer than anybody is told to wait.
 const ASKS_AGAIN_MS: u64 = 40_000;
+/// Nobody was refused for so long: what comes is another growth.
+const QUIET_MS: u64 = 3_600_000;
 /// Remembered at a time, of those who left and of those who were refused.
 const REMEMBERED_MAX: usize = 4_096;
 const MAY_FAIL: f64 = 0.01;
@@ -329,6 +346,25 @@ mod tests {
         assert!(model.last_refusal_s.unwrap() > 100.0 && model.guaranteed_in_s.unwrap().value() == f64::INFINITY);
         assert!(model.next_rejected_share.unwrap().value() > 0.3);
         assert_eq!(model.full, None, "nobody had left when it was full: nothing was foreseen");
+    }
+
+    #[test]
+    fn after_an_hour_without_a_refusal_another_growth_begins() {
+        let mut instrument = Instrument::default();
+        let read_at = |instrument: &mut Instrument, now| instrument.look(now, &stats(10)).unwrap().model;
+        instrument.admitted(1_000, session(1));
+        instrument.refused(11_000, session(2));
+        let model = read_at(&mut instrument, 20_000);
+        assert_eq!((model.first_refusal_s, model.last_refusal_s), (Some(10.0), Some(10.0)));
+        // Who asks again is refused again, though it is counted once.
+        instrument.refused(31_000, session(2));
+        assert_eq!(read_at(&mut instrument, 3_630_000).last_refusal_s, Some(30.0));
+        let model = read_at(&mut instrument, 3_635_000);
+        assert_eq!((model.first_refusal_s, model.last_refusal_s, model.full), (None, None, None));
+        instrument.admitted(4_000_000, session(3));
+        instrument.refused(4_002_000, session(4));
+        let model = read_at(&mut instrument, 4_005_000);
+        assert_eq!((model.first_refusal_s, model.last_refusal_s), (Some(2.0), Some(2.0)));
     }
 
     #[test]

@@ -29,7 +29,7 @@ use trellis_proto::{EndReason, Mode, P2p, RunId, Ticket};
 use super::super::Edge;
 use super::super::testing::{PART, Publisher, World, ticket};
 use crate::clock::unix_ms;
-use crate::cluster_api::LINK;
+use crate::cluster_api::{LINK, MODELS_MAX};
 use crate::config::EdgeConfig;
 use crate::http::{Body, Caller, Handle, Limits, Listener, Plain, Reply, Stop};
 use crate::shelf::Ask;
@@ -452,6 +452,22 @@ async fn who_has_a_link_holds_no_place_and_what_clusters_hold_is_no_room_for_oth
     while scene.get(2, "v0.m3u8").await != StatusCode::OK {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+}
+
+#[tokio::test]
+async fn a_stream_is_spoken_of_once_another_makes_place_for_it() {
+    let scene = Scene::live(1).await;
+    let places = scene.edge.clusters.models.clone();
+    let others = places.clone().acquire_many_owned(MODELS_MAX as u32).await.unwrap();
+    let mut viewer = scene.viewer(1).await;
+    viewer.part(0).await;
+    drop(others);
+    let taken = async {
+        while places.available_permits() == MODELS_MAX {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    assert!(tokio::time::timeout(Duration::from_secs(10), taken).await.is_ok());
 }
 
 #[tokio::test]

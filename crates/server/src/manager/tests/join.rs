@@ -278,6 +278,16 @@ async fn a_full_edge_whose_viewers_give_takes_those_who_give_as_well() {
 }
 
 #[tokio::test]
+async fn what_an_edge_reserves_keeps_plain_players_away_and_no_engine() {
+    let house = House::new().await;
+    house.on_air().await;
+    let reserving = json!({"capacity_bps": 9_000_000, "committed_bps": 1_000_000, "reserved_bps": 8_000_000});
+    house.cluster("POST", "/v1/cluster/edges", edge_beat("e", reserving)).await;
+    assert_eq!(house.join("open", None).await.body["error"], "no_capacity");
+    assert_eq!(house.join_saying("open", None, b"{}").await.status, StatusCode::OK);
+}
+
+#[tokio::test]
 async fn what_viewers_may_be_to_each_other_stands_in_reply_and_ticket_and_who_gives_nothing_brings_nothing() {
     let defaults = ManagerConfig { p2p: P2p::ReceiveOnly, viewers_min: 5, ..ManagerConfig::default() };
     let house = House::with(defaults).await;
