@@ -386,13 +386,12 @@ mod tests {
         let times = [1e-300, 1e-3, 1.0, 60.0, 1800.0, 86_400.0, 1e9, 1e300];
         let seconds = |time: f64| Seconds::new(time).unwrap();
         let (mut counted, mut named) = (0, 0);
-        for (stay, length, arrival, warm_up) in times.iter().flat_map(|stay| {
-            let rest = times.iter().flat_map(move |length| {
-                let ends = [0.0, 1e-320, 0.3, 600.0].into_iter().filter(move |arrival| arrival < length);
-                ends.flat_map(move |arrival| [0.0, 5.0, 1e9, 1e12].map(|warm_up| (*stay, *length, arrival, warm_up)))
-            });
-            rest
-        }) {
+        let cases = times.iter().flat_map(|stay| times.iter().map(move |length| (*stay, *length)));
+        let cases = cases.flat_map(|(stay, length)| [0.0, 1e-320, 0.3, 600.0].map(|arrival| (stay, length, arrival)));
+        let cases = cases.filter(|(_, length, arrival)| arrival < length);
+        for ((stay, length, arrival), warm_up) in
+            cases.flat_map(|case| [0.0, 5.0, 1e9, 1e12].map(|warm_up| (case, warm_up)))
+        {
             let times = (seconds(stay), seconds(length), seconds(arrival), seconds(warm_up));
             let event = Event { stay: times.0, length: times.1, arrival: times.2, warm_up: times.3, ..event() };
             let Ok(plan) = Plan::new(event) else {

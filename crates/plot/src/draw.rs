@@ -4,6 +4,7 @@ use std::error::Error;
 
 use plotters::coord::Shift;
 use plotters::coord::types::RangedCoordf64;
+use plotters::element::DashedPathElement;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
@@ -19,6 +20,10 @@ const SMALL: u32 = 26 * FINE;
 const THIN: u32 = 2 * FINE;
 const THICK: u32 = 4 * FINE;
 const DOT: u32 = 7 * FINE;
+/// Long dashes, for lines; those of guides are short. In the legend two of them fit.
+const DASH: u32 = 30 * FINE;
+const SAMPLE_DASH: u32 = 18 * FINE;
+const GAP: u32 = 8 * FINE;
 /// Where text begins at the left.
 const LEFT: i32 = px(40);
 /// How much of its colour an area over the whole height has, and one that says something of its own.
@@ -96,7 +101,11 @@ fn entry(mark: &Mark, (x, y): (i32, i32), top: &Area<'_>) -> Result<()> {
     let area = [(x, y - px(12)), (x + SAMPLE, y + px(12))];
     let name = match mark {
         Mark::Line(name, ink, _) => {
-            top.draw(&PathElement::new([(x, y), (x + SAMPLE, y)], ink.light().stroke_width(THICK)))?;
+            let (ends, style) = ([(x, y), (x + SAMPLE, y)], ink.light().stroke_width(THICK));
+            match ink.is_dashed() {
+                true => top.draw(&DashedPathElement::new(ends, SAMPLE_DASH, GAP, style))?,
+                false => top.draw(&PathElement::new(ends, style))?,
+            }
             name
         }
         Mark::Dots(name, ink, _) => {
@@ -182,7 +191,11 @@ fn show(mark: &Mark, plane: &mut Plane<'_, '_>) -> Result<()> {
     let high = plane.as_coord_spec().y_spec().range().end;
     match mark {
         Mark::Line(_, ink, points) => {
-            plane.draw_series(LineSeries::new(points.iter().copied(), ink.light().stroke_width(THICK)))?;
+            let (points, style) = (points.iter().copied(), ink.light().stroke_width(THICK));
+            match ink.is_dashed() {
+                true => plane.draw_series(DashedLineSeries::new(points, DASH, GAP, style))?,
+                false => plane.draw_series(LineSeries::new(points, style))?,
+            };
         }
         Mark::Dots(_, ink, points) => {
             plane.draw_series(points.iter().map(|point| Circle::new(*point, DOT, ink.light().filled())))?;

@@ -12,7 +12,7 @@ pub enum Ink {
     Blue,
     /// Beside blue.
     Orange,
-    /// A third.
+    /// A third; its lines are dashed.
     Green,
     /// What is in the background.
     Gray,
@@ -37,6 +37,11 @@ impl Ink {
             Self::Green => (RGBColor(0, 125, 92), RGBColor(80, 205, 165)),
             Self::Gray => (RGBColor(117, 121, 128), RGBColor(150, 155, 163)),
         }
+    }
+
+    /// Its lines are dashed: without colours, in print, it is as dark as blue.
+    pub fn is_dashed(self) -> bool {
+        self == Self::Green
     }
 
     /// What it is drawn in.

@@ -1,7 +1,8 @@
 //! How is it drawn? One chart, described by what it shows: lines, bands, marks; as SVG that suits light and dark screens
 //! and paper, or as PNG on white.
 //!
-//! Colours are few, told apart by the colour-blind too, and none is the only sign: lines are named, guides are dashed.
+//! Colours are few, told apart by the colour-blind and in print without colours, and none is the only sign: one kind of line
+//! is dashed, guides are so in black.
 
 mod draw;
 mod ink;
@@ -104,6 +105,24 @@ mod tests {
             }
         }
         assert!(drawing.contains("a &lt; b &amp; c"));
+    }
+
+    /// How bright a colour is on paper, of 255 (Rec. 601).
+    fn gray(ink: Ink) -> f64 {
+        let color = ink.light();
+        0.299 * f64::from(color.0) + 0.587 * f64::from(color.1) + 0.114 * f64::from(color.2)
+    }
+
+    #[test]
+    fn lines_are_told_apart_without_colours() {
+        let solid: Vec<f64> = Ink::ALL.into_iter().filter(|ink| !ink.is_dashed()).map(gray).collect();
+        for (at, one) in solid.iter().enumerate() {
+            assert!(solid[..at].iter().all(|other| (one - other).abs() >= 12.0), "{solid:?}");
+        }
+        let line =
+            |ink| Chart { marks: vec![Mark::Line("l".into(), ink, vec![(0.0, 0.0), (1.0, 1.0)])], ..Chart::default() };
+        let strokes = |ink: Ink| line(ink).svg().unwrap().matches("<polyline").count();
+        assert!(strokes(Ink::Green) > strokes(Ink::Blue) + 10, "dashes");
     }
 
     #[test]
