@@ -81,6 +81,9 @@ fn layers_bounds_and_plans_answer() {
     assert_eq!((&plan["enough"], &plan["guaranteed_after_seconds"]), (&json!(false), &Value::Null));
     let names: Vec<_> = plan["what_if"].as_array().unwrap().iter().map(|row| row["name"].as_str().unwrap()).collect();
     assert!(names.contains(&"uploads halved") && names.contains(&"an edge lost"), "{names:?}");
+    let steady = |at: usize| plan["what_if"][at]["server_steady"].as_f64().unwrap();
+    let twice = names.iter().position(|name| *name == "twice the viewers").unwrap();
+    assert!((steady(twice) / steady(0) - 2.0).abs() < 0.01, "{} {}", steady(twice), steady(0));
     let served = printed("plan --viewers 50000 --bitrate 3M --upload-mix 50%:0,50%:4M --json");
     assert_eq!((&served["enough"], &served["guaranteed_after_seconds"]), (&json!(true), &json!(0.0)));
 }
@@ -91,6 +94,32 @@ fn figures_are_drawn() {
     told(&trellis(&format!("model figures {P1} --runs 2 --out {}", folder.path().join("new").display())));
     for (name, begins) in [("figure2.svg", b"<svg".as_slice()), ("figure3.png", b"\x89PNG")] {
         assert!(std::fs::read(folder.path().join("new").join(name)).unwrap().starts_with(begins), "{name}");
+    }
+}
+
+#[test]
+fn every_key_and_flag_stands_in_the_documentation() {
+    let documentation = include_str!("../../../docs/model.md");
+    let stands = |name: &str, command: &str| assert!(documentation.contains(&format!("`{name}`")), "{command}: {name}");
+    for command in [
+        format!("model sgp {P1}"),
+        format!("model reject {P1} --runs 2"),
+        "model bottleneck --peers 10 --layers 1M".into(),
+        "model bounds --server-bandwidth 1M --rate 1M --peers 9 --upload-mix 1M".into(),
+        "plan --viewers 10 --bitrate 3M".into(),
+    ] {
+        let answer = printed(&format!("{command} --json"));
+        for key in [&answer, &answer["simulated"], &answer["cost"]].into_iter().filter_map(Value::as_object).flatten() {
+            stands(key.0, &command);
+        }
+    }
+    for command in ["model sgp", "model reject", "model bottleneck", "model bounds", "model figures", "plan"] {
+        let help = told(&trellis(&format!("{command} --help")));
+        let flags =
+            help.split_whitespace().filter(|word| word.starts_with("--") && word.len() > 2 && *word != "--help");
+        for flag in flags.map(|flag| flag.trim_end_matches(|last: char| !last.is_ascii_alphanumeric())) {
+            assert!(documentation.contains(flag), "{command}: {flag}");
+        }
     }
 }
 
@@ -183,7 +212,7 @@ fn errors_name_the_flag_and_what_is_allowed() {
             ["--latency", "`-1` is not a time"],
         ),
         ("plan --viewers 10 --bitrate 3M --price-cdn -1".into(), ["--price-cdn", "`-1` is not a price"]),
-        ("plan --viewers 10 --bitrate 3M --stay 1ms --duration 1d".into(), ["--stay", "at most 100000"]),
+        ("plan --viewers 10 --bitrate 3M --stay 1e300".into(), ["--stay", "the stay, s, must be at most"]),
         (
             format!("model sgp {P1}").replace("--contribution 250k", "--contribution 1e308"),
             ["--contribution", "what a peer gives (α)"],

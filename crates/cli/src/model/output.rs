@@ -185,7 +185,9 @@ pub fn bytes(bytes: f64) -> String {
         1e15.. => format!("{:.2} PB", bytes / 1e15),
         1e12.. => format!("{:.2} TB", bytes / 1e12),
         1e9.. => format!("{:.2} GB", bytes / 1e9),
-        _ => format!("{:.1} MB", bytes / 1e6),
+        1e6.. => format!("{:.1} MB", bytes / 1e6),
+        1e3.. => format!("{:.1} kB", bytes / 1e3),
+        _ => format!("{} bytes", trimmed(bytes, 0)),
     }
 }
 

@@ -150,6 +150,9 @@ fn sheet(answer: &Answer) -> Sheet {
     for (k, ((reject, supporting), capacity)) in rows.enumerate() {
         sheet.row(&[Some(k as f64), supporting.as_f64(), Some(*capacity), Some(*reject)]);
     }
+    if it.t0.is_finite() && it.tg < it.t0 {
+        sheet.note("t_g is before t_0, and yet the server is full from t_0 until K: nobody has seen all before.");
+    }
     if answer.assignment.is_some() {
         sheet.note("In whole sessions, as long as requests are refused. The lines above are for flows.");
     }

@@ -215,9 +215,9 @@ fn event(args: &Args) -> Result<Event> {
     })
 }
 
-/// So that nobody ever waits, also when chance brings more.
+/// So that nobody ever waits, also when chance brings more. (A warm-up shorter than a step of the course is none there.)
 fn needed(plan: &Plan) -> f64 {
-    plan.course(f64::INFINITY).server_bps_max * plan.headroom()
+    plan.course(f64::INFINITY).server_bps_max.max(plan.steady_bps(plan.viewers())) * plan.headroom()
 }
 
 fn case(args: &Args, plan: &Plan, edges: &[f64]) -> Case {
@@ -229,7 +229,7 @@ fn case(args: &Args, plan: &Plan, edges: &[f64]) -> Case {
     let server_bytes = server_bits / 8.0;
     Case {
         server_needed: needed,
-        server_steady: plan.steady_bps(args.viewers as f64) * plan.headroom(),
+        server_steady: plan.steady_bps(plan.viewers()) * plan.headroom(),
         server_bandwidth: server,
         enough: server >= needed,
         viewers_max: plan.viewers_max(usual),
