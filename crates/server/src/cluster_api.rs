@@ -213,10 +213,11 @@ pub struct StreamModel {
     /// R as it was predicted half a minute ago.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rejection: Option<Review>,
-    /// t_0 as it was predicted half a minute before it came, s since the first viewer.
+    /// t_0 as it was predicted half a minute before it came, s since the first viewer of this growth, which is over after an
+    /// hour without a refusal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub full: Option<Review>,
-    /// When the first viewer was refused, s since the first came.
+    /// When the first viewer was refused, s since the first of this growth came.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_refusal_s: Option<f64>,
     /// When the last one was.

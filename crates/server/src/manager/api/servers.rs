@@ -19,6 +19,8 @@ pub struct EdgeInfo {
     capacity_bps: u64,
     /// Rates of the sessions it holds, bit/s.
     committed_bps: u64,
+    /// What of the rest viewers without an engine do not get, bit/s.
+    reserved_bps: u64,
     /// Rates granted that have not arrived, bit/s.
     pending_bps: u64,
     /// Sessions it holds.
@@ -109,6 +111,7 @@ pub async fn edges(State(manager): Here) -> Json<EdgeList> {
         public_url: Some(place.base.as_ref().to_owned()).filter(|base| !base.is_empty()),
         capacity_bps: edge.beat().capacity_bps,
         committed_bps: edge.beat().committed_bps,
+        reserved_bps: edge.beat().reserved_bps,
         pending_bps: edge.pending_bps(),
         sessions: edge.beat().sessions,
         draining: edge.beat().draining,

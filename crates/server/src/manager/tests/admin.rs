@@ -153,9 +153,10 @@ async fn a_public_key_is_taken_in_and_its_tokens_count() {
 async fn the_operator_sees_who_is_there() {
     let house = House::new().await;
     house.on_air().await;
+    house.cluster("POST", "/v1/cluster/edges", edge_beat("e", json!({"reserved_bps": 7}))).await;
     house.join("open", None).await;
     let edges = house.admin("GET", "/v1/admin/edges", json!(null)).await.body;
-    let edge = json!({"edge": "e", "public_url": null, "capacity_bps": 100_000_000, "committed_bps": 0,
+    let edge = json!({"edge": "e", "public_url": null, "capacity_bps": 100_000_000, "committed_bps": 0, "reserved_bps": 7,
         "pending_bps": 2_300_000, "sessions": 0, "draining": false, "beat_age_ms": 0});
     assert_eq!(edges, json!({"edges": [edge]}));
     let origins = house.admin("GET", "/v1/admin/origins", json!(null)).await.body;
