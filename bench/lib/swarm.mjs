@@ -1,14 +1,22 @@
 // What do many pages of one browser see? One plan in, one line of JSON out: each page's own figures, second by second.
 //
-//   node swarm.mjs <browser> <plan>    {"urls": […], "every_ms": …, "seconds": …, "crash": {"at_s": …, "pages": […]} | null}
+//   node swarm.mjs <browser> <plan>    {"urls": […], "every_ms": …, "seconds": …, "crash": {"at_s": …, "pages": […]} | null,
+//                                       "looks": [s, …] | null, "collect": true | null, "profile": {"at_s": …, "seconds": …} | null, "maps": folder | null}
 //
+// At `looks` every page is asked what it cost, after a garbage collection if `collect`; `profile` says whose code it was.
 // A context for each page, so that none shares its cache or its connections with another. A crashed page's renderer is killed.
+import { SourceMap } from "node:module";
 import { chromium } from "../../tests/browser/node_modules/playwright-core/index.mjs";
+import { launch } from "./bare.mjs";
+import { look, profile, readMaps, rendererOf } from "./cost.mjs";
 
 const [executablePath, plan] = [process.argv[2], JSON.parse(process.argv[3])];
 const FLAGS = ["--no-sandbox", "--disable-gpu", "--mute-audio", "--disable-quic", "--autoplay-policy=no-user-gesture-required",
                "--disable-background-timer-throttling", "--disable-renderer-backgrounding", "--disable-backgrounding-occluded-windows"];
-const browser = await chromium.launch({ executablePath, args: FLAGS });
+/** What is to show what pages hold is not looked at by what makes them hold more. */
+const bare = plan.collect ? await launch(executablePath, FLAGS) : null;
+const browser = bare ?? (await chromium.launch({ executablePath, args: FLAGS }));
+const system = bare?.system ?? (await browser.newBrowserCDPSession());
 const began = Date.now();
 const pages = [];
 let done = false;
@@ -18,22 +26,27 @@ try {
     await until(number * plan.every_ms);
     pages.push(await open(url));
   }
+  const costs = cost();
   if (plan.crash) await until(plan.crash.at_s * 1000).then(() => Promise.all(plan.crash.pages.map((number) => crash(pages[number]))));
   await until(plan.seconds * 1000);
   done = true;
-  await sampling;
-  const answers = pages.map(({ opened, crashed, samples, complaints }) => ({ opened, crashed, samples, complaints }));
-  process.stdout.write(`${JSON.stringify({ browser: browser.version(), pages: answers })}\n`);
+  await Promise.all([sampling, costs]);
+  const answers = pages.map(({ opened, crashed, samples, complaints, looks, profile }) => ({ opened, crashed, samples, complaints, looks, profile }));
+  process.stdout.write(`${JSON.stringify({ browser: await browser.version(), pages: answers })}\n`);
 } finally {
   await browser.close();
 }
 
 async function open(url) {
-  const context = await browser.newContext({ viewport: { width: 480, height: 270 } });
-  const page = await context.newPage();
-  const it = { page, opened: Date.now() - began, crashed: null, samples: [], complaints: [], debug: await context.newCDPSession(page) };
-  page.on("pageerror", (error) => it.complaints.length < 5 && it.complaints.push(error.message));
-  await page.goto(url, { waitUntil: "commit" });
+  const it = { page: null, renderer: 0, opened: Date.now() - began, crashed: null, samples: [], complaints: [], looks: [], profile: null, debug: null };
+  it.renderer = await rendererOf(system, async () => {
+    if (bare) return void (it.debug = await bare.open(url));
+    const context = await browser.newContext({ viewport: { width: 480, height: 270 } });
+    it.page = await context.newPage();
+    it.debug = await context.newCDPSession(it.page);
+    it.page.on("pageerror", (error) => it.complaints.length < 5 && it.complaints.push(error.message));
+    await it.page.goto(url, { waitUntil: "commit" });
+  });
   return it;
 }
 
@@ -41,6 +54,18 @@ async function crash(it) {
   it.crashed = Date.now() - began;
   // The answer never comes: the renderer is gone.
   it.debug.send("Page.crash").catch(() => {});
+}
+
+async function cost() {
+  for (const at of plan.looks ?? []) {
+    await until(at * 1000);
+    for (const it of pages) it.looks.push({ at: (Date.now() - began) / 1000, ...(await look(system, it, plan.collect)) });
+    process.stderr.write(`${JSON.stringify(pages.map(({ looks }) => looks.at(-1)))}\n`);
+  }
+  if (!plan.profile) return;
+  const maps = plan.maps ? await readMaps(plan.maps, SourceMap) : new Map();
+  await until(plan.profile.at_s * 1000);
+  await Promise.all(pages.map(async (it) => (it.profile = await profile(it, plan.profile.seconds, maps))));
 }
 
 /** Every second all pages are asked; a page that answers late is asked again a second later. */

@@ -12,7 +12,7 @@ import subprocess
 import time
 import urllib.parse
 
-from . import natives, page, world
+from . import cost, natives, page, world
 
 INCUMBENT = world.ROOT / "bench/incumbent"
 STREAM = "swarm"
@@ -34,29 +34,43 @@ CASES = {
                   goals={"offload": 0.78, "stalls": 0}),
     "capped": dict(pages=6, every_ms=1250, seconds=80, upload=600_000, engines=["native"],
                    goals={"offload": 0.75, "missed": 0}),
+    "page": dict(pages=2, every_ms=1250, seconds=86, film="large", looks=[25, 60], profile=dict(at_s=62, seconds=20),
+                 engines=["incumbent", "plain", "mesh"], goals={"js_share": 0.015, "page_ratio": 1.2}),
+    "memory": dict(pages=2, every_ms=1250, minutes=60, collect=True, goals={"growth_mb": 5}),
 }
-AT_MOST = {"delay_s", "stalls", "start_s", "missed"}
+AT_MOST = {"delay_s", "stalls", "start_s", "missed", "js_share", "page_ratio", "growth_mb"}
+#: So many looks, the first when so much of the time is over.
+LOOKS = 6
 ENGINES = ["mesh", "native", "plain", "incumbent"]
 
 
-def clip(w):
-    """A minute of 320x180, key frames 2 s apart, encoded once: what is measured is not the encoder."""
-    file = w.dir / "swarm.mp4"
+#: What is published: the size of the pictures, and how ffmpeg is told the rate of pictures and sound. The small one is what the
+#: incumbent was measured with; the large one makes 2.5 Mbit/s, at a constant rate.
+FILMS = {
+    "small": ("testsrc2=s=320x180:r=30", ["-profile:v", "baseline", "-b:v", "230k", "-maxrate", "260k", "-bufsize", "260k", "-b:a", "48k"]),
+    "large": ("testsrc2=s=1280x720:r=30,noise=alls=12:allf=t",
+              ["-b:v", "2350k", "-minrate", "2350k", "-maxrate", "2350k", "-bufsize", "2350k", "-x264-params", "nal-hrd=cbr", "-b:a", "96k"]),
+}
+
+
+def clip(w, film):
+    """A minute, key frames 2 s apart, encoded once: what is measured is not the encoder."""
+    file = w.dir / f"{film}.mp4"
     if not file.exists():
+        pictures, rate = FILMS[film]
         subprocess.run(
-            ["ffmpeg", "-hide_banner", "-loglevel", "error", "-y", "-f", "lavfi", "-i", "testsrc2=s=320x180:r=30",
-             "-f", "lavfi", "-i", "sine=f=440:r=48000", "-t", "60", "-c:v", "libx264", "-preset", "veryfast", "-profile:v", "baseline",
-             "-g", "60", "-keyint_min", "60", "-sc_threshold", "0", "-b:v", "230k", "-maxrate", "260k", "-bufsize", "260k",
-             "-c:a", "aac", "-b:a", "48k", "-movflags", "+faststart", file],
+            ["ffmpeg", "-hide_banner", "-loglevel", "error", "-y", "-f", "lavfi", "-i", pictures,
+             "-f", "lavfi", "-i", "sine=f=440:r=48000", "-t", "60", "-c:v", "libx264", "-preset", "veryfast",
+             "-g", "60", "-keyint_min", "60", "-sc_threshold", "0", *rate, "-c:a", "aac", "-movflags", "+faststart", file],
             check=True)
     return file
 
 
-def start(w, name, budget):
+def start(w, name, plan):
     """A server of all roles with a live channel."""
-    settings = {"edge.upload_budget": budget} if budget else {}
+    settings = {"edge.upload_budget": plan["budget"]} if "budget" in plan else {}
     server = w.serve(name, {"manager.default_open": "true", **settings}, on=None)
-    publisher = w.start([w.binary, "publish", clip(w), "--copy", "--loop", "--stream", STREAM, "--to", f"http://127.0.0.1:{server.port}",
+    publisher = w.start([w.binary, "publish", clip(w, plan.get("film", "small")), "--copy", "--loop", "--stream", STREAM, "--to", f"http://127.0.0.1:{server.port}",
                          "--key", server.key("publish")], f"{name}-publish")
     live = lambda: subprocess.run(["curl", "-fsS", "-XPOST", f"http://127.0.0.1:{server.port}/v1/streams/{STREAM}/join"],
                                   capture_output=True).returncode == 0
@@ -64,18 +78,28 @@ def start(w, name, budget):
     return server, publisher
 
 
+def planned(case):
+    """The case's plan, in seconds."""
+    plan = CASES[case]
+    if "minutes" not in plan:
+        return plan
+    seconds = plan["minutes"] * 60
+    return {**plan, "seconds": seconds + 10, "looks": [seconds * (look + 1) / LOOKS for look in range(LOOKS)]}
+
+
 def measure(w, case, engine):
     """One run: what the viewers saw and what the server sent."""
-    plan = CASES[case]
+    plan = planned(case)
     if engine != "native" and "upload" in plan or engine == "native" and "crash" in plan:
         raise SystemExit(f"{case} is not for {engine}")
     name = f"{case}-{engine}"
-    server, publisher = start(w, name, plan.get("budget"))
+    server, publisher = start(w, name, plan)
     helpers = []
     try:
         url = address(w, engine, server, name, helpers)
         time.sleep(WINDOW_S)
-        told = json.dumps({"urls": [url] * plan["pages"], **{key: plan.get(key) for key in ("every_ms", "seconds", "crash")}})
+        asked = {key: plan.get(key) for key in ("every_ms", "seconds", "crash", "looks", "collect", "profile")}
+        told = json.dumps({"urls": [url] * plan["pages"], **asked, "maps": str(cost.maps(w)) if "profile" in plan else None})
         meter = Meter(server)
         if engine == "native":
             return summary(plan, natives.run(w, name, url, plan, meter), meter.samples)
@@ -165,7 +189,7 @@ def summary(plan, pages, server):
         "control_share": sum(s.get("controlBytes") or 0 for s in last) / max(1, taken(0, plan["seconds"])),
         "modes": sorted({str(s.get("mode")) for s in last}), "reasons": sorted({str(s.get("reason")) for s in last if s.get("reason")}),
         "samples": [page["samples"][-1] if page["samples"] else None for page in pages], "load": os.getloadavg(),
-        "complaints": [c for page in pages for c in page["complaints"]],
+        "complaints": [c for page in pages for c in page["complaints"]], **cost.of(plan, pages),
     }
 
 
@@ -180,6 +204,6 @@ def page_percentile(ordered, percent):
 def verdicts(plan, result):
     """By goal: the value, and whether it was met."""
     for what, goal in plan["goals"].items():
-        value = result[what]
+        value = result.get(what)
         met = value is not None and (value <= goal if what in AT_MOST else value >= goal)
         yield what, value, goal, met and result["playing"] == sum(1 for _ in range(result["pages"])) - len((plan.get("crash") or {}).get("pages", []))

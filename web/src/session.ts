@@ -12,11 +12,9 @@ import { LIVE_SLACK_S, shouldJump, timeline, type Timeline } from "./timeline";
 import { readStats, type Stats } from "./stats";
 import { canLink } from "../sdk/src/peer-links";
 import { circumstances, decide } from "../sdk/src/policy";
+import { isTrouble, watch, type Dry } from "./watchdog";
 import { keepWish } from "./wish";
 
-/** A player that waits this long without a byte and without an error is stuck: no edge holds an answer back for more
- * than 20 s. An edge that is dead, the pulse notices sooner. */
-const STUCK_MS = 22_000;
 /** Some minutes of a stream. */
 const TAPE_BYTES = 32_000_000;
 /** An impatient viewer asks no more often than this. */
@@ -42,8 +40,7 @@ export class Session {
   private waited = false;
   private joinedAtMs = 0;
   private following = true;
-  /** Since when no media came in although the picture waits for it. */
-  private dryAt = { bytes: 0, ms: 0 };
+  private dry: Dry = { bytes: 0, ms: 0 };
   /** Where the viewer was when the place was lost altogether. */
   private leftAt: From | null = null;
   private readonly freeze: Freeze;
@@ -253,11 +250,8 @@ export class Session {
     this.hear(event);
   }
 
-  /** What the pulse and the player say of the edge: while other viewers bring what is needed it is nobody's trouble, and
-   * the mesh looks for another edge by itself. That nothing comes is trouble whoever brings it: `look` asks nobody. */
   private hear(event: Event): void {
-    if (event.is === "edge" && event.what !== "broken" && this.player?.carries()) return;
-    this.dispatch(event);
+    if (isTrouble(event, this.player?.carries() ?? false)) this.dispatch(event);
   }
 
   private onFirstFrame(): void {
@@ -268,12 +262,10 @@ export class Session {
 
   private look(): void {
     if (shouldJump(this.timeline(), this.following, label(this.page))) this.goLive();
-    const bytes = this.player?.bytes() ?? 0;
-    const waits = ["buffering", "connecting"].includes(label(this.page)) && this.page.stage.at === "watching";
-    if (!waits || bytes !== this.dryAt.bytes) this.dryAt = { bytes, ms: performance.now() };
-    if (performance.now() - this.dryAt.ms < STUCK_MS) return;
-    this.dryAt.ms = performance.now();
-    this.dispatch({ is: "edge", what: "silent" });
+    const { dry, stuck } = watch(this.dry, this.page, this.player?.bytes() ?? 0, performance.now());
+    this.dry = dry;
+    // Asks nobody who carries: that nothing comes is trouble whoever should bring it.
+    if (stuck) this.dispatch({ is: "edge", what: "silent" });
   }
 }
 

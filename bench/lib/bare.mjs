@@ -1,0 +1,50 @@
+// How are pages watched for an hour without making them grow? Playwright listens to the network of every page, and for that
+// the renderer keeps what was answered, megabytes a minute. Here a browser is asked over its pipe, and only what it is asked.
+import { spawn } from "node:child_process";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+/** A browser: `system.send`, `open(url)` for a page in a context of its own, `close()`. */
+export async function launch(executablePath, flags) {
+  const folder = await mkdtemp(join(tmpdir(), "trellis-bare-"));
+  const args = [...flags, "--headless", "--remote-debugging-pipe", `--user-data-dir=${folder}`, "about:blank"];
+  const child = spawn(executablePath, args, { stdio: ["ignore", "ignore", "ignore", "pipe", "pipe"] });
+  const send = speak(child.stdio[3], child.stdio[4]);
+  const gone = new Promise((done) => child.once("exit", done));
+  const system = { send: (method, params) => send(method, params) };
+  return {
+    system,
+    version: () => system.send("Browser.getVersion").then(({ product }) => product),
+    async open(url) {
+      const { browserContextId } = await system.send("Target.createBrowserContext");
+      const { targetId } = await system.send("Target.createTarget", { url: "about:blank", browserContextId, width: 480, height: 270 });
+      const { sessionId } = await system.send("Target.attachToTarget", { targetId, flatten: true });
+      await send("Page.navigate", { url }, sessionId);
+      return { send: (method, params) => send(method, params, sessionId) };
+    },
+    async close() {
+      system.send("Browser.close").catch(() => {});
+      await gone;
+      await rm(folder, { recursive: true, force: true, maxRetries: 5 });
+    },
+  };
+}
+
+/** Messages end with a zero byte, both ways; what is no answer to anything is passed over. */
+function speak(out, from) {
+  const asked = new Map();
+  let [last, rest] = [0, ""];
+  from.setEncoding("utf8").on("data", (text) => {
+    const messages = (rest + text).split("\0");
+    rest = messages.pop();
+    for (const { id, result, error } of messages.map((message) => JSON.parse(message))) {
+      asked.get(id)?.[error ? "no" : "yes"](error ? new Error(error.message) : result);
+      asked.delete(id);
+    }
+  });
+  return (method, params = {}, sessionId) => new Promise((yes, no) => {
+    asked.set((last += 1), { yes, no });
+    out.write(`${JSON.stringify({ id: last, method, params, sessionId })}\0`);
+  });
+}
