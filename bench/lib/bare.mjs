@@ -1,5 +1,5 @@
-// How are pages watched for an hour without making them grow? Playwright listens to the network of every page, and for that
-// the renderer keeps what was answered, megabytes a minute. Here a browser is asked over its pipe, and only what it is asked.
+// How are pages watched for an hour without making them grow? Playwright listens to the network of every page, and what a
+// renderer keeps for a listener would count as the page's. Here a browser is asked over its pipe, and only what it is asked.
 import { spawn } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
