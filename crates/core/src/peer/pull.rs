@@ -266,30 +266,6 @@ impl<V: Verifier> Peer<V> {
         let enough = recorded && start.is_some_and(|start| from.part > start.part + TABLES_AHEAD);
         if !over && !enough {
             let whom = if recorded { self.who_tells(now, from) } else { PeerId::EDGE };
-            self.send(whom, Frame::Ask { from: part, count: 1 });
-        }
-    }
-
-    /// The descriptors from the cursor on must be here before their chunks are needed: all that exist of a live stream,
-    /// a window of a recording.
-    pub(super) fn look_for_tables(&mut self, now: Instant) {
-        if self.timers.tables.is_none_or(|at| now < at) {
-            return;
-        }
-        self.timers.tables = Some(now + SILENCE);
-        let Some((run, catalogue)) = self.catalogues.last() else { return };
-        let (run, recorded) = (run, catalogue.mode == Mode::Vod);
-        let start = self.seeking.or(self.playback.cursor().map(|cursor| cursor.part));
-        let from = match start {
-            Some(start) => self.first_unknown(start),
-            None if recorded => PartId { run, part: 0 },
-            None => return,
-        };
-        let over = self.ends.get(&from.run).is_some_and(|parts| from.part >= *parts);
-        let enough = recorded && start.is_some_and(|start| from.part > start.part + TABLES_AHEAD);
-        if !over && !enough {
-            let whom = self.who_tells(now, from).filter(|_| recorded).unwrap_or(PeerId::EDGE);
-            self.told_from = Some((whom, from));
             self.send(whom, Frame::Ask { from, count: ASK_MANY });
         }
         if !self.edge_up {
