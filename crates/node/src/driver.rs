@@ -64,6 +64,8 @@ struct Running {
     /// Edges that refused or were lost.
     past: Past,
     nat: Nat,
+    /// What the edge was greeted with.
+    greeting: Option<Hello>,
     /// When to ask again how we can be reached, and how long to wait after that: no answer came.
     unseen: Option<(Instant, Duration)>,
     count: Stats,
@@ -92,6 +94,7 @@ impl Driver {
             again: None,
             past: Past::default(),
             nat: Nat::Unknown,
+            greeting: None,
             unseen: None,
             count: Stats::default(),
             intake: Intake::default(),
@@ -236,22 +239,23 @@ impl Running {
         }
     }
 
-    /// Others can reach us after all: the edge hears it with the next greeting, which is made now.
-    fn on_seen(&mut self, now: Instant, nat: Nat) {
+    /// Others can reach us after all: the edge is greeted again.
+    fn on_seen(&mut self, nat: Nat) {
         let was_blocked = self.nat == Nat::Blocked;
         (self.nat, self.unseen) = (nat, None);
-        if was_blocked && self.edge.is_some() && self.count.state == State::Watching {
+        if let Some(hello) = self.greeting.clone().filter(|_| was_blocked && self.edge.is_some()) {
             tracing::info!("UDP goes through now: other peers can be linked");
-            self.on_edge_lost(now);
+            self.send_edge(&Frame::Hello(hello));
         }
     }
 
     fn send_edge(&mut self, frame: &Frame) {
-        // How we can be reached may be known better than when the brain was made.
-        if let Frame::Hello(hello) = frame
-            && hello.nat != self.nat
-        {
-            return self.send_edge(&Frame::Hello(Hello { nat: self.nat, ..hello.clone() }));
+        if let Frame::Hello(hello) = frame {
+            // How we can be reached may be known better than when the brain was made.
+            if hello.nat != self.nat {
+                return self.send_edge(&Frame::Hello(Hello { nat: self.nat, ..hello.clone() }));
+            }
+            self.greeting = Some(hello.clone());
         }
         if let Frame::Report(report) = frame {
             self.count.alpha_bps = report.alpha_bps;
@@ -287,7 +291,7 @@ impl Running {
                 Event::Down(peer) => self.tell(now, Input::Lost(peer)),
                 Event::Unsent(peer, bytes) => self.tell(now, Input::Unsent(peer, bytes)),
                 Event::Message(peer, message) => self.on_message(now, peer, message),
-                Event::Seen(nat) => self.on_seen(now, nat),
+                Event::Seen(nat) => self.on_seen(nat),
             }
         }
     }
@@ -453,7 +457,7 @@ impl Running {
         self.driver.media.set(place.media.clone());
         self.driver.player.trust(place.authority.clone());
         self.count.edge = place.link.authority().to_owned();
-        self.edge = Some(link);
+        (self.edge, self.greeting) = (Some(link), None);
         if self.peer.is_some() {
             self.tell(now, Input::Renew(place.ticket.clone()));
             self.tell(now, Input::Upload(self.policy(&place)));

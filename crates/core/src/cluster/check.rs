@@ -71,6 +71,11 @@ impl<P: Payload> Cluster<P> {
         }
     }
 
+    /// How many are in.
+    pub fn viewers(&self) -> usize {
+        self.overlay.roster.len()
+    }
+
     /// What the edge has promised, bit/s: of [`Stats`] the one number that is asked for all the time.
     pub fn edge_held_bps(&self) -> u64 {
         self.overlay.ledger.account(EDGE).held_bps

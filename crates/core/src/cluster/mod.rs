@@ -32,7 +32,7 @@ use alloc::sync::Arc;
 use core::time::Duration;
 
 use bytes::Bytes;
-use trellis_proto::frame::{Bye, Frame, LayerId, PartId, PeerId, Substreams};
+use trellis_proto::frame::{Bye, Frame, Hello, LayerId, Nat, PartId, PeerId, Substreams};
 use trellis_proto::{Catalogue, Mode, SessionId};
 
 use crate::limits::{HOLD_BACK_MAX, SILENT_PEER};
@@ -51,7 +51,7 @@ use ledger::Ledger;
 pub use ledger::Shares;
 use load::Load;
 use overlay::Overlay;
-use roster::{EDGE, Roster, Slot};
+use roster::{EDGE, Peer, Roster, Slot};
 use trees::ROOT;
 
 /// How a cluster is run.
@@ -272,9 +272,22 @@ impl<P: Payload> Cluster<P> {
             Frame::Ping { sent_us } => self.send(link, Frame::Pong { echo_us: sent_us, now_us: now.0 }),
             Frame::Report(report) => self.handle_report(slot, report),
             Frame::Switch { layers } => self.switch(slot, &layers),
+            Frame::Hello(hello) => self.reach(slot, &hello),
             Frame::Bye(_) => self.let_go(slot),
             // Renewed tickets were checked by the host; the rest is not for an edge.
             _ => {}
+        }
+    }
+
+    /// Who could be linked to nobody can be now: it takes part from now on, and what it holds of the edge moves as others do.
+    fn reach(&mut self, slot: Slot, hello: &Hello) {
+        let shut = |peer: &&Peer| peer.nat == Nat::Blocked && hello.nat != Nat::Blocked;
+        let Some(peer) = self.overlay.roster.get(slot).filter(shut) else { return };
+        let (layers, trusted) = (peer.layers, peer.proof.is_trusted(self.now));
+        self.overlay.reach(slot, hello.nat);
+        if trusted {
+            let credit_bps = self.credit(hello, layers);
+            self.overlay.set_alpha(slot, credit_bps, credit_bps);
         }
     }
 

@@ -603,6 +603,12 @@ impl Overlay {
         self.make_neighbors(slot);
     }
 
+    /// A viewer can be reached otherwise than was said.
+    pub fn reach(&mut self, slot: Slot, nat: Nat) {
+        self.roster.set_nat(slot, nat);
+        self.make_neighbors(slot);
+    }
+
     /// Draws neighbors until there are enough, near ones first; of a recording, who has what is needed next.
     pub(super) fn make_neighbors(&mut self, slot: Slot) {
         let chosen = match self.recorded {

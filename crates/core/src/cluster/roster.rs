@@ -290,6 +290,13 @@ impl Roster {
         slot
     }
 
+    /// A viewer can be reached otherwise than was said.
+    pub fn set_nat(&mut self, slot: Slot, nat: Nat) {
+        let Some(peer) = self.get_mut(slot) else { return };
+        let before = core::mem::replace(&mut peer.nat, nat);
+        self.blocked = self.blocked - usize::from(before == Nat::Blocked) + usize::from(nat == Nat::Blocked);
+    }
+
     /// Forgets a viewer.
     pub fn remove(&mut self, slot: Slot) -> Option<Peer> {
         let peer = self.peers.get_mut(slot as usize)?.take()?;

@@ -122,16 +122,7 @@ impl Bench {
             locality: Locality::default(),
             rejoins: self.rejoins,
         });
-        let hello = Hello {
-            version: LINK_VERSION,
-            ticket: Bytes::new(),
-            declared_bps,
-            receive_only: declared_bps == 0,
-            nat,
-            layers,
-            behind_us: 0,
-        };
-        self.input(Input::Frame(link, Frame::Hello(hello)));
+        self.input(Input::Frame(link, Frame::Hello(greeting(declared_bps, nat, layers))));
         let welcomed = self.sent(link).find_map(|frame| match frame {
             Frame::Welcome(welcome) => Some(welcome.you),
             _ => None,
@@ -181,6 +172,18 @@ impl Bench {
 
     fn chunks(&self, to: LinkId) -> usize {
         self.sent(to).filter(|frame| matches!(frame, Frame::Chunk(_))).count()
+    }
+}
+
+fn greeting(declared_bps: u64, nat: Nat, layers: Vec<LayerId>) -> Hello {
+    Hello {
+        version: LINK_VERSION,
+        ticket: Bytes::new(),
+        declared_bps,
+        receive_only: declared_bps == 0,
+        nat,
+        layers,
+        behind_us: 0,
     }
 }
 
@@ -438,9 +441,9 @@ fn whatever_happens_in_whatever_order_slots_and_trees_tell_the_same() {
             let link = LinkId(1 + any(bench.links.max(1)));
             let layers =
                 [vec![VIDEO, SOUND], vec![VIDEO, enhanced, SOUND], vec![SOUND], vec![VIDEO]][any(4) as usize].clone();
-            match any(16) {
+            let nat = [Nat::Unknown, Nat::Open, Nat::Cone, Nat::Symmetric, Nat::Blocked][any(5) as usize];
+            match any(17) {
                 0..6 => {
-                    let nat = [Nat::Unknown, Nat::Open, Nat::Cone, Nat::Symmetric, Nat::Blocked][any(5) as usize];
                     let session = 1 + any(300);
                     bench.hello_as(session, any(5) * 1_000_000, nat, layers);
                 }
@@ -461,6 +464,10 @@ fn whatever_happens_in_whatever_order_slots_and_trees_tell_the_same() {
                     let mut catalogue = run(2 + step, shape);
                     catalogue.mode = if any(3) == 0 { Mode::Vod } else { Mode::Live };
                     bench.input(Input::Catalogue(Arc::new(catalogue), Bytes::from_static(b"catalogue")));
+                }
+                14 => {
+                    let hello = greeting(any(5) * 1_000_000, nat, layers);
+                    bench.input(Input::Frame(link, Frame::Hello(hello)));
                 }
                 _ => bench.pass(Duration::from_millis(any(900))),
             }
@@ -695,4 +702,42 @@ fn when_most_leave_their_takers_waiting_nobody_is_given_up_for_it() {
     let roster = &bench.cluster.overlay.roster;
     let gives = roster.present().iter().filter(|slot| roster.get(**slot).is_some_and(roster::Peer::may_give)).count();
     assert_eq!(gives, 8, "four seconds after the last word about it all may give again");
+}
+
+#[test]
+fn who_can_be_linked_after_all_keeps_its_place_gives_and_takes_from_others() {
+    let mut bench = Bench::new(50 * RATE);
+    let (late, you) = bench.hello(2_000_000, Nat::Blocked);
+    let others: Vec<_> = (0..4).map(|_| bench.hello(8_000_000, Nat::Open)).collect();
+    let pass = |bench: &mut Bench| {
+        for _ in 0..20 {
+            others.iter().for_each(|(link, _)| bench.report(*link, 8_000_000));
+            bench.pass(Duration::from_millis(500));
+        }
+    };
+    pass(&mut bench);
+    let named = |bench: &Bench| {
+        let assigns = bench.sent(late).filter_map(|frame| match frame {
+            Frame::Assign(assign) => Some(assign),
+            _ => None,
+        });
+        let peers = assigns.flat_map(|a| {
+            let givers = a.take.iter().flat_map(|take| [take.parent, take.backup]);
+            givers.chain(a.neighbors.iter().flatten().copied()).collect::<Vec<_>>()
+        });
+        let mut peers: Vec<_> = peers.filter(|peer| *peer != PeerId::EDGE).map(Some).collect();
+        peers.sort_unstable();
+        peers.dedup();
+        peers
+    };
+    let before = bench.cluster.stats();
+    assert_eq!(named(&bench), []);
+    bench.input(Input::Frame(late, Frame::Hello(greeting(2_000_000, Nat::Cone, vec![VIDEO, SOUND]))));
+    assert!(bench.cluster.stats().peers_bps > before.peers_bps, "it counts with what it declares");
+    pass(&mut bench);
+    let after = bench.cluster.stats();
+    assert_eq!(named(&bench), others.iter().map(|(_, peer)| *peer).collect::<Vec<_>>());
+    assert!(after.edge_held_bps < before.edge_held_bps, "the edge need not serve it alone");
+    let welcomes = bench.sent(late).filter(|frame| matches!(frame, Frame::Welcome(_))).count();
+    assert_eq!((welcomes, after.viewers, bench.cluster.wants_linked(you.unwrap(), others[0].1.unwrap())), (1, 5, true));
 }

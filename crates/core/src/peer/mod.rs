@@ -81,6 +81,8 @@ pub struct Peer<V: Verifier> {
     gossip: gossip::Gossip,
     neighbors: neighbor::Neighbors,
     tables: tables::Tables<V::Payload>,
+    /// The first descriptor of a recording that was last asked for.
+    tables_asked: Option<PartId>,
     uplink: uplink::Uplink,
     outbox: Outbox<PeerId, Give>,
     complaints: Vec<Complaint>,
@@ -177,6 +179,7 @@ impl<V: Verifier> Peer<V> {
             gossip: gossip::Gossip::default(),
             neighbors: neighbor::Neighbors::default(),
             tables: tables::Tables::default(),
+            tables_asked: None,
             uplink,
             outbox: Outbox::new(room),
             complaints: Vec::new(),

@@ -265,11 +265,21 @@ impl<V: Verifier> Peer<V> {
         let over = self.ends.get(&from.run).is_some_and(|parts| from.part >= *parts);
         let enough = recorded && start.is_some_and(|start| from.part > start.part + TABLES_AHEAD);
         if !over && !enough {
-            self.send(PeerId::EDGE, Frame::Ask { from, count: ASK_MANY });
+            let whom = if recorded { self.who_tells(now, from) } else { PeerId::EDGE };
+            self.send(whom, Frame::Ask { from, count: ASK_MANY });
         }
         if !self.edge_up {
             self.rejoin_soon(now);
         }
+    }
+
+    /// Of a recording, who is to bring it has its descriptors, too: they cost the edge no more than the media. Who did not
+    /// answer is not asked again.
+    fn who_tells(&mut self, now: Instant, from: PartId) -> PeerId {
+        let again = self.tables_asked.replace(from) == Some(from);
+        let mut givers =
+            self.upstream.peers().into_iter().filter(|giver| !giver.is_edge() && self.may_ask(now, *giver));
+        givers.next().filter(|_| !again).unwrap_or(PeerId::EDGE)
     }
 
     fn first_unknown(&self, start: PartId) -> PartId {

@@ -14,7 +14,7 @@ use trellis_core::cluster::{Cluster, Config, Event as ClusterEvent, Input, LinkI
 use trellis_core::locality::Locality;
 use trellis_core::time::Instant;
 use trellis_proto::StreamId;
-use trellis_proto::frame::{Bye, ChunkId, Frame, PartId, PeerId};
+use trellis_proto::frame::{Bye, ChunkId, Frame, Hello, PartId, PeerId};
 
 use super::super::Edge;
 use super::super::promises::{Allowance, Claim};
@@ -69,6 +69,8 @@ pub struct Host {
     told_bps: u64,
     epoch: tokio::time::Instant,
     members: HashMap<LinkId, Member>,
+    /// Greetings of who is kept from the others.
+    hidden: HashMap<LinkId, Hello>,
     signals: Signals,
     /// Sum of the rates of who is in, bit/s.
     rates_bps: u64,
@@ -99,6 +101,7 @@ impl Host {
             epoch: tokio::time::Instant::now(),
             looked: tokio::time::Instant::now(),
             members: HashMap::new(),
+            hidden: HashMap::new(),
             signals: Signals::default(),
             rates_bps: 0,
             newest: None,
@@ -172,13 +175,13 @@ impl Host {
             Event::Frame(link, frame) => {
                 let Some(member) = self.members.get_mut(&link) else { return };
                 member.hears(&frame);
-                match &frame {
-                    Frame::Renew(message) => self.edge.renewed(message).iter().for_each(|ticket| member.renew(ticket)),
-                    Frame::Signal { peer: to, .. } if !self.may_signal(link, *to) => {
+                match frame {
+                    Frame::Renew(message) => self.edge.renewed(&message).iter().for_each(|ticket| member.renew(ticket)),
+                    Frame::Signal { peer: to, .. } if !self.may_signal(link, to) => {
                         metrics::counter!("trellis_cluster_signals_dropped_total").increment(1);
                     }
-                    Frame::Hello(_) => self.on_hello(link, frame),
-                    _ => self.handle(Input::Frame(link, frame)),
+                    Frame::Hello(hello) => self.on_hello(link, hello),
+                    frame => self.handle(Input::Frame(link, frame)),
                 }
             }
             Event::Left(link) => {
@@ -214,35 +217,30 @@ impl Host {
         self.handle(Input::Opened { link, session, max_rate_bps, locality, rejoins });
     }
 
-    /// The cluster hears it as the viewer's ticket allows.
-    fn on_hello(&mut self, link: LinkId, frame: Frame) {
-        let viewers = 1 + self.viewers();
-        let Some(member) = self.members.get_mut(&link).filter(|member| member.peer().is_none()) else {
-            return self.handle(Input::Frame(link, frame));
-        };
-        if let Frame::Hello(hello) = frame {
-            let shown = policy::shows(member.ticket(), viewers);
-            let heard = policy::greeting(member.ticket(), shown, hello.clone());
-            member.hidden = (!shown).then_some(hello);
-            self.handle(Input::Frame(link, Frame::Hello(heard)));
+    /// The cluster hears it as the viewer's ticket allows; a later one says how the viewer can be reached now.
+    fn on_hello(&mut self, link: LinkId, hello: Hello) {
+        let Some(member) = self.members.get(&link) else { return };
+        let is_new = member.peer().is_none();
+        let viewers = self.cluster.viewers() + usize::from(is_new);
+        let waits = self.hidden.remove(&link).is_some() || is_new;
+        let shown = !waits || policy::shows(member.ticket(), viewers);
+        let heard = policy::greeting(member.ticket(), shown, hello.clone());
+        if !shown {
+            self.hidden.insert(link, hello);
         }
+        self.handle(Input::Frame(link, Frame::Hello(heard)));
     }
 
-    /// How many are in.
-    fn viewers(&self) -> usize {
-        self.members.values().filter(|member| member.peer().is_some()).count()
-    }
-
-    /// There may be enough viewers now: those that were kept from the others begin anew, as one that comes from another
-    /// edge does.
+    /// There may be enough viewers now: those that were kept from the others say how they can be reached. Who was shown
+    /// once stays so, for the others know its addresses.
     fn show_the_hidden(&mut self) {
-        let viewers = self.viewers();
-        let ready = |member: &Member| member.peer().is_some() && policy::shows(member.ticket(), viewers);
-        let waiting = self.members.iter_mut().filter(|(_, member)| member.hidden.is_some() && ready(member));
-        let ready: Vec<_> = waiting.filter_map(|(link, member)| Some((*link, member.hidden.take()?))).collect();
-        for (link, hello) in ready {
-            self.handle(Input::Closed(link));
-            self.announce(link, true);
+        let viewers = self.cluster.viewers();
+        let ready = |link: &LinkId| {
+            self.members.get(link).is_some_and(|m| m.peer().is_some() && policy::shows(m.ticket(), viewers))
+        };
+        let ready: Vec<_> = self.hidden.keys().copied().filter(ready).collect();
+        for link in ready {
+            let Some(hello) = self.hidden.remove(&link) else { continue };
             let Some(member) = self.members.get(&link) else { continue };
             let hello = policy::greeting(member.ticket(), true, hello);
             self.handle(Input::Frame(link, Frame::Hello(hello)));
@@ -257,6 +255,7 @@ impl Host {
 
     /// False: it was not here.
     fn remove(&mut self, link: LinkId) -> bool {
+        self.hidden.remove(&link);
         let member = self.members.remove(&link);
         self.rates_bps -= member.as_ref().map_or(0, Member::rate_bps);
         member.is_some()

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use metrics::Counter;
 use trellis_core::locality::Locality;
 use trellis_proto::Ticket;
-use trellis_proto::frame::{Assign, ChunkId, Frame, Hello, PartId, PeerId, Row};
+use trellis_proto::frame::{ChunkId, Frame, PartId, PeerId, Row};
 
 use super::super::Edge;
 use super::super::session::{Session, Visit};
@@ -18,8 +18,6 @@ pub struct Member {
     pub line: Line,
     /// Where it comes from.
     pub locality: Locality,
-    /// Its greeting, while it is kept from the others.
-    pub hidden: Option<Hello>,
     visit: Visit,
     /// When its ticket is void, s since the Unix epoch.
     expires_s: u64,
@@ -60,7 +58,7 @@ impl Member {
     /// A link that is not let in yet.
     pub fn new(line: Line, visit: Visit, locality: Locality) -> Self {
         let expires_s = visit.session().ticket().expires_s;
-        Self { line, locality, hidden: None, visit, expires_s, place: None, wants: HashMap::new() }
+        Self { line, locality, visit, expires_s, place: None, wants: HashMap::new() }
     }
 
     /// What it showed.
@@ -116,11 +114,6 @@ impl Member {
             Frame::Chunk(chunk) => Some((self.purpose(chunk.id), chunk.payload.len() as u64)),
             Frame::Deny(rows) => {
                 self.forget(rows);
-                None
-            }
-            // Should it be greeted again, then with what it was granted: a wish that was not could cost it its place.
-            Frame::Assign(Assign { layers: Some(layers), .. }) if !layers.is_empty() => {
-                self.hidden.iter_mut().for_each(|hello| hello.layers.clone_from(layers));
                 None
             }
             _ => None,
