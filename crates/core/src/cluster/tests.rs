@@ -712,6 +712,7 @@ fn who_can_be_linked_after_all_keeps_its_place_gives_and_takes_from_others() {
     let pass = |bench: &mut Bench| {
         for _ in 0..20 {
             others.iter().for_each(|(link, _)| bench.report(*link, 8_000_000));
+            bench.input(Input::Frame(late, Frame::Ping { sent_us: 0 }));
             bench.pass(Duration::from_millis(500));
         }
     };

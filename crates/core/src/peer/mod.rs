@@ -81,7 +81,7 @@ pub struct Peer<V: Verifier> {
     gossip: gossip::Gossip,
     neighbors: neighbor::Neighbors,
     tables: tables::Tables<V::Payload>,
-    /// The first descriptor of a recording that was last asked for.
+    /// The first descriptor of a recording that was last asked for, when it was asked of a peer.
     tables_asked: Option<PartId>,
     uplink: uplink::Uplink,
     outbox: Outbox<PeerId, Give>,

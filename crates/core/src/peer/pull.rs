@@ -273,13 +273,14 @@ impl<V: Verifier> Peer<V> {
         }
     }
 
-    /// Of a recording, who is to bring it has its descriptors, too: they cost the edge no more than the media. Who did not
-    /// answer is not asked again.
+    /// Of a recording, who is to bring it has its descriptors, too: they cost the edge no more than the media. When it did
+    /// not answer, the edge is next.
     fn who_tells(&mut self, now: Instant, from: PartId) -> PeerId {
-        let again = self.tables_asked.replace(from) == Some(from);
-        let mut givers =
-            self.upstream.peers().into_iter().filter(|giver| !giver.is_edge() && self.may_ask(now, *giver));
-        givers.next().filter(|_| !again).unwrap_or(PeerId::EDGE)
+        let givers = self.upstream.peers().into_iter().filter(|giver| !giver.is_edge());
+        let giver =
+            givers.into_iter().find(|giver| self.may_ask(now, *giver)).filter(|_| self.tables_asked != Some(from));
+        self.tables_asked = giver.map(|_| from);
+        giver.unwrap_or(PeerId::EDGE)
     }
 
     fn first_unknown(&self, start: PartId) -> PartId {

@@ -344,6 +344,31 @@ fn who_plays_ahead_in_a_recording_is_asked_before_the_edge() {
 }
 
 #[test]
+fn who_brings_a_recording_tells_what_is_in_it_and_the_edge_is_asked_when_it_does_not() {
+    let mut swarm = Swarm::of(Mode::Vod, 1);
+    swarm.seek(1, 0);
+    swarm.serve(10_000);
+    swarm.join(2);
+    swarm.assign(1, vec![], vec![(0b1111, 2)], vec![2]);
+    swarm.assign(2, vec![(0b1111, 1, 0)], vec![], vec![1]);
+    let asks = |swarm: &mut Swarm| {
+        let frames = core::mem::take(&mut swarm.edge).into_iter().filter(|(from, _)| from.0 == 2);
+        frames.filter(|(_, frame)| matches!(frame, Frame::Ask { .. })).map(|(_, frame)| frame).collect::<Vec<_>>()
+    };
+    asks(&mut swarm);
+    swarm.seek(2, 6);
+    assert_eq!(asks(&mut swarm).len(), 1, "what is sought is asked of the edge at once");
+    swarm.wait(4_000);
+    assert_eq!(asks(&mut swarm), [], "the other has them");
+    assert!(swarm.parts.iter().filter(|(peer, _)| peer.0 == 2).count() >= 12, "and four seconds are played");
+    swarm.seek(2, 600);
+    asks(&mut swarm);
+    swarm.wait(3_000);
+    let from = PartId { run: RUN, part: 600 };
+    assert!(asks(&mut swarm).contains(&Frame::Ask { from, count: 16 }), "the other never heard of it");
+}
+
+#[test]
 fn the_player_gets_its_first_parts_when_they_are_to_be_played_so_that_its_clock_is_ours() {
     let mut swarm = Swarm::new(1);
     swarm.assign(1, vec![(0b1111, 0, 0)], vec![], vec![]);
