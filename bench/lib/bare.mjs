@@ -13,6 +13,9 @@ export async function launch(executablePath, flags) {
   const send = speak(child.stdio[3], child.stdio[4]);
   const gone = new Promise((done) => child.once("exit", done));
   const system = { send: (method, params) => send(method, params) };
+  // The browser's own first page: whoever looks for the renderers that begin later must not meet it.
+  const began = async () => (await system.send("SystemInfo.getProcessInfo")).processInfo.some(({ type }) => type === "renderer");
+  while (!(await began())) await new Promise((done) => setTimeout(done, 20));
   return {
     system,
     version: () => system.send("Browser.getVersion").then(({ product }) => product),
