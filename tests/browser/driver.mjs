@@ -14,22 +14,52 @@
 //                                      number. `init` runs before the page's scripts, what `block` matches is not found
 //   {"do":"turn","to":…}               the commands are about this page from now on; the first is 0
 //   {"do":"close"}                     closes the page the commands are about, as its viewer would
+//   {"do":"front"}                     brings the page the commands are about to the front of its window
 //   {"do":"plain"}                     serves a page with unmodified hls.js on an origin of its own; its URL
+// Started with `--tabs` as its first flag the browser has one window, with a tab for each page, and slows down what is hidden.
+import { spawn } from "node:child_process";
 import { createServer } from "node:http";
-import { readFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { chromium } from "playwright-core";
 
 const [executablePath, ...flags] = process.argv.slice(2);
-const browser = await chromium.launch({ executablePath, args: flags, chromiumSandbox: process.getuid() !== 0 });
+const tabbed = flags[0] === "--tabs";
+const browser = await (tabbed ? launchTabbed(flags.slice(1)) : chromium.launch({ executablePath, args: flags, chromiumSandbox: process.getuid() !== 0 }));
 const complaints = [];
 const pages = [];
 let [page, debug] = [null, null];
 await addPage({});
 
+/**
+ * Not by Playwright, which makes every page believe that it is in front, and tells the browser to slow nothing down. It
+ * leaves alone only what was there before it: a browser's own first context.
+ */
+async function launchTabbed(flags) {
+  const folder = await mkdtemp(join(tmpdir(), "trellis-tabs-"));
+  const own = ["--headless=new", "--disable-gpu", "--no-first-run", "--remote-debugging-port=0", `--user-data-dir=${folder}`];
+  const sandbox = process.getuid() === 0 ? ["--no-sandbox"] : [];
+  const child = spawn(executablePath, [...own, ...sandbox, ...flags, "about:blank"], { stdio: ["ignore", "ignore", "pipe"] });
+  const gone = new Promise((done) => child.once("exit", done));
+  let address;
+  for await (const line of createInterface({ input: child.stderr })) {
+    if ((address = /DevTools listening on (\S+)/.exec(line)?.[1])) break;
+  }
+  child.stderr.resume();
+  const browser = await chromium.connectOverCDP(address, { noDefaults: true });
+  browser.close = async () => {
+    child.kill();
+    await gone;
+    await rm(folder, { recursive: true, force: true, maxRetries: 5 });
+  };
+  return browser;
+}
+
 /** Every viewer has a cache and connections of their own. */
 async function addPage({ init, block }) {
-  const context = await browser.newContext({ viewport: { width: 1280, height: 800 } });
+  const context = tabbed ? browser.contexts()[0] : await browser.newContext({ viewport: { width: 1280, height: 800 } });
   const added = await context.newPage();
   added.setDefaultTimeout(30_000);
   if (init) await added.addInitScript(init);
@@ -64,6 +94,7 @@ const commands = {
   another: addPage,
   turn,
   close: async () => void (await page.close({ runBeforeUnload: false })),
+  front: async () => void (await page.bringToFront()),
   plain: servePlain,
 };
 

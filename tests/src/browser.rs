@@ -27,13 +27,22 @@ impl Browser {
         Self::with_flags(&["--autoplay-policy=no-user-gesture-required"]).await
     }
 
+    /// A browser with one window, a tab for each page: those behind another one are hidden, and slowed down as with people.
+    pub async fn with_tabs() -> Self {
+        Self::launch(TABBED, &["--tabs", "--autoplay-policy=no-user-gesture-required"]).await
+    }
+
     /// A browser with these flags.
     pub async fn with_flags(flags: &[&str]) -> Self {
+        Self::launch(chromium(), flags).await
+    }
+
+    async fn launch(program: &str, flags: &[&str]) -> Self {
         let turn = ONE_AT_A_TIME.lock().await;
         let folder = root().join("tests/browser");
         assert!(folder.join("node_modules").is_dir(), "the browser's packages are missing: run scripts/setup-tests");
         let mut command = Command::new("node");
-        command.current_dir(folder).arg("driver.mjs").arg(chromium()).args(flags);
+        command.current_dir(folder).arg("driver.mjs").arg(program).args(flags);
         let mut process = Process::start("the browser", command.stdin(Stdio::piped()).stdout(Stdio::piped()));
         let commands = Some(process.stdin());
         let answers = BufReader::new(process.stdout());
@@ -115,6 +124,11 @@ impl Browser {
         self.ask(json!({"do": "turn", "to": page}));
     }
 
+    /// Brings the page to the front of its window.
+    pub fn front(&mut self) {
+        self.ask(json!({"do": "front"}));
+    }
+
     /// Closes the page, as its viewer would.
     pub fn close(&mut self) {
         self.ask(json!({"do": "close"}));
@@ -172,6 +186,9 @@ impl Drop for Browser {
         self.process.grace(Duration::from_secs(5));
     }
 }
+
+/// The one with windows and tabs, though headless: the other one cannot hide a page.
+const TABBED: &str = "/usr/bin/chromium";
 
 /// Debian names it so; `scripts/setup-tests` installs it.
 fn chromium() -> &'static str {

@@ -53,6 +53,6 @@ export function expose(session: Session): void {
 /** What a player without a mesh has to tell of it. */
 const NOTHING = {
   httpBytes: 0, edgeBytes: 0, p2pBytes: 0, uploadedBytes: 0, controlBytes: 0, wastedBytes: 0, duplicates: 0, firstFill: 0, rescues: 0,
-  lastRescues: [], pulls: 0, parentSwitches: 0, missed: 0, cutOff: 0, peers: 0, failedLinks: 0, links: [], alphaBps: 0,
-  holdBackMs: 0, me: 0, steady: false,
+  lastRescues: [], pulls: 0, parentSwitches: 0, missed: 0, cutOff: 0, peers: 0, failedLinks: 0, connections: 0, links: [],
+  alphaBps: 0, holdBackMs: 0, me: 0, steady: false,
 };

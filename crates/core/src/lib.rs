@@ -13,6 +13,7 @@ pub mod manager;
 pub mod near;
 pub mod outbox;
 pub mod peer;
+pub mod rest;
 pub mod seeded;
 pub mod tape;
 pub mod time;

@@ -29,6 +29,7 @@ pub struct Links {
     pace: Pace,
     events: VecDeque<Event>,
     dials: u32,
+    /// Connections so far; the newest has this number.
     numbers: u64,
     buffer: Vec<u8>,
     /// Whose turn it is to send first.
@@ -119,6 +120,11 @@ impl Links {
         self.links.values().filter(|entry| entry.link.is_open()).count()
     }
 
+    /// How many connections were made so far, or begun.
+    pub fn made(&self) -> u64 {
+        self.numbers
+    }
+
     /// Calls a peer.
     pub fn dial(&mut self, now: Instant, peer: PeerId) {
         self.dials = self.dials.wrapping_add(1);
@@ -167,6 +173,7 @@ impl Links {
     }
 
     fn insert(&mut self, now: Instant, peer: PeerId, link: Link) {
+        tracing::debug!(peer = peer.0, "a connection is being made");
         if let Some(before) = self.links.insert(peer, Entry { link, began: now, source: None }) {
             before.link.close(&self.sockets);
         }

@@ -24,8 +24,10 @@ pub struct Stats {
     pub uploaded_bytes: u64,
     /// Words on all links, both ways.
     pub control_bytes: u64,
-    /// Data channels that are open.
+    /// Data channels that are open, but for those that rest.
     pub peers: usize,
+    /// Connections to other peers that were made or begun, all told.
+    pub connections: u64,
     /// Chunks taken from the edge because their deadline came near.
     pub rescues: u64,
     /// Chunks that came twice.

@@ -141,3 +141,57 @@ async fn a_link_to_the_edge_that_breaks_is_made_again_and_nobody_sees_it() {
         assert_eq!((stats["mode"].as_str(), number(&stats, "stalls")), (Some("mesh"), 0.0), "{stats}");
     }
 }
+
+/// What page 1, in a hidden tab, gave, what page 2 took, and what page 1 played meanwhile: two figures in bytes, one in seconds.
+async fn while_hidden(browser: &mut Browser, seconds: u64) -> [f64; 3] {
+    let look = |browser: &mut Browser| {
+        let taken = number(&stats_of(browser, 2), "p2pBytes");
+        let given = number(&stats_of(browser, 1), "uploadedBytes");
+        [given, taken, browser.eval("document.getElementById('video').currentTime").as_f64().unwrap()]
+    };
+    let before = look(browser);
+    tokio::time::sleep(Duration::from_secs(seconds)).await;
+    let after = look(browser);
+    assert_eq!(browser.eval("document.visibilityState"), "hidden");
+    std::array::from_fn(|figure| after[figure] - before[figure])
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_in_a_hidden_tab_plays_on_and_goes_on_giving() {
+    /// In ten seconds, of a stream that has some 500 kB by then: a busy machine brings more from the edge.
+    const GIVEN: f64 = 50_000.0;
+    let server = Setup::new("all").start().await;
+    let _channel = Channel::start(&server, &server.key("publish.key"), "town");
+    let mut browser = Browser::with_tabs().await;
+    for how in ["", "?p2p=receive-only"] {
+        browser.another("", "");
+        browser.open(&format!("{}/watch/town{how}", server.base()));
+        browser.wait_for(IN_THE_MESH, LONG);
+    }
+    browser.wait_for("window.trellis.stats().p2pBytes > 200_000", LONG);
+    browser.front();
+    browser.turn(1);
+    browser.wait("document.visibilityState === 'hidden'");
+    for _ in 0..2 {
+        let [given, taken, played] = while_hidden(&mut browser, 10).await;
+        let stats = browser.stats();
+        assert!(given > GIVEN && taken > GIVEN, "{given} bytes given, {taken} taken: {stats}");
+        assert!(played > 8.0, "{played} s played: {stats}");
+        assert_eq!((stats["mode"].as_str(), number(&stats, "stalls")), (Some("mesh"), 0.0), "{stats}");
+    }
+    // A tab that is not heard either gets its timers once a second: it still gives.
+    browser.eval(
+        "void (document.getElementById('video').muted = true, window.slow = 0, window.last = performance.now(), setInterval(() => {
+            const now = performance.now();
+            window.slow += Number(now - window.last > 900);
+            window.last = now;
+        }, 100))",
+    );
+    browser.wait_for("window.slow > 2", LONG);
+    let slow = browser.eval("window.slow").as_f64().unwrap();
+    let [given, taken, _] = while_hidden(&mut browser, 10).await;
+    let slow = browser.eval("window.slow").as_f64().unwrap() - slow;
+    assert!(slow >= 7.0, "{slow} timers were late in 10 s: nothing slows this page down");
+    assert!(given > GIVEN && taken > GIVEN, "{given} bytes given, {taken} taken: {}", browser.stats());
+    assert_eq!(number(&stats_of(&mut browser, 2), "stalls"), 0.0);
+}

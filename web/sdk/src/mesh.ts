@@ -146,7 +146,7 @@ export class Mesh implements Host {
 
   stats(): MeshStats {
     const counts = this.counts();
-    const links = this.links.stats();
+    const links = this.links.stats().filter(({ peer }) => !this.engine?.ask((engine) => engine.rests(peer), false));
     const reason = this.whyNow(links.length);
     return {
       mode: this.plays ? "mesh" : "plain",
@@ -157,6 +157,7 @@ export class Mesh implements Host {
       lastRescues: [...this.rescues],
       peers: links.length,
       failedLinks: this.links.failures,
+      connections: this.links.attempts,
       links,
       alphaBps: this.engine?.ask((peer) => peer.alpha_bps(), 0) ?? 0,
       holdBackMs: this.holdBackMs(),

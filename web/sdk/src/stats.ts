@@ -40,9 +40,11 @@ export interface MeshStats {
   /** Parts that were not whole in time. */
   missed: number;
   cutOff: number;
-  /** Open links to other viewers, and attempts that came to nothing. */
+  /** Open links to other viewers that are in use, attempts that came to nothing, and all connections that were made or
+   * begun: Chrome allows a tab 500. */
   peers: number;
   failedLinks: number;
+  connections: number;
   links: LinkStats[];
   /** What this viewer's uplink can give, by its own measure. */
   alphaBps: number;
@@ -74,5 +76,5 @@ export function addStats(before: MeshStats, now: MeshStats): MeshStats {
 
 const SUMMED = [
   "httpBytes", "edgeBytes", "p2pBytes", "uploadedBytes", "controlBytes", "wastedBytes", "duplicates", "rescues", "pulls",
-  "parentSwitches", "missed", "cutOff", "firstFill", "failedLinks",
+  "parentSwitches", "missed", "cutOff", "firstFill", "failedLinks", "connections",
 ] as const;

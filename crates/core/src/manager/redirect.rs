@@ -64,6 +64,15 @@ pub struct Beat {
     pub at: Locality,
 }
 
+impl Beat {
+    /// What this viewer is expected to give there, bit/s. The minimum is a stream's, what is known are all of an edge's
+    /// viewers: who is kept from the others may pass for one who is not, never the other way round.
+    pub fn brings(&self, ask: &Ask<'_>) -> u64 {
+        let hidden = self.sessions.saturating_add(1) < ask.viewers_min;
+        if ask.plain || ask.receives || hidden { 0 } else { self.brings_bps }
+    }
+}
+
 /// A viewer who needs an edge.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Ask<'a> {
@@ -71,8 +80,12 @@ pub struct Ask<'a> {
     pub rate_bps: u64,
     /// Where it is.
     pub from: Locality,
-    /// It is no peer: it brings nothing, whatever the others do.
+    /// It is no peer: it brings nothing, whatever the others do, and what is reserved is not for it.
     pub plain: bool,
+    /// It is a peer that does not give.
+    pub receives: bool,
+    /// An edge keeps it from the others, so that it brings nothing, while fewer watch there, itself among them.
+    pub viewers_min: u32,
     /// Edges that refused it or were lost to it a moment ago.
     pub refused_by: &'a [&'a str],
 }
@@ -138,7 +151,7 @@ impl Redirect {
         let mut best: Option<(usize, u8, Room)> = None;
         for (at, edge) in self.edges.iter_mut().enumerate() {
             edge.pending.advance(now);
-            let brings_bps = if ask.plain { 0 } else { edge.beat.brings_bps };
+            let brings_bps = edge.beat.brings(ask);
             let room = edge.room(ask, brings_bps);
             let asked = ask.refused_by.contains(&edge.name.as_str());
             if asked || !edge.takes_viewers(now, self.dead_after) || !room.fits(brings_bps, ask.rate_bps) {
@@ -221,14 +234,15 @@ impl Edge {
 
     /// How long until enough has been given back or has grown for one more of this rate. None: never, or nothing moves.
     fn relief(&self, ask: &Ask<'_>) -> Option<Duration> {
-        let needs = ask.rate_bps.saturating_sub(self.beat.brings_bps);
+        let brings_bps = self.beat.brings(ask);
+        let needs = ask.rate_bps.saturating_sub(brings_bps);
         let mean = (self.beat.committed_bps / u64::from(self.beat.sessions.max(1))).max(1);
         let left = u128::from(mean) * u128::from(self.beat.departures_per_minute);
         let (grows, expected) = (60 * u128::from(self.beat.growth_bps2), 60 * u128::from(self.beat.relief_bps2));
         if self.beat.growth_bps2 == 0 && self.beat.capacity_bps < needs {
             return None;
         }
-        let missing = u128::from(needs.saturating_sub(self.room(ask, self.beat.brings_bps).free_bps));
+        let missing = u128::from(needs.saturating_sub(self.room(ask, brings_bps).free_bps));
         // Whole sessions leave.
         let whole = if left > 0 { missing.div_ceil(u128::from(mean)) * u128::from(mean) } else { missing };
         let counted = (left + grows > 0).then(|| (whole * 60).div_ceil(left + grows));
@@ -450,6 +464,14 @@ mod tests {
         assert!(redirect(&[("full", swarm(2, 0))]).pick(at(0), &plain).is_err(), "who is no peer brings nothing");
         let reserving = [("e", Beat { reserved_bps: 4 * MBIT, ..beat(20, 15) })];
         assert!(redirect(&reserving).pick(at(0), &plain).is_err(), "what is reserved is not for plain viewers");
+        let receives = Ask { receives: true, ..ask(2) };
+        assert!(redirect(&[("full", swarm(2, 0))]).pick(at(0), &receives).is_err(), "who only receives brings nothing");
+        assert!(redirect(&reserving).pick(at(0), &receives).is_ok(), "what is reserved is for whom the mesh fails");
+        for (viewers_min, fits) in [(0, true), (3, true), (4, false)] {
+            let beat = Beat { sessions: 2, ..swarm(2, 0) };
+            let hidden = Ask { viewers_min, ..ask(2) };
+            assert_eq!(redirect(&[("full", beat)]).pick(at(0), &hidden).is_ok(), fits, "at least {viewers_min}");
+        }
         assert_eq!(redirect(&reserving).pick(at(0), &ask(2)), Ok("e"), "and turns no engine away");
         assert_eq!(redirect(&[("e", swarm(1, 1))]).pick(at(0), &ask(11)), Err(retry(10)), "10 Mbit/s at 1 a second");
         let foreseen = |bps2| Beat { relief_bps2: bps2, ..swarm(1, 0) };

@@ -154,9 +154,17 @@ impl Manager {
         let past = self.past(ask, &stream.name, now);
         let p2p = stream.p2p.unwrap_or(self.config.p2p);
         let viewers_min = stream.viewers_min.unwrap_or(self.config.viewers_min);
-        // Who is not to give brings nothing.
-        let past = Past { is_plain: past.is_plain || p2p != P2p::On, ..past };
-        let Room { held, origin_key, place, max_rate } = self.find_room(&stream, viewer.max_rate, &past, at, now)?;
+        // To whom no link is opened is no peer, whatever it has.
+        let past = Past { is_plain: past.is_plain || p2p == P2p::Off, ..past };
+        let peer = Ask {
+            from: at,
+            plain: past.is_plain,
+            receives: p2p != P2p::On,
+            viewers_min: viewers_min.into(),
+            ..Ask::default()
+        };
+        let Room { held, origin_key, place, max_rate } = self.find_room(&stream, viewer.max_rate, &past, peer, now)?;
+        let rejoins = past.lost_by.is_some_and(|edge| self.registry().returns.admits(now.mono, &edge));
         let session = past.session.unwrap_or_else(|| fresh_id(now.unix_ms));
         let expires_s = viewer.expires_s.min(TICKET_NUMBER_MAX);
         let ticket = Ticket {
@@ -166,7 +174,7 @@ impl Manager {
             expires_s,
             max_rate,
             class: viewer.class.into(),
-            rejoins: past.rejoins,
+            rejoins,
             p2p: p2p.into(),
             viewers_min,
         };
@@ -221,7 +229,7 @@ impl Manager {
         stream: &Stream,
         most: Option<u64>,
         past: &Past,
-        at: Locality,
+        peer: Ask<'_>,
         now: Now,
     ) -> Result<Room, Refused> {
         let mut registry = self.registry();
@@ -235,7 +243,7 @@ impl Manager {
         let limits = [most, stream.max_rate, Some(TICKET_NUMBER_MAX)];
         let max_rate = limits.into_iter().flatten().fold(rate, u64::min).max(1);
         let refused_by: Vec<_> = past.edges.iter().map(String::as_str).collect();
-        let ask = Ask { rate_bps: max_rate, from: at, plain: past.is_plain, refused_by: &refused_by };
+        let ask = Ask { rate_bps: max_rate, refused_by: &refused_by, ..peer };
         let mut place = registry.pick(now.mono, &ask);
         if place.is_err() && past.may_return {
             place = registry.pick(now.mono, &Ask { refused_by: &[], ..ask });

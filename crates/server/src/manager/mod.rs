@@ -19,6 +19,7 @@ mod names;
 pub mod openapi;
 pub mod registry;
 mod rejoin;
+mod returns;
 pub mod store;
 #[cfg(test)]
 mod tests;

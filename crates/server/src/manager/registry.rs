@@ -12,6 +12,7 @@ use trellis_core::time::Instant;
 use trellis_proto::StreamId;
 
 use super::names::Names;
+use super::returns::Returns;
 use crate::cluster_api::{
     BEAT_TIMEOUT_MS, EdgeBeat, Instance, MODELS_MAX, ORIGIN_STREAMS_MAX, OriginBeat, OriginStream, StreamModel,
     StreamSource, StreamState, is_loopback_url, is_plain, is_server_name, is_server_url,
@@ -71,6 +72,8 @@ pub struct Registry {
     origin_names: Names,
     /// Leave to publish that no beat shows yet.
     grants: HashMap<StreamId, Grant>,
+    /// Who comes back from which edge.
+    pub returns: Returns,
 }
 
 /// Where a viewer is sent.
@@ -161,6 +164,7 @@ impl Default for Registry {
             origins: BTreeMap::new(),
             origin_names: Names::default(),
             grants: HashMap::new(),
+            returns: Returns::default(),
         }
     }
 }
@@ -195,6 +199,7 @@ impl Registry {
         };
         self.redirect.on_beat(now, &beat.edge, report).map_err(|_| BadBeat::TooMany)?;
         self.edge_names.hold(now, &beat.edge, &beat.instance, beat.draining);
+        self.returns.on_beat(now, &beat.edge, beat.sessions);
         self.models.insert(beat.edge.clone(), beat.models.clone());
         let new = !self.edges.contains_key(&beat.edge);
         let stun_port = beat.stun_port;
@@ -303,10 +308,9 @@ impl Registry {
     /// What would be short, should no edge take a viewer of this rate.
     fn shortage(&self, now: Instant, ask: &Ask<'_>) -> Shortage {
         let rate_bps = ask.rate_bps;
-        let brings = |beat: &redirect::Beat| if ask.plain { 0 } else { beat.brings_bps };
         let living = self.redirect.edges().iter().filter(|edge| now.since(edge.last_beat()) <= DEAD_AFTER);
         let beats = living.map(|edge| edge.beat()).filter(|beat| !beat.draining);
-        match beats.map(|beat| beat.capacity_bps.saturating_add(brings(beat))).max() {
+        match beats.map(|beat| beat.capacity_bps.saturating_add(beat.brings(ask))).max() {
             None => Shortage::NoEdge,
             Some(largest_bps) if largest_bps < rate_bps => Shortage::TooMuch { rate_bps, largest_bps },
             Some(_) => Shortage::Full,

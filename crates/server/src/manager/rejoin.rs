@@ -32,8 +32,8 @@ pub struct JoinAsk {
 pub struct Past {
     /// The session that goes on.
     pub session: Option<SessionId>,
-    /// It is old enough to have been let in somewhere.
-    pub rejoins: bool,
+    /// The edge that lost it, if it is old enough to have been let in there.
+    pub lost_by: Option<String>,
     /// Edges that are not to be asked again.
     pub edges: Vec<String>,
     /// No engine.
@@ -92,7 +92,7 @@ impl Manager {
         // Whoever was sent back once, and comes again, is not sent back twice.
         Past {
             session: goes_on.map(|ticket| ticket.session),
-            rejoins: goes_on.is_some_and(|ticket| is_settled(ticket.session, now)),
+            lost_by: goes_on.filter(|it| is_settled(it.session, now)).map(|it| it.edge.clone()),
             may_return: !lost.is_empty() && edges.len() == all,
             edges,
             ..nothing

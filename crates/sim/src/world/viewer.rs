@@ -127,7 +127,7 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
         let from = self.locality(viewer + self.edges_count());
         let refused_by = &self.viewers[viewer as usize].refused_by;
         let refused_by: Vec<_> = refused_by.iter().map(|edge| self.edges[*edge as usize].name.as_str()).collect();
-        let ask = Ask { rate_bps: self.rate_bps as u64, from, plain: false, refused_by: &refused_by };
+        let ask = Ask { rate_bps: self.rate_bps as u64, from, refused_by: &refused_by, ..Ask::default() };
         match self.manager.pick(self.now, &ask) {
             Ok(name) => {
                 let edge = self.edges.iter().position(|edge| edge.name == name).expect("edges report by their names");

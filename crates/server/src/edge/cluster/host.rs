@@ -14,7 +14,7 @@ use trellis_core::cluster::{Cluster, Config, Event as ClusterEvent, Input, LinkI
 use trellis_core::locality::Locality;
 use trellis_core::time::Instant;
 use trellis_proto::StreamId;
-use trellis_proto::frame::{Bye, ChunkId, Frame, Hello, PartId, PeerId};
+use trellis_proto::frame::{Bye, ChunkId, Complaint, Fault, Frame, Hello, PartId, PeerId, Report};
 
 use super::super::Edge;
 use super::super::promises::{Allowance, Claim};
@@ -181,6 +181,7 @@ impl Host {
                         metrics::counter!("trellis_cluster_signals_dropped_total").increment(1);
                     }
                     Frame::Hello(hello) => self.on_hello(link, hello),
+                    Frame::Report(report) => self.on_report(link, report),
                     frame => self.handle(Input::Frame(link, frame)),
                 }
             }
@@ -194,6 +195,16 @@ impl Host {
             #[cfg(test)]
             Event::Broken => panic!("as the test asked"),
         }
+    }
+
+    /// Whom a viewer could not reach because its words were not relayed, the cluster does not hear of.
+    fn on_report(&mut self, link: LinkId, mut report: Report) {
+        if let Some(from) = self.members.get(&link).and_then(Member::peer) {
+            let signals = &self.signals;
+            let counts = |it: &Complaint| it.fault != Fault::Unreachable || signals.were_heard(from, it.peer);
+            report.complaints.retain(counts);
+        }
+        self.handle(Input::Frame(link, Frame::Report(report)));
     }
 
     /// May what this link says to another viewer be relayed? Who is not in yet says nothing.
@@ -295,6 +306,8 @@ impl Host {
         self.signals.tidy(now);
         self.edge.promises.share_out();
         self.read_instrument();
+        #[cfg(test)]
+        self.edge.clusters.looked.notify_waiters();
     }
 
     /// What the model makes of it, for operators, for who is refused and for the reserve.

@@ -48,6 +48,9 @@ pub struct Clusters {
     open: Mutex<HashMap<StreamId, Open>>,
     /// Places of streams of which is told what the model says.
     models: Arc<Semaphore>,
+    /// Somebody has looked around.
+    #[cfg(test)]
+    looked: tokio::sync::Notify,
 }
 
 /// A stream's host, seen from outside.
@@ -77,6 +80,8 @@ impl Clusters {
             open,
             prefixes,
             models: Arc::new(Semaphore::new(MODELS_MAX)),
+            #[cfg(test)]
+            looked: tokio::sync::Notify::new(),
         }
     }
 

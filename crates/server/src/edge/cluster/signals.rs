@@ -19,6 +19,8 @@ struct Talk {
     at: Instant,
     /// When the plan wanted them linked last, as far as was looked.
     wanted: Instant,
+    /// Since then everything was relayed.
+    heard: bool,
 }
 
 impl Signals {
@@ -26,14 +28,26 @@ impl Signals {
     pub fn admits(&mut self, now: Instant, one: PeerId, other: PeerId, wanted: bool) -> bool {
         let pair = (one.min(other), one.max(other));
         if wanted {
-            self.0.entry(pair).or_insert(Talk { left: SAVED, at: now, wanted: now }).wanted = now;
+            self.0.entry(pair).or_insert(Talk { left: SAVED, at: now, wanted: now, heard: true }).wanted = now;
         }
-        let Some(talk) = self.0.get_mut(&pair).filter(|talk| now <= talk.wanted + ATTEMPT) else { return false };
+        let Some(talk) = self.0.get_mut(&pair) else { return false };
+        if now > talk.wanted + ATTEMPT {
+            talk.heard = false;
+            return false;
+        }
         let passed = now.saturating_duration_since(talk.at).as_secs_f64();
         (talk.left, talk.at) = ((talk.left + passed * PER_S).min(SAVED), now);
         let admitted = talk.left >= 1.0;
         talk.left -= if admitted { 1.0 } else { 0.0 };
+        // When it is planned again, it is tried again.
+        talk.heard = admitted && (talk.heard || wanted);
         admitted
+    }
+
+    /// One could not be linked to the other: may that be held against anybody? Not when the edge kept back what they said,
+    /// for the plan was another one by then, or they had said too much.
+    pub fn were_heard(&self, one: PeerId, other: PeerId) -> bool {
+        self.0.get(&(one.min(other), one.max(other))).is_some_and(|talk| talk.heard)
     }
 
     /// Forgets whom it would treat like strangers.
@@ -67,6 +81,22 @@ mod tests {
         assert!(!signals.admits(now, ONE, PeerId(3), false));
         signals.tidy(now + 2 * ATTEMPT + FULL_AGAIN);
         assert!(signals.0.is_empty());
+    }
+
+    #[test]
+    fn who_was_not_heard_is_not_to_blame_for_a_link_that_was_not_made() {
+        let (mut signals, now) = (Signals::default(), Instant::now());
+        signals.admits(now, ONE, OTHER, false);
+        assert!(!signals.were_heard(ONE, OTHER), "the plan was another one already");
+        signals.admits(now, ONE, OTHER, true);
+        assert!(signals.were_heard(OTHER, ONE));
+        let late = now + ATTEMPT + Duration::from_millis(1);
+        signals.admits(late, OTHER, ONE, false);
+        assert!(!signals.were_heard(ONE, OTHER), "the answer was kept back");
+        signals.admits(late, ONE, OTHER, true);
+        assert!(signals.were_heard(ONE, OTHER), "it is planned again");
+        while signals.admits(late, ONE, OTHER, true) {}
+        assert!(!signals.were_heard(ONE, OTHER), "they said too much");
     }
 
     #[test]

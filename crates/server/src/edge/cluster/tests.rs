@@ -74,6 +74,20 @@ impl Handle for Door {
 }
 
 impl Scene {
+    /// Until this holds: it is looked at whenever a cluster has looked around.
+    async fn looked(&self, holds: impl Fn() -> bool) {
+        let until = async {
+            loop {
+                let looked = self.edge.clusters.looked.notified();
+                if holds() {
+                    return;
+                }
+                looked.await;
+            }
+        };
+        assert!(tokio::time::timeout(Duration::from_secs(10), until).await.is_ok(), "not within ten seconds");
+    }
+
     /// Nothing is published yet.
     async fn new() -> Self {
         Self::with(EdgeConfig::default()).await
@@ -462,12 +476,7 @@ async fn a_stream_is_spoken_of_once_another_makes_place_for_it() {
     let mut viewer = scene.viewer(1).await;
     viewer.part(0).await;
     drop(others);
-    let taken = async {
-        while places.available_permits() == MODELS_MAX {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    assert!(tokio::time::timeout(Duration::from_secs(10), taken).await.is_ok());
+    scene.looked(|| places.available_permits() < MODELS_MAX).await;
 }
 
 #[tokio::test]
@@ -542,12 +551,9 @@ async fn signals_reach_those_whom_the_plan_wants_linked_and_nobody_else_nor_with
 #[tokio::test]
 async fn who_is_not_to_give_is_not_asked_to_whatever_it_says() {
     let scene = Scene::live(1).await;
-    let gives = async |viewers: u32| loop {
-        let standing = scene.edge.clusters.standing();
-        if standing.viewers == viewers {
-            return standing.peers_bps > 0;
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
+    let gives = async |viewers: u32| {
+        scene.looked(|| scene.edge.clusters.standing().viewers == viewers).await;
+        scene.edge.clusters.standing().peers_bps > 0
     };
     let _one = Stranger::enter_with(&scene, 1, Nat::Open, |ticket| ticket.p2p = P2p::ReceiveOnly).await;
     assert!(!gives(1).await);

@@ -268,6 +268,25 @@ async fn who_lost_its_edge_goes_on_at_another_and_who_was_refused_begins_there()
 }
 
 #[tokio::test]
+async fn who_hoards_tickets_comes_back_no_more_often_than_viewers_were_there() {
+    let house = House::new().await;
+    house.on_air().await;
+    let mut hoard = Vec::new();
+    for _ in 0..20 {
+        hoard.push(house.join("open", None).await.body["ticket"].clone());
+    }
+    house.pass(Duration::from_secs(11));
+    house.beats(&[("live", "live"), ("open", "live")]).await;
+    house.cluster("POST", "/v1/cluster/edges", edge_beat("f", json!({"public_url": "https://f.example.org/"}))).await;
+    let mut rejoins = 0;
+    for held in &hoard {
+        let got = house.join_saying("open", None, json!({"lost": [held]}).to_string().as_bytes()).await;
+        rejoins += usize::from(ticket(&house, got.body["ticket"].as_str().unwrap()).rejoins);
+    }
+    assert_eq!(rejoins, 8, "of an edge where nobody watches");
+}
+
+#[tokio::test]
 async fn a_full_edge_whose_viewers_give_takes_those_who_give_as_well() {
     let house = House::new().await;
     house.on_air().await;
@@ -302,10 +321,23 @@ async fn what_viewers_may_be_to_each_other_stands_in_reply_and_ticket_and_who_gi
     house.admin("PATCH", "/v1/admin/streams/open", change.clone()).await;
     assert_eq!(said().await, ("on".into(), json!(0), trellis_proto::P2p::On, 0));
     let full = json!({"capacity_bps": 9_000_000, "committed_bps": 9_000_000, "brings_bps": 2_500_000});
-    house.cluster("POST", "/v1/cluster/edges", edge_beat("e", full)).await;
+    house.cluster("POST", "/v1/cluster/edges", edge_beat("e", full.clone())).await;
     assert_eq!(house.join_saying("open", None, b"{}").await.status, StatusCode::OK);
-    house.admin("PATCH", "/v1/admin/streams/open", json!({"p2p": "off"})).await;
-    assert_eq!(house.join_saying("open", None, b"{}").await.body["error"], "no_capacity");
+    let reserving = json!({"capacity_bps": 9_000_000, "committed_bps": 1_000_000, "reserved_bps": 8_000_000, "brings_bps": 2_500_000});
+    for (policy, at_full, at_reserving) in [
+        (json!({"viewers_min": 4}), StatusCode::SERVICE_UNAVAILABLE, StatusCode::OK),
+        (json!({"viewers_min": 0, "p2p": "receive_only"}), StatusCode::SERVICE_UNAVAILABLE, StatusCode::OK),
+        (json!({"p2p": "off"}), StatusCode::SERVICE_UNAVAILABLE, StatusCode::SERVICE_UNAVAILABLE),
+    ] {
+        house.admin("PATCH", "/v1/admin/streams/open", policy.clone()).await;
+        for (edge, expected) in [(&full, at_full), (&reserving, at_reserving)] {
+            // Grants that nobody took up are forgotten.
+            house.pass(Duration::from_secs(6));
+            house.beats(&[("live", "live"), ("open", "live")]).await;
+            house.cluster("POST", "/v1/cluster/edges", edge_beat("e", edge.clone())).await;
+            assert_eq!(house.join_saying("open", None, b"{}").await.status, expected, "{policy} at {edge}");
+        }
+    }
 }
 
 #[tokio::test]
