@@ -200,7 +200,9 @@ mod tests {
     }
     use Step::*;
 
-    /// What comes of each step: to the peer, to the host.
+    /// A step, and what comes of it: to the peer, to the host.
+    type Then = (Step, &'static str, &'static str);
+
     fn run(rest: &mut Rest, now: &mut Instant, step: Step) -> (String, String) {
         let (mut heard, mut done) = (VecDeque::new(), VecDeque::new());
         match step {
@@ -231,7 +233,7 @@ mod tests {
         let give_up = || Say(Output::Disconnect(CALLED));
         let want = || Say(Output::Connect(CALLED));
         let frame = |frame| Hear(Input::Frame(CALLED, frame));
-        let cases: [(&str, Vec<(Step, &str, &str)>); 11] = [
+        let cases: [(&str, Vec<Then>); 11] = [
             (
                 "taken up here",
                 vec![(give_up(), "", "Send 7, Bye Idle"), (want(), "Connected 7", ""), (want(), "", "Connect 7")],
