@@ -28,6 +28,10 @@ bench *ARGS:
 sim *ARGS:
     ./scripts/sim-quick {{ARGS}}
 
+# the model three ways (closed form, event simulation, full protocol): tables and figures of docs/model.md
+model-report:
+    ./scripts/model-report
+
 # every scenario whole, against its goals: ten-thousand alone takes many minutes
 sim-full *ARGS:
     cargo run --release -p trellis -- sim --check scenarios/*.toml {{ARGS}}

@@ -6,6 +6,8 @@ use serde_json::{Value, json};
 
 /// The example of the documentation: P1 of the model's golden numbers.
 const P1: &str = "--server-bandwidth 100M --rate 500k --contribution 250k --arrivals 1 --length 3600";
+/// And P2.
+const P2: &str = "--server-bandwidth 10M --rate 1M --contribution 1M --arrivals 0.5 --length 2000";
 
 #[test]
 fn sgp_prints_the_golden_numbers_under_these_keys_and_no_others() {
@@ -55,11 +57,10 @@ fn what_never_comes_is_null_and_an_empty_cell() {
 
 #[test]
 fn the_process_agrees_with_the_formula() {
-    let p2 = "--server-bandwidth 10M --rate 1M --contribution 1M --arrivals 0.5 --length 2000";
-    let answer = printed(&format!("model reject {p2} --runs 12 --json"));
+    let answer = printed(&format!("model reject {P2} --runs 12 --json"));
     assert_eq!(
         answer["simulated"],
-        printed(&format!("model reject {p2} --runs 12 --json"))["simulated"],
+        printed(&format!("model reject {P2} --runs 12 --json"))["simulated"],
         "from one seed"
     );
     let k = answer["k"].as_u64().unwrap() as usize;
@@ -98,6 +99,48 @@ fn figures_are_drawn() {
 }
 
 #[test]
+fn the_committed_report_and_figures_are_what_the_library_says() {
+    let documentation = include_str!("../../../docs/model.md");
+    let figures = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/figures");
+    let folder = tempfile::tempdir().unwrap();
+    for (name, short, flags) in [("growth", "p2", P2), ("growth-p1", "p1", P1)] {
+        let (_, report) = documentation.split_once(&format!("<!-- three ways: {name} -->")).unwrap();
+        let (report, _) = report.split_once(&format!("<!-- end: {name} -->")).unwrap();
+        let cells = |line: &str| line.split('|').skip(2).map(|cell| cell.trim().replace(',', "")).collect::<Vec<_>>();
+        let rows: Vec<_> = report.lines().filter(|line| line.starts_with("| closed form |")).map(cells).collect();
+        let [refused, supporting, once] = &rows[..] else { panic!("{name}: {rows:?}") };
+        let answer = printed(&format!("model sgp {flags} --json"));
+        let said = |key: &str, digits: usize| -> Vec<String> {
+            let told = |value: &Value| format!("{:.digits$}", value.as_f64().unwrap());
+            answer[key].as_array().map_or_else(|| vec![told(&answer[key])], |all| all.iter().map(told).collect())
+        };
+        let intervals = refused.len() - 1;
+        assert_eq!(refused[..intervals], said("reject_by_interval", 3)[..intervals], "{name}: run `just model-report`");
+        assert_eq!(supporting[..intervals], said("supporting_by_interval", 0)[..intervals], "{name}");
+        assert_eq!(once[..3], [said("t0", 3), said("k", 3), said("rejected_total", 0)].concat(), "{name}");
+        assert!(intervals as u64 > answer["k"].as_u64().unwrap(), "{name}: the interval in which nobody is refused");
+        told(&trellis(&format!("model figures {flags} --runs 0 --out {}", folder.path().display())));
+        let drawn = |path: std::path::PathBuf| std::fs::read_to_string(path).unwrap();
+        let (committed, drawn) =
+            (drawn(figures.join(format!("{short}-figure2.svg"))), drawn(folder.path().join("figure2.svg")));
+        assert!(committed == drawn, "{short}-figure2.svg: run `just model-report`");
+    }
+}
+
+#[test]
+fn a_report_needs_what_was_measured_of_its_scenario() {
+    let scenario = concat!(env!("CARGO_MANIFEST_DIR"), "/../../scenarios/growth.toml");
+    let folder = tempfile::tempdir().unwrap();
+    let measured = folder.path().join("other.json");
+    for (json, says) in [("[]", "is not of growth"), ("{}", "--measured")] {
+        std::fs::write(&measured, json).unwrap();
+        let output = trellis(&format!("model report {scenario} --measured {}", measured.display()));
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && error.contains(says), "{json}: {error}");
+    }
+}
+
+#[test]
 fn every_key_and_flag_stands_in_the_documentation() {
     let documentation = include_str!("../../../docs/model.md");
     let stands = |name: &str, command: &str| assert!(documentation.contains(&format!("`{name}`")), "{command}: {name}");
@@ -113,7 +156,9 @@ fn every_key_and_flag_stands_in_the_documentation() {
             stands(key.0, &command);
         }
     }
-    for command in ["model sgp", "model reject", "model bottleneck", "model bounds", "model figures", "plan"] {
+    for command in
+        ["model sgp", "model reject", "model bottleneck", "model bounds", "model figures", "model report", "plan"]
+    {
         let help = told(&trellis(&format!("{command} --help")));
         let flags =
             help.split_whitespace().filter(|word| word.starts_with("--") && word.len() > 2 && *word != "--help");

@@ -16,6 +16,8 @@ use crate::world::Sample;
 pub struct Against {
     /// K: the first interval in which nobody is sent away, by the model.
     pub first_full_interval: Option<u32>,
+    /// When somebody was sent away for the first time, in intervals; by the model, t_0.
+    pub first_refusal_intervals: Option<f64>,
     /// When somebody was sent away for the last time, in intervals.
     pub last_refusal_intervals: Option<f64>,
     /// Each whole interval.
@@ -39,19 +41,24 @@ pub struct Interval {
     pub model_supporters: f64,
 }
 
-/// The closed form of a scenario's cluster.
-pub fn growth(scenario: &Scenario, model: &Model) -> Result<Growth, InputError> {
+/// What the model is told of a scenario's cluster.
+pub fn offer(scenario: &Scenario, model: &Model) -> Result<Offer, InputError> {
     let mean_s = match scenario.viewers.arrivals {
         Arrivals::Poisson { mean_s } => mean_s,
         _ => 0.0,
     };
-    Growth::new(Offer {
+    Ok(Offer {
         server: Bps::new(model.server_bps)?,
         session: Bps::new(scenario.rate_bps() as f64)?,
         support: Bps::new(model.support_bps)?,
         arrivals: PerSecond::new(if mean_s > 0.0 { 1.0 / mean_s } else { 0.0 })?,
         length: Seconds::new(model.interval_s)?,
     })
+}
+
+/// The closed form of a scenario's cluster.
+pub fn growth(scenario: &Scenario, model: &Model) -> Result<Growth, InputError> {
+    Growth::new(offer(scenario, model)?)
 }
 
 impl Against {
@@ -72,9 +79,11 @@ impl Against {
                 model_supporters: fluid.supporters,
             }
         };
+        let refusals = || samples.iter().filter(|it| it.refused > 0).map(|it| it.at_s / model.interval_s);
         Ok(Self {
             first_full_interval: growth.first_full_interval(),
-            last_refusal_intervals: samples.iter().rfind(|it| it.refused > 0).map(|it| it.at_s / model.interval_s),
+            first_refusal_intervals: refusals().next(),
+            last_refusal_intervals: refusals().next_back(),
             intervals: growth.intervals().enumerate().take(whole).map(interval).collect(),
         })
     }
@@ -138,6 +147,7 @@ mod tests {
         assert_eq!(shares, [(70, 0.75, 10), (50, 0.5, 20), (5, 0.0, 30)]);
         assert!((against.residual().unwrap() - 0.05).abs() < 1e-9);
         assert_eq!((against.first_full_interval, against.last_refusal_intervals), (Some(2), Some(2.1)));
+        assert_eq!(against.first_refusal_intervals, Some(0.1));
         assert!((against.last_refusal_off().unwrap() - 0.1).abs() < 1e-9);
         let text = text.replace("poisson\", mean_s", "ramp\", over_s");
         assert!(Scenario::parse(&text).unwrap_err().to_string().contains("poisson"));

@@ -103,7 +103,7 @@ fn average(growth: Growth, end: f64) -> Points {
 }
 
 /// What share of each interval's requests was refused: on average, and where 95 in 100 runs are.
-fn counted(summary: &Summary, end: f64) -> [Mark; 2] {
+pub fn counted(summary: &Summary, end: f64) -> [Mark; 2] {
     let percent = |share: f64| (share * 100.0).clamp(0.0, 100.0);
     let band = |it: &TallySummary| {
         let (low, high) = it.rejected.band_95();
@@ -150,7 +150,7 @@ pub fn over_audience(title: &str, subtitle: String, viewers: u64, lines: &[Load<
 pub type Load<'a> = (&'a str, Ink, &'a dyn Fn(u64) -> f64);
 
 /// t_0, t_g and K, as far as they are shown.
-fn guides(cluster: &Cluster, growth: Growth, end: f64) -> Vec<Mark> {
+pub fn guides(cluster: &Cluster, growth: Growth, end: f64) -> Vec<Mark> {
     let length = cluster.length.get();
     let k = growth.first_full_interval().map_or(f64::INFINITY, f64::from);
     let all = [("t₀", growth.saturation_intervals()), ("t_g", growth.guarantee_intervals()), ("K", k)];
@@ -186,7 +186,7 @@ fn crowd(most: u64) -> (f64, &'static str) {
     }
 }
 
-fn subtitle(it: &Cluster) -> String {
+pub fn subtitle(it: &Cluster) -> String {
     format!(
         "B = {}, β = {}, α = {}, λ = {}/s, L = {}",
         rate(it.server_bandwidth.get()),
@@ -197,7 +197,7 @@ fn subtitle(it: &Cluster) -> String {
     )
 }
 
-fn x_name(cluster: &Cluster) -> String {
+pub fn x_name(cluster: &Cluster) -> String {
     format!("time, intervals of {}", duration(cluster.length.get()))
 }
 

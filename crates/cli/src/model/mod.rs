@@ -12,8 +12,10 @@ mod landmarks;
 pub mod output;
 mod plot;
 mod reject;
+mod report;
 mod sgp;
 mod simulation;
+mod three_ways;
 
 use anyhow::Result;
 
@@ -36,6 +38,8 @@ enum Question {
     Bounds(bounds::Args),
     /// Draw the paper's Figure 2 (bandwidth against time) and Figure 3 (who is refused), as SVG and PNG
     Figures(figures::Args),
+    /// Closed form, event simulation and full protocol of a scenario beside each other: tables and plots
+    Report(report::Args),
 }
 
 /// Answers.
@@ -46,6 +50,7 @@ pub fn run(args: &Args) -> Result<()> {
         Question::Bottleneck(args) => bottleneck::run(args),
         Question::Bounds(args) => bounds::run(args),
         Question::Figures(args) => figures::run(args),
+        Question::Report(args) => report::run(args),
     }
 }
 

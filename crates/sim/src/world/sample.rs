@@ -1,6 +1,7 @@
 //! A look at everything, once a second: what the figures over time are made of, and what must hold.
 
 use serde::Serialize;
+use trellis_core::cluster::Stats;
 use trellis_core::limits::{AHEAD_PARTS_MAX, KEEP_PARTS, LINKS_MAX};
 
 use super::viewer::Stage;
@@ -36,6 +37,14 @@ pub struct Sample {
     pub asked: u32,
     /// Times anyone was sent away, within this second.
     pub refused: u32,
+    /// What peers may promise, bit/s.
+    pub may_bps: u64,
+    /// What of it they have promised, bit/s.
+    pub held_bps: u64,
+    /// What edges have promised, bit/s.
+    pub edge_held_bps: u64,
+    /// Substreams that nobody gives to somebody who wants them.
+    pub orphans: u32,
 }
 
 impl<C: Crypto, B: Brain<C>> World<C, B> {
@@ -69,7 +78,7 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
         if homeless > 0 {
             self.figures.settled_us = Some(self.now.0);
         }
-        self.look_at_edges();
+        let books = self.look_at_edges();
         let (asked, refused) = (std::mem::take(&mut self.asked), std::mem::take(&mut self.sent_away));
         self.take_sample(Sample {
             at_s: self.now.0 as f64 / 1e6,
@@ -84,11 +93,17 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
             supporters,
             asked,
             refused,
+            may_bps: books.peers_bps,
+            held_bps: books.peers_held_bps,
+            edge_held_bps: books.edge_held_bps,
+            orphans: books.orphans,
         });
         self.queue.push(Instant(self.now.0 + 1_000_000), Event::Second);
     }
 
-    fn look_at_edges(&mut self) {
+    /// What stands in the books of all edges together.
+    fn look_at_edges(&mut self) -> Stats {
+        let mut books = Stats::default();
         let budget = self.scenario.budget_bps() as f64;
         let measured = self.now.0 > (self.scenario.measure_from_s * 1e6) as u64;
         for edge in 0..self.edges_count() {
@@ -98,7 +113,12 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
             }
             if self.edges[edge as usize].alive {
                 let machine = &self.edges[edge as usize].machine;
-                self.figures.depth_max = self.figures.depth_max.max(machine.stats().depth);
+                let stats = machine.stats();
+                self.figures.depth_max = self.figures.depth_max.max(stats.depth);
+                books.peers_bps += stats.peers_bps;
+                books.peers_held_bps += stats.peers_held_bps;
+                books.edge_held_bps += stats.edge_held_bps;
+                books.orphans += stats.orphans;
                 if let Err(what) = machine.check() {
                     self.violated(&format!("cluster {edge}: {what}"));
                 }
@@ -106,6 +126,7 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
             }
         }
         self.manager.expire(self.now);
+        books
     }
 
     fn take_sample(&mut self, mut sample: Sample) {
