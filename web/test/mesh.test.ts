@@ -40,7 +40,6 @@ vi.mock("../sdk/src/wasm", () => {
     window_s = () => 0;
     watches = () => new Uint8Array();
     counts = () => [];
-    rests = () => false;
     alpha_bps = () => 0;
     hold_back_ms = () => 500;
   }

@@ -13,7 +13,6 @@ pub mod manager;
 pub mod near;
 pub mod outbox;
 pub mod peer;
-pub mod rest;
 pub mod seeded;
 pub mod tape;
 pub mod time;

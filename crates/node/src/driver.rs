@@ -3,7 +3,6 @@
 //! It decides nothing of the protocol. Invariant: after every input all outputs are taken, and whatever the network says
 //! becomes an input or is dropped; nothing here grows with what others send.
 
-use std::collections::VecDeque;
 use std::pin::Pin;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -12,7 +11,6 @@ use tokio::sync::{mpsc, watch};
 use trellis_core::intake::Intake;
 use trellis_core::limits::KEEP_PARTS;
 use trellis_core::peer::{self, Input, Mesh, Output, Peer, Support, UploadPolicy};
-use trellis_core::rest::Rest;
 use trellis_core::time::Instant as CoreInstant;
 use trellis_core::trust::{Noting, RealCrypto};
 use trellis_proto::frame::{Bye, ChunkId, Decoded, Frame, Hello, LayerId, Nat, PartId, PeerId};
@@ -57,8 +55,6 @@ struct Running {
     began: Instant,
     place: Option<Place>,
     peer: Option<Brain>,
-    /// Links that the brain gave up and may want again.
-    rest: Rest,
     edge: Option<EdgeLink>,
     links: Option<Links>,
     choice: Choice,
@@ -75,7 +71,7 @@ struct Running {
     count: Stats,
     /// What links brought.
     intake: Intake,
-    rescued: VecDeque<ChunkId>,
+    rescued: std::collections::VecDeque<trellis_proto::frame::ChunkId>,
     shown: Instant,
     ended: Option<Result<(), String>>,
 }
@@ -91,7 +87,6 @@ impl Driver {
             driver: self,
             place: None,
             peer: None,
-            rest: Rest::default(),
             edge: None,
             links: None,
             choice: Choice::default(),
@@ -103,7 +98,7 @@ impl Driver {
             unseen: None,
             count: Stats::default(),
             intake: Intake::default(),
-            rescued: VecDeque::new(),
+            rescued: std::collections::VecDeque::new(),
             shown: now,
             ended: None,
         };
@@ -149,7 +144,7 @@ impl Running {
     }
 
     fn wake_at(&self, now: Instant) -> Instant {
-        let peer = self.brain_wakes_at();
+        let peer = self.peer.as_ref().and_then(Peer::wake_at);
         // The brain may name a moment that has just passed.
         let peer = peer.map(|at| (self.began + Duration::from_micros(at.0)).max(now + WAKE_GAP));
         let links = self.links.as_ref().and_then(Links::wake_at);
@@ -158,17 +153,12 @@ impl Running {
         all.into_iter().flatten().min().unwrap_or(now + SHOW_EVERY)
     }
 
-    fn brain_wakes_at(&self) -> Option<CoreInstant> {
-        let peer = self.peer.as_ref()?;
-        peer.wake_at().into_iter().chain(self.rest.wake_at()).min()
-    }
-
     /// Everything that can be done now.
     fn turn(&mut self, now: Instant) {
         if let Some(links) = self.links.as_mut().filter(|links| links.wake_at().is_some_and(|at| at <= now)) {
             links.on_time(now);
         }
-        let due = self.brain_wakes_at().is_some_and(|at| at <= self.core(now));
+        let due = self.peer.as_ref().and_then(Peer::wake_at).is_some_and(|at| at <= self.core(now));
         if due {
             self.tell(now, Input::Wake);
         }
@@ -193,19 +183,13 @@ impl Running {
     /// Hands something to the brain and does what it wants.
     fn tell(&mut self, now: Instant, input: Input<Bytes>) {
         let at = self.core(now);
-        let mut outputs = VecDeque::new();
-        let mut inputs = self.rest.hear(at, input, &mut outputs);
-        while let Some(input) = inputs.pop_front() {
-            let Some(peer) = &mut self.peer else { return };
-            peer.handle(at, input);
-            let noted = peer.verifier().take();
-            noted.chunks.into_iter().for_each(|(id, bytes)| self.accept(id, bytes));
-            while let Some(output) = self.peer.as_mut().and_then(Peer::poll) {
-                let output = self.rest.say(at, output, &mut inputs);
-                output.into_iter().for_each(|output| self.on_output(now, output));
-            }
+        let Some(peer) = &mut self.peer else { return };
+        peer.handle(at, input);
+        let noted = peer.verifier().take();
+        noted.chunks.into_iter().for_each(|(id, bytes)| self.accept(id, bytes));
+        while let Some(output) = self.peer.as_mut().and_then(Peer::poll) {
+            self.on_output(now, output);
         }
-        outputs.into_iter().for_each(|output| self.on_output(now, output));
     }
 
     /// The brain has believed a chunk.
@@ -231,7 +215,6 @@ impl Running {
                 }
             }
             Output::Disconnect(peer) => {
-                tracing::debug!(peer = peer.0, "a connection is given up");
                 if let Some(links) = &mut self.links {
                     links.hang_up(peer);
                 }
@@ -573,7 +556,7 @@ impl Running {
     }
 
     fn drop_mesh(&mut self) {
-        (self.peer, self.rest, self.edge) = (None, Rest::default(), None);
+        (self.peer, self.edge) = (None, None);
         if let Some(links) = &mut self.links {
             links.hang_up_all();
             while links.poll().is_some() {}
@@ -625,7 +608,7 @@ impl Running {
         self.count.http_bytes = self.driver.media.bytes();
         (self.count.edge_bytes, self.count.p2p_bytes) = (self.intake.edge_bytes, self.intake.peer_bytes);
         self.count.wasted_bytes = self.intake.wasted_bytes + self.driver.media.wasted_bytes();
-        self.count.peers = self.links.as_ref().map_or(0, Links::open).saturating_sub(self.rest.resting());
+        self.count.peers = self.links.as_ref().map_or(0, Links::open);
         self.count.connections = self.links.as_ref().map_or(0, Links::made);
         self.driver.stats.send_replace(self.count.clone());
     }

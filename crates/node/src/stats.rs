@@ -24,7 +24,7 @@ pub struct Stats {
     pub uploaded_bytes: u64,
     /// Words on all links, both ways.
     pub control_bytes: u64,
-    /// Data channels that are open, but for those that rest.
+    /// Data channels that are open.
     pub peers: usize,
     /// Connections to other peers that were made or begun, all told.
     pub connections: u64,

@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use trellis_core::peer::{self, Config, Event, Held, Input, Output, Peer, Seek, UploadPolicy};
-use trellis_core::rest::Rest;
 use trellis_core::tape::Tape;
 use trellis_core::time::Instant;
 use trellis_core::trust::{Noted, Noting, RealCrypto, Verified};
@@ -25,7 +24,6 @@ use crate::listing::Listing;
 /// A viewer's peer, with its player's side.
 pub struct Engine {
     peer: Peer<Noting<RealCrypto>>,
-    rest: Rest,
     listing: Listing,
     counts: Counts,
     out: VecDeque<Action>,
@@ -96,7 +94,6 @@ impl Engine {
     pub fn new(start: Start, seed: u64, now: Instant) -> Self {
         Self {
             peer: Peer::new(start.config, Noting::new(start.crypto), seed, now),
-            rest: Rest::default(),
             listing: Listing::new(start.stream),
             counts: Counts::default(),
             out: VecDeque::new(),
@@ -256,18 +253,12 @@ impl Engine {
     }
 
     fn input(&mut self, now: Instant, input: Input<Bytes>) {
-        let mut outputs = VecDeque::new();
-        let mut inputs = self.rest.hear(now, input, &mut outputs);
-        while let Some(input) = inputs.pop_front() {
-            self.tape.iter_mut().for_each(|tape| tape.input(now, &input));
-            self.peer.handle(now, input);
-            while let Some(output) = self.peer.poll() {
-                self.tape.iter_mut().for_each(|tape| tape.output(&output));
-                let output = self.rest.say(now, output, &mut inputs);
-                output.into_iter().for_each(|output| self.on_output(now, output));
-            }
+        self.tape.iter_mut().for_each(|tape| tape.input(now, &input));
+        self.peer.handle(now, input);
+        while let Some(output) = self.peer.poll() {
+            self.tape.iter_mut().for_each(|tape| tape.output(&output));
+            self.on_output(now, output);
         }
-        outputs.into_iter().for_each(|output| self.on_output(now, output));
         let Noted { tables, chunks } = self.peer.verifier().take();
         for (id, bytes) in chunks {
             self.counts.intake.on_accepted(id, bytes);
@@ -384,12 +375,7 @@ impl Engine {
 
     /// When to [`Self::wake`].
     pub fn wake_at(&self) -> Option<Instant> {
-        self.peer.wake_at().into_iter().chain(self.rest.wake_at()).min()
-    }
-
-    /// Is the link to this peer one that nothing needs now?
-    pub fn rests(&self, peer: PeerId) -> bool {
-        self.rest.rests(peer)
+        self.peer.wake_at()
     }
 
     /// Moves whenever an answer of [`Self::has`] or [`Self::media`] may be another one.

@@ -350,11 +350,6 @@ impl PeerEngine {
         all.into_iter().chain(more).map(|count| count as f64).collect()
     }
 
-    /// Is the link to this peer one that nothing needs now?
-    pub fn rests(&self, peer: u32) -> bool {
-        self.engine.rests(PeerId(peer))
-    }
-
     /// What was recorded, for `trellis sim replay`.
     pub fn tape(&self) -> Vec<u8> {
         self.engine.tape().to_vec()

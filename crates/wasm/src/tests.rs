@@ -16,7 +16,7 @@ use trellis_core::trust::chunk::{describe, init_hash};
 use trellis_core::trust::table::{Authority, sealed};
 use trellis_media::playlist::Wait;
 use trellis_proto::descriptor::{TrackPart, chunk_range};
-use trellis_proto::frame::{Bye, Chunk, ChunkId, Decoded, Frame, LINK_VERSION, LayerId, Nat, PartId, PeerId};
+use trellis_proto::frame::{Chunk, ChunkId, Decoded, Frame, LayerId, Nat, PartId, PeerId};
 use trellis_proto::signal::{Signal, Step};
 use trellis_proto::{Catalogue, Descriptor, Layer, Media as Kind, Mode, Rendition, RenditionName, RunId, SessionId};
 
@@ -364,28 +364,4 @@ fn bytes_that_were_not_signed_are_never_media() {
     (0..2).for_each(|_| swarm.part());
     assert!(swarm.viewers[viewer].said.contains(&Action::CutOff(PeerId(77))));
     assert_eq!(bytes(swarm.viewers[viewer].engine.part(RUN, SOUND, 7)), bytes_of(2, 7));
-}
-
-#[test]
-fn a_link_nobody_needs_rests_and_is_taken_up_again_by_a_greeting() {
-    let mut swarm = Swarm::new();
-    (0..12).for_each(|_| swarm.part());
-    for _ in 0..2 {
-        swarm.join();
-    }
-    (0..6).for_each(|_| swarm.part());
-    let (called, caller) = (swarm.viewers[1].id.unwrap(), swarm.viewers[0].id.unwrap());
-    let now = swarm.now;
-    let engine = &mut swarm.viewers[1].engine;
-    engine.message(now, caller, Frame::<Bytes>::Bye(Bye::Idle).encode().into());
-    let said: Vec<_> = std::iter::from_fn(|| engine.poll()).collect();
-    assert!(engine.rests(caller) && !said.contains(&Action::Disconnect(caller)), "{said:?}");
-    let greet = |from| Frame::<Bytes>::Greet { version: LINK_VERSION, from }.encode();
-    engine.message(now, caller, greet(caller).into());
-    let said: Vec<_> = std::iter::from_fn(|| engine.poll()).collect();
-    assert!(!engine.rests(caller) && said.contains(&Action::Send(caller, greet(called))), "{said:?}");
-    // Wrong bytes are no reason to keep a link.
-    engine.message(now, caller, Bytes::from_static(&[0x14, 9, 9]));
-    let said: Vec<_> = std::iter::from_fn(|| engine.poll()).collect();
-    assert!(!engine.rests(caller) && said.contains(&Action::Disconnect(caller)), "{said:?}");
 }

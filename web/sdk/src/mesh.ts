@@ -146,7 +146,7 @@ export class Mesh implements Host {
 
   stats(): MeshStats {
     const counts = this.counts();
-    const links = this.links.stats().filter(({ peer }) => !this.engine?.ask((engine) => engine.rests(peer), false));
+    const links = this.links.stats();
     const reason = this.whyNow(links.length);
     return {
       mode: this.plays ? "mesh" : "plain",

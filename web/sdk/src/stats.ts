@@ -40,8 +40,8 @@ export interface MeshStats {
   /** Parts that were not whole in time. */
   missed: number;
   cutOff: number;
-  /** Open links to other viewers that are in use, attempts that came to nothing, and all connections that were made or
-   * begun: Chrome allows a tab 500. */
+  /** Open links to other viewers, attempts that came to nothing, and all connections that were made or begun: Chromium
+   * allows a tab 500 that are not collected yet. */
   peers: number;
   failedLinks: number;
   connections: number;
