@@ -281,24 +281,29 @@ impl<P: Payload> Feed<P> {
         }
         let substream = lanes.substream(lane);
         let tie = tie(standing.below, standing.peer.0, stored.id.part);
+        let newest = &self.parts[self.parts.len() - 1];
+        let past = stored.number < newest.number;
         let class = match (standing.child, standing.below) {
             // Who has another parent now is served with what the children leave.
             (false, _) => OTHER,
+            // The past goes to few, and whoever comes with them or next gets it from these.
+            (true, 0) if past => FAVORED,
             (true, 0) => LEAF,
             (true, _) => ROOT,
         };
-        let rank = Rank { class, due_ms: due_ms(stored.arrived, standing.below), tie };
+        // It is as pressing as what came last, and gets as old.
+        let rank = Rank { class, due_ms: due_ms(newest.arrived, standing.below), tie };
         if standing.descriptors {
             let bytes = stored.message.len() as u32;
             self.outbox.push(subscription.to, Rank { tie: 0, ..rank }, Item::Table(stored.message.clone()), bytes);
         }
-        let of = substream.of;
+        let (of, number) = (substream.of, newest.number);
         let chunks = chunks_of(&stored.chunks, of);
         let step = usize::from(lanes.substreams(of).max(1));
         for index in (usize::from(substream.index)..chunks.len()).step_by(step) {
             let payload = chunks[index].clone();
             let (bytes, id) = (payload.size() as u32, ChunkId { part: stored.id, of, index: index as u16 });
-            let item = Item::Chunk { id, payload, purpose: Purpose::Seeding, number: stored.number };
+            let item = Item::Chunk { id, payload, purpose: Purpose::Seeding, number };
             self.outbox.push(subscription.to, rank, item, bytes);
         }
     }

@@ -107,6 +107,8 @@ pub struct Cluster<P> {
     usual_bps: u64,
     draining: bool,
     next_tick: Instant,
+    /// Somebody was lost: plans wait until then for others that are.
+    plans_at: Option<Instant>,
     now: Instant,
 }
 
@@ -122,12 +124,18 @@ struct Waiting {
 
 /// The plan is looked over this often.
 const TICK: Duration = Duration::from_millis(500);
+/// Links that are lost within this time are planned for together: no viewer is sent from one dead giver to the next, and each is
+/// told once.
+const LOST_TOGETHER: Duration = Duration::from_millis(20);
 /// A link says hello within this.
 const HELLO_WITHIN: Duration = Duration::from_secs(5);
 /// Who leaves goes on serving for so long at most.
 const HAND_OVER: Duration = Duration::from_secs(2);
 /// A twentieth of those who are left goes per tick while draining, at least one.
 const DRAIN_ROUNDS: usize = 20;
+/// Each viewer hears of one in so many parts from the edge: two in a time in which clocks do not drift apart, at a hundredth
+/// of what it would cost to tell everybody of all.
+const TOLD_EVERY: u64 = 64;
 /// When there is nothing to join yet.
 const RETRY_EMPTY_S: u16 = 2;
 
@@ -153,6 +161,7 @@ impl<P: Payload> Cluster<P> {
             usual_bps: u64::MAX,
             draining: false,
             next_tick: now + TICK,
+            plans_at: None,
             now,
         }
     }
@@ -161,6 +170,7 @@ impl<P: Payload> Cluster<P> {
     pub fn handle(&mut self, now: Instant, input: Input<P>) {
         self.now = now;
         self.feed.tick(now);
+        self.plans_at = self.plans_at.filter(|at| now < *at);
         match input {
             Input::Opened { link, session, max_rate_bps, locality, rejoins } => {
                 self.waiting.insert(link, Waiting { session, max_rate_bps, locality, rejoins, since: now });
@@ -175,13 +185,15 @@ impl<P: Payload> Cluster<P> {
                 self.waiting.remove(&link);
                 if let Some(slot) = self.overlay.roster.by_link(link) {
                     self.gone(slot);
+                    self.plans_at = self.plans_at.or(Some(now + LOST_TOGETHER));
                 }
             }
             Input::Catalogue(catalogue, message) => self.handle_catalogue(catalogue, message),
             Input::Part(descriptor, message, chunks) => {
                 let overlay = &self.overlay;
                 let standing = |lane, slot, part| standing(overlay, lane, slot, part);
-                self.feed.part(now, &descriptor, message, chunks, &overlay.lanes, standing);
+                self.feed.part(now, &descriptor, message.clone(), chunks, &overlay.lanes, standing);
+                self.tell_the_time(descriptor.part, &message);
             }
             Input::RunEnd(_, message) => {
                 self.broadcast(&message);
@@ -208,11 +220,14 @@ impl<P: Payload> Cluster<P> {
 
     /// The next thing to be done.
     pub fn poll(&mut self) -> Option<Output<P>> {
+        let waits = self.plans_at.is_some();
         let plan = |overlay: &mut Overlay, hold: &Hold| {
             let (slot, assign) = overlay.next_plan(micros(hold.hold_back()))?;
             Some(Output::Send(overlay.roster.get(slot)?.link, Frame::Assign(assign)))
         };
-        if let Some(output) = self.out.pop_front().or_else(|| plan(&mut self.overlay, &self.hold)) {
+        if let Some(output) =
+            self.out.pop_front().or_else(|| if waits { None } else { plan(&mut self.overlay, &self.hold) })
+        {
             if let Output::Send(_, frame) = &output {
                 self.feed.charge(frame.encoded_len(Payload::size));
             }
@@ -226,7 +241,7 @@ impl<P: Payload> Cluster<P> {
     pub fn wake_at(&self) -> Option<Instant> {
         let busy = self.overlay.roster.len() + self.waiting.len() > 0;
         let tick = busy.then_some(self.next_tick);
-        [tick, self.feed.wake_at()].into_iter().flatten().min()
+        [tick, self.plans_at, self.feed.wake_at()].into_iter().flatten().min()
     }
 
     fn handle_frame(&mut self, link: LinkId, frame: Frame<P>) {
@@ -422,6 +437,17 @@ impl<P: Payload> Cluster<P> {
         for slot in self.overlay.roster.present() {
             let link = self.overlay.roster.get(*slot).map(|peer| peer.link);
             self.out.extend(link.map(|link| Output::Send(link, Frame::Table(message.clone()))));
+        }
+    }
+
+    /// Some hear of each part from the edge itself, another few each time: so everybody knows when parts come to be, however
+    /// many pass them on.
+    fn tell_the_time(&mut self, part: u64, message: &Bytes) {
+        for slot in self.overlay.roster.present() {
+            let Some(peer) = self.overlay.roster.get(*slot) else { continue };
+            if u64::from(peer.id.0) % TOLD_EVERY == part % TOLD_EVERY {
+                self.out.push_back(Output::Send(peer.link, Frame::Table(message.clone())));
+            }
         }
     }
 

@@ -742,3 +742,34 @@ fn who_can_be_linked_after_all_keeps_its_place_gives_and_takes_from_others() {
     let welcomes = bench.sent(late).filter(|frame| matches!(frame, Frame::Welcome(_))).count();
     assert_eq!((welcomes, after.viewers, bench.cluster.wants_linked(you.unwrap(), others[0].1.unwrap())), (1, 5, true));
 }
+
+#[test]
+fn givers_lost_together_are_planned_for_together() {
+    let mut bench = Bench::new(50 * RATE);
+    let viewers: Vec<_> = (0..30).map(|_| bench.hello(4 * RATE, Nat::Open)).collect();
+    (0..8).for_each(|_| bench.pass(Duration::from_millis(500)));
+    let (lost, left) = viewers.split_at(8);
+    let lost_ids: Vec<_> = lost.iter().filter_map(|(_, id)| *id).collect();
+    bench.done.clear();
+    lost.iter().for_each(|(link, _)| bench.input(Input::Closed(*link)));
+    let plans = |bench: &Bench, link| {
+        let assigned = bench.sent(link).filter_map(|frame| if let Frame::Assign(it) = frame { Some(it) } else { None });
+        assigned.cloned().collect::<Vec<_>>()
+    };
+    assert!(left.iter().all(|(link, _)| plans(&bench, *link).is_empty()), "others may be lost in the same moment");
+    bench.pass(Duration::from_millis(20));
+    let told: Vec<_> = left.iter().map(|(link, _)| plans(&bench, *link)).collect();
+    assert!(told.iter().all(|plans| plans.len() <= 1) && told.iter().any(|plans| !plans.is_empty()));
+    let takes = told.iter().flatten().flat_map(|plan| &plan.take);
+    assert!(takes.into_iter().all(|take| !lost_ids.contains(&take.parent) && !lost_ids.contains(&take.backup)));
+}
+
+#[test]
+fn everybody_hears_of_a_part_from_the_edge_now_and_then() {
+    let mut bench = Bench::new(50 * RATE);
+    let viewers: Vec<_> = (0..20).map(|_| bench.hello(4 * RATE, Nat::Open).0).collect();
+    bench.done.clear();
+    (0..64).for_each(|_| bench.part());
+    let told = |link: &LinkId| bench.sent(*link).filter(|frame| matches!(frame, Frame::Table(_))).count();
+    assert!(viewers.iter().all(|link| told(link) == 1), "nobody is pushed anything here");
+}

@@ -1,9 +1,9 @@
 //! A viewer's engine: takes what is pushed, asks for what is missing, passes on what it has, and is never late.
 //!
 //! The hallway: inputs come in, are handed to the rooms, and what the rooms decide goes out as values. Rooms do not
-//! know each other: `store` what is here, `playback` what is needed by when, `upstream` who pushes, `downstream` who is
-//! pushed to, `schedule` whom to ask, `gossip` who has what, `tables` which descriptors are missing, `uplink` what may
-//! be given, `neighbor` which links there are.
+//! know each other: `store` what is here, `playback` what is needed by when, `pace` when parts came to be, `upstream` who
+//! pushes, `downstream` who is pushed to, `schedule` whom to ask, `gossip` who has what, `tables` which descriptors are
+//! missing, `uplink` what may be given, `neighbor` which links there are.
 //!
 //! Run it like this: after every [`Peer::handle`], take all of [`Peer::poll`]; come back with [`Input::Wake`] at
 //! [`Peer::wake_at`]. Nothing a peer sends makes it panic or grow without bound.
@@ -16,6 +16,7 @@ mod give;
 mod gossip;
 pub mod look;
 mod neighbor;
+mod pace;
 mod playback;
 mod pull;
 mod receive;
@@ -72,8 +73,7 @@ pub struct Peer<V: Verifier> {
     /// Granted, and taken up with the next part that starts with a key frame.
     next_layers: Option<Vec<LayerId>>,
     plan: u32,
-    /// The earliest that descriptors of this run came after their place on the time line.
-    pace: Option<Pace>,
+    pace: Option<pace::Pace>,
     store: store::Store<V::Payload>,
     playback: Playback,
     upstream: upstream::Upstream,
@@ -111,14 +111,6 @@ struct Give {
     /// Pushed by plan; else somebody asked for it.
     pushed: bool,
     bytes: u32,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Pace {
-    run: RunId,
-    /// Arrival of the descriptor of media time zero, µs; the earliest seen, and rising slowly.
-    zero_us: i64,
-    first_seen: Instant,
 }
 
 /// When to do what is done now and then.

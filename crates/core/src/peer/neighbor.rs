@@ -123,6 +123,11 @@ impl Neighbors {
         idle
     }
 
+    /// Nobody is asked for anything, until it is counted again.
+    pub fn forget_asked(&mut self) {
+        self.links.iter_mut().for_each(|(_, link)| link.asked = 0);
+    }
+
     /// Asked it for so many chunks.
     pub fn on_asked(&mut self, peer: PeerId, chunks: usize) {
         if let Some(link) = self.links.get_mut(peer) {

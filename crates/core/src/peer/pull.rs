@@ -40,6 +40,7 @@ impl<V: Verifier> Peer<V> {
         gone.into_iter().for_each(|part| self.store.close(part));
         let mut decided = Decided::default();
         let open: Vec<_> = self.store.open().take(crate::limits::AHEAD_PARTS_MAX).collect();
+        self.count_asked(now, &open);
         for part in open {
             self.look_at(now, part, &mut decided);
         }
@@ -60,6 +61,16 @@ impl<V: Verifier> Peer<V> {
         let first = now + LATE_SOONEST;
         let at = rescue.min(first).max(now);
         self.timers.scan = Some(self.timers.scan.map_or(at, |scan| scan.min(at)));
+    }
+
+    /// How much each neighbor is asked for: what ran out, or is not wanted any more, is nothing to wait for.
+    fn count_asked(&mut self, now: Instant, open: &[PartId]) {
+        self.neighbors.forget_asked();
+        for held in open.iter().filter_map(|part| self.store.get(*part)) {
+            for asked in held.layers.iter().flat_map(|layer| &layer.asked).filter(|asked| now < asked.until) {
+                self.neighbors.on_asked(asked.whom, 1);
+            }
+        }
     }
 
     fn look_at(&self, now: Instant, part: PartId, decided: &mut Decided) {
@@ -99,7 +110,7 @@ impl<V: Verifier> Peer<V> {
                     late |= 1 << substream.index;
                     decided.late.push((part, substream, pusher.map_or(PeerId::EDGE, |(_, active)| active)));
                 }
-                let asked = layer.asked.iter().find(|asked| asked.index == index);
+                let asked = layer.asked_for(index).next();
                 let before = asked.map(|asked| asked.whom);
                 let waits = asked.is_some_and(|asked| now < asked.until);
                 let under_way = decided.under_way.get_or_insert_with(substream, || 0);
@@ -203,7 +214,7 @@ impl<V: Verifier> Peer<V> {
                     (false, true) => LEADER_ANSWER,
                     (false, false) => PULL_ANSWER,
                 };
-            layer.ask(Asked { index: id.index, whom, until });
+            layer.ask(Asked { index: id.index, whom, until, open: true });
             self.neighbors.on_asked(whom, 1);
             by_peer
                 .entry((whom, urgent))

@@ -188,15 +188,17 @@ impl<V: Verifier> Peer<V> {
             self.pusher_begun(now, from, id, arrived);
             return self.out.push_back(Output::Event(Event::Duplicate(id, from)));
         }
-        let asked = layer.asked.iter().find(|asked| asked.index == id.index).map(|asked| asked.whom);
+        let asked: Vec<_> = layer.asked_for(id.index).copied().collect();
         let bytes = chunk.payload.size();
         let Some(verified) = check(&mut self.verifier, &descriptor, id, chunk.payload) else {
             return self.cut_off(now, from, Fault::BadChunk);
         };
-        if let Some(asked) = asked {
-            self.neighbors.on_answered(asked);
-            if asked != from {
-                self.send(asked, Frame::Cancel(alloc::vec![one_row(id)]));
+        for asked in asked {
+            if now < asked.until {
+                self.neighbors.on_answered(asked.whom);
+            }
+            if asked.open && asked.whom != from {
+                self.send(asked.whom, Frame::Cancel(alloc::vec![one_row(id)]));
             }
         }
         let put = self.store.put(id, verified, chunk.hop);
@@ -283,10 +285,22 @@ impl<V: Verifier> Peer<V> {
             self.neighbors.add_gossiping(from);
             self.introduce(from);
         }
+        if !self.playing {
+            self.forget_refusals(from, &rows);
+        }
         self.gossip.on_have(from, rows, self.playback.cursor().map(|cursor| cursor.part));
         if self.store.open().next().is_some() {
             let soon = now + HAVE_SCAN;
             self.timers.scan = Some(self.timers.scan.map_or(soon, |at| at.min(soon)));
+        }
+    }
+
+    /// Who turned down what it had not got yet may be asked for it when it has. While all begin at the same time the first
+    /// ask nearly always comes too early, and what the edge sends once would be asked of it by everybody.
+    fn forget_refusals(&mut self, from: PeerId, has: &[Row]) {
+        for row in has {
+            let Some(layer) = self.store.layer_mut(row.part, row.of) else { continue };
+            layer.asked.retain(|asked| asked.open || asked.whom != from || !row.chunks.contains(asked.index.into()));
         }
     }
 
@@ -300,8 +314,10 @@ impl<V: Verifier> Peer<V> {
             let Some(layer) = self.store.layer_mut(row.part, row.of) else { continue };
             for asked in layer.asked.iter_mut().filter(|a| a.whom == from && row.chunks.contains(a.index.into())) {
                 // The ask ran out; who was asked stays noted, so that it is not asked again at once.
-                asked.until = now;
-                self.neighbors.on_answered(from);
+                if now < asked.until {
+                    self.neighbors.on_answered(from);
+                }
+                (asked.until, asked.open) = (now, false);
             }
         }
         self.scan_soon(now);

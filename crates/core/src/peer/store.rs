@@ -64,6 +64,8 @@ pub struct Asked {
     pub whom: PeerId,
     /// When to ask another.
     pub until: Instant,
+    /// It may still bring it: it did not say that it cannot.
+    pub open: bool,
 }
 
 /// What became of a chunk that was put in.
@@ -279,13 +281,26 @@ impl<P: Clone> HeldLayer<P> {
         first
     }
 
-    /// Notes that somebody was asked; a chunk has one open ask at most.
+    /// Notes that somebody was asked, and who was before and may still bring it.
     pub fn ask(&mut self, asked: Asked) {
-        self.asked.retain(|before| before.index != asked.index);
+        self.asked.retain(|before| before.index != asked.index || before.open && before.whom != asked.whom);
+        if self.asked_for(asked.index).count() >= ASKED_FOR_MAX
+            && let Some(oldest) = self.asked.iter().position(|before| before.index == asked.index)
+        {
+            self.asked.remove(oldest);
+        }
         self.asked.push(asked);
+    }
+
+    /// Who was asked for a chunk, the last one first.
+    pub fn asked_for(&self, index: u16) -> impl Iterator<Item = &Asked> {
+        self.asked.iter().rev().filter(move |asked| asked.index == index)
     }
 
     fn row(&self, part: PartId) -> Option<Row> {
         (!self.here.is_empty()).then(|| Row { part, of: self.of, chunks: self.here.clone() })
     }
 }
+
+/// Who was asked before these has given up long ago.
+const ASKED_FOR_MAX: usize = 3;

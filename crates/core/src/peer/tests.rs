@@ -760,3 +760,35 @@ fn of_two_pushers_replaced_one_after_the_other_neither_goes_on() {
         |peer: u32| !swarm.peers[&PeerId(peer)].downstream.children(Substream { of: BASE, index: 0 }).is_empty();
     assert_eq!([1, 2, 3].map(serves), [false, false, true], "each of them still may");
 }
+
+#[test]
+fn who_turned_it_down_before_it_had_it_is_asked_again_when_it_has() {
+    let mut swarm = Swarm::new(2);
+    swarm.assign(1, vec![(0b1111, 0, 0)], vec![], vec![2]);
+    swarm.assign(2, vec![], vec![], vec![1]);
+    [1, 2].into_iter().for_each(|peer| swarm.push(peer, 0, &[]));
+    let row = || Row { part: chunk_id(0, 0).part, of: BASE, chunks: [0].into_iter().collect() };
+    let says = |swarm: &mut Swarm, frame| swarm.give(PeerId(2), Input::Frame(PeerId(1), frame));
+    says(&mut swarm, Frame::Have(vec![row()]));
+    swarm.wait(60);
+    let pulls = |swarm: &Swarm| swarm.events.iter().filter(|(_, event)| matches!(event, Event::Pull(..))).count();
+    assert_eq!((pulls(&swarm), swarm.parts.len()), (1, 0), "it said so, and had not got it");
+    swarm.push(1, 0, &[0, 1, 2, 3]);
+    swarm.wait(300);
+    assert!(swarm.peers[&PeerId(2)].is_whole(chunk_id(0, 0).part), "{:?}", swarm.events);
+}
+
+#[test]
+fn who_let_an_ask_run_out_does_not_count_as_busy_with_it_for_ever() {
+    let mut swarm = Swarm::new(1);
+    swarm.assign(1, vec![], vec![], vec![7, 8]);
+    [7, 8].into_iter().for_each(|other| swarm.give(PeerId(1), Input::Connected(PeerId(other))));
+    swarm.push(1, 0, &[]);
+    let row = Row { part: chunk_id(0, 0).part, of: BASE, chunks: [0].into_iter().collect() };
+    swarm.give(PeerId(1), Input::Frame(PeerId(7), Frame::Have(vec![row])));
+    let asked = |swarm: &Swarm| swarm.peers[&PeerId(1)].neighbors.asked_of(PeerId(7));
+    swarm.wait(60);
+    assert_eq!(asked(&swarm), 1);
+    swarm.wait(400);
+    assert_eq!(asked(&swarm), 0);
+}

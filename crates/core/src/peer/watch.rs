@@ -7,10 +7,11 @@ use trellis_proto::Descriptor;
 use trellis_proto::frame::{Frame, PartId, PeerId};
 
 use super::event::{Event, Output, Seek};
+use super::pace::Pace;
 use super::playback::{Cursor, PartTime, Step};
 use super::pull::RECORDED_AHEAD;
 use super::store::Held;
-use super::{ASK_MANY, Pace, Peer, duration_us};
+use super::{ASK_MANY, Peer, duration_us};
 use crate::time::Instant;
 use crate::trust::Verifier;
 
@@ -115,14 +116,8 @@ impl<V: Verifier> Peer<V> {
     /// When a part's descriptor came, as if it had come as fast as the fastest.
     pub(super) fn part_time(&self, part: PartId, descriptor: &Descriptor) -> PartTime {
         let pace = self.pace.filter(|pace| pace.run == part.run && !self.is_recorded());
-        let zero_us = pace.map_or(i64::MIN, |pace| pace.zero_us);
-        let arrived = zero_us.saturating_add(descriptor.start_us as i64).max(0) as u64;
-        PartTime {
-            part,
-            start_us: descriptor.start_us,
-            duration_us: duration_us(descriptor),
-            arrived: Instant(arrived),
-        }
+        let arrived = pace.map_or(Instant(0), |pace| pace.arrival(descriptor.start_us));
+        PartTime { part, start_us: descriptor.start_us, duration_us: duration_us(descriptor), arrived }
     }
 
     pub(super) fn on_seek(&mut self, now: Instant, seek: Seek) {
@@ -184,14 +179,11 @@ impl<V: Verifier> Peer<V> {
         }
     }
 
-    /// The earliest arrivals tell the pace; it may rise by a part in three hundred, for clocks drift.
     pub(super) fn on_pace(&mut self, now: Instant, descriptor: &Descriptor) {
-        let zero_us = now.0 as i64 - descriptor.start_us as i64;
-        let rise = duration_us(descriptor) as i64 / 300;
-        self.pace = Some(match self.pace.filter(|pace| pace.run == descriptor.run) {
-            Some(pace) => Pace { zero_us: zero_us.min(pace.zero_us + rise), ..pace },
-            None => Pace { run: descriptor.run, zero_us, first_seen: now },
-        });
+        match self.pace.as_mut().filter(|pace| pace.run == descriptor.run) {
+            Some(pace) => pace.on_descriptor(now, descriptor.start_us),
+            None => self.pace = Some(Pace::new(descriptor.run, now, descriptor.start_us)),
+        }
     }
 }
 
