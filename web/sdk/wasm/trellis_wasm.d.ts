@@ -135,10 +135,6 @@ export class PeerEngine {
      */
     renew(now_us: number, ticket: Uint8Array | number[]): void;
     /**
-     * Is the link to this peer one that nothing needs now?
-     */
-    rests(peer: number): boolean;
-    /**
      * Tells a peer something about a link: step 1 offer, 2 answer, 3 candidate, 4 hang-up.
      */
     signal(peer: number, step: number, dial: number, text: string): void;
@@ -227,7 +223,6 @@ export interface InitOutput {
     readonly peerengine_playlist: (a: number, b: number, c: number) => [number, number];
     readonly peerengine_poll: (a: number) => number;
     readonly peerengine_renew: (a: number, b: number, c: number, d: number) => void;
-    readonly peerengine_rests: (a: number, b: number) => number;
     readonly peerengine_signal: (a: number, b: number, c: number, d: number, e: number, f: number) => void;
     readonly peerengine_start: (a: number, b: number) => number;
     readonly peerengine_switch: (a: number, b: number, c: number, d: number) => void;

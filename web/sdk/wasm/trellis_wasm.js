@@ -382,15 +382,6 @@ export class PeerEngine {
         wasm.peerengine_renew(this.__wbg_ptr, val2, ptr0, len0);
     }
     /**
-     * Is the link to this peer one that nothing needs now?
-     * @param {number} peer
-     * @returns {boolean}
-     */
-    rests(peer) {
-        const ret = wasm.peerengine_rests(this.__wbg_ptr, peer);
-        return ret !== 0;
-    }
-    /**
      * Tells a peer something about a link: step 1 offer, 2 answer, 3 candidate, 4 hang-up.
      * @param {number} peer
      * @param {number} step

@@ -32,7 +32,6 @@ export const peerengine_player: (a: number, b: number, c: number, d: number) => 
 export const peerengine_playlist: (a: number, b: number, c: number) => [number, number];
 export const peerengine_poll: (a: number) => number;
 export const peerengine_renew: (a: number, b: number, c: number, d: number) => void;
-export const peerengine_rests: (a: number, b: number) => number;
 export const peerengine_signal: (a: number, b: number, c: number, d: number, e: number, f: number) => void;
 export const peerengine_start: (a: number, b: number) => number;
 export const peerengine_switch: (a: number, b: number, c: number, d: number) => void;
