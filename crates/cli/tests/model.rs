@@ -220,6 +220,8 @@ fn a_viewer_who_gives_nothing_slows_nobody_down_and_losses_count_in_every_bound(
     assert_eq!(bounds("0", "")["delay_seconds"], Value::Null, "nobody can");
     let universal = |more: &str| bounds("50%:0,50%:3M", more)["universal"].as_f64().unwrap();
     assert!(universal("") > 0.999, "{}", universal(""));
+    let wide = "model bounds --server-bandwidth 100M --rate 2M --peers 1000 --upload-mix 40%:0,60%:5M --json";
+    assert_eq!(printed(wide)["universal"], 1.0, "and no more");
     // 0.66 × 3 are fewer than two.
     assert!(universal(" --utilization 66%") < 0.6);
     assert_eq!(universal(" --overhead 1%"), 0.0, "the server has not even one copy");
@@ -242,6 +244,12 @@ fn errors_name_the_flag_and_what_is_allowed() {
         (format!("model reject {P1} --runs 1"), ["--runs", "2..="]),
         (format!("model figures {P1} --out Cargo.toml/figures"), ["--out", "Cargo.toml/figures"]),
         ("model bottleneck --layers 1M,2M --subscribers 5".into(), ["--subscribers", "each of the 2 --layers"]),
+        ("model bottleneck --layers 100k --subscribers 0".into(), ["--subscribers", "nobody takes the base"]),
+        ("model bottleneck --layers 1e308,1e308 --peers 10".into(), ["--layers", "too much"]),
+        (
+            format!("model bottleneck --layers 100k --subscribers {} --upload 1e308", u64::MAX),
+            ["--upload", "bandwidth"],
+        ),
         (
             "model bounds --server-bandwidth 1M --rate 1M --peers 9 --upload-mix 40%:1M".into(),
             ["--upload-mix", "sum to 100 %"],

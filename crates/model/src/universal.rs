@@ -92,7 +92,8 @@ impl Universal {
             }
             all += probability * below;
         }
-        all
+        // Both sums are of rounded terms.
+        all.min(1.0)
     }
 
     /// Φ(m/√v), m = u_s + ρ_1(u_1 − r) − ρ_2(r − u_2), v = ρ_1(u_1 − r)² + ρ_2(r − u_2)²: by a bell curve.

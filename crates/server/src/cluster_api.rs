@@ -108,7 +108,7 @@ pub struct EdgeBeat {
     pub usage: Vec<Usage>,
 }
 
-/// A number, and from where to where it lies with a chance of 95 in 100; null: without end, or never.
+/// A number, and from where to where it lies with a chance of 95 in 100 (see docs/model.md for when it is less); null: without end, or never.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Guess {
     /// The likeliest.

@@ -94,10 +94,10 @@ impl Against {
         off.max_by(f64::total_cmp)
     }
 
-    /// By how many intervals the last refusal differs from K.
+    /// By how many intervals the last refusal differs from K; None: the run is over before K.
     pub fn last_refusal_off(&self) -> Option<f64> {
-        let full = f64::from(self.first_full_interval?);
-        Some((self.last_refusal_intervals.unwrap_or(0.0) - full).abs())
+        let full = self.first_full_interval.filter(|full| *full as usize <= self.intervals.len())?;
+        Some((self.last_refusal_intervals.unwrap_or(0.0) - f64::from(full)).abs())
     }
 
     /// To be read in a terminal.
@@ -149,6 +149,8 @@ mod tests {
         assert_eq!((against.first_full_interval, against.last_refusal_intervals), (Some(2), Some(2.1)));
         assert_eq!(against.first_refusal_intervals, Some(0.1));
         assert!((against.last_refusal_off().unwrap() - 0.1).abs() < 1e-9);
+        let short = Against { intervals: against.intervals[..1].to_vec(), ..against };
+        assert_eq!(short.last_refusal_off(), None, "K is 2");
         let text = text.replace("poisson\", mean_s", "ramp\", over_s");
         assert!(Scenario::parse(&text).unwrap_err().to_string().contains("poisson"));
     }

@@ -1,6 +1,6 @@
 //! `trellis model bottleneck`: what must the server send of layered media? (11) B_O against client and server.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 use trellis_model::Bps;
 use trellis_model::layered::Layers;
@@ -60,9 +60,12 @@ fn answer(args: &Args) -> Result<Answer> {
     };
     let (each, taken) = (args.layers.len(), subscribers.len());
     ensure!(each == taken, "--subscribers must have a number for each of the {each} --layers, not {taken}");
+    ensure!(subscribers[0] > 0, "--subscribers: nobody takes the base, so nothing is sent");
     let pairs: Vec<_> = args.layers.iter().copied().zip(subscribers.iter().copied()).collect();
     let layers = Layers::new(&pairs).map_err(|error| error.of("--subscribers of a layer"))?;
-    let uploads = args.upload.map(|upload| Bps::new(upload.get() * subscribers[0] as f64)).transpose()?;
+    ensure!(layers.direct_bps().is_finite(), "--layers: too much for so many to take");
+    let uploads = args.upload.map(|upload| Bps::new(upload.get() * subscribers[0] as f64)).transpose();
+    let uploads = uploads.context("--upload, of all together")?;
     let rates: Vec<f64> = args.layers.iter().map(|rate| rate.get()).collect();
     Ok(Answer {
         peers: subscribers[0],

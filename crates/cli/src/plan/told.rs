@@ -66,7 +66,7 @@ fn facts(args: &Args, answer: &Answer) -> Vec<(&'static str, String)> {
         (
             "bytes",
             format!(
-                "{} watched, {} of them from edges ({})",
+                "{} taken, overhead included; {} of them from edges ({})",
                 bytes(case.delivered_bytes),
                 bytes(case.server_bytes),
                 percent(case.server_share)

@@ -443,6 +443,9 @@ impl<P: Payload> Cluster<P> {
     /// Some hear of each part from the edge itself, another few each time: so everybody knows when parts come to be, however
     /// many pass them on.
     fn tell_the_time(&mut self, part: u64, message: &Bytes) {
+        if self.is_recorded() {
+            return;
+        }
         for slot in self.overlay.roster.present() {
             let Some(peer) = self.overlay.roster.get(*slot) else { continue };
             if u64::from(peer.id.0) % TOLD_EVERY == part % TOLD_EVERY {
