@@ -293,7 +293,7 @@ impl<P: Payload> Feed<P> {
         };
         // It is as pressing as what came last, and gets as old.
         let rank = Rank { class, due_ms: due_ms(newest.arrived, standing.below), tie };
-        if standing.descriptors {
+        if false && standing.descriptors {
             let bytes = stored.message.len() as u32;
             self.outbox.push(subscription.to, Rank { tie: 0, ..rank }, Item::Table(stored.message.clone()), bytes);
         }
@@ -443,6 +443,11 @@ impl<P: Payload> Feed<P> {
     /// So much of what a link was handed has not left.
     pub fn unsent(&mut self, to: Slot, bytes: u32) {
         self.outbox.set_unsent(to, u64::from(bytes));
+    }
+
+    /// Is anything pushed to it?
+    pub fn serves(&self, to: Slot) -> bool {
+        self.subscriptions.iter().flatten().any(|s| s.to == to)
     }
 
     /// A peer is gone.

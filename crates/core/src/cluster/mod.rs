@@ -448,7 +448,7 @@ impl<P: Payload> Cluster<P> {
         }
         for slot in self.overlay.roster.present() {
             let Some(peer) = self.overlay.roster.get(*slot) else { continue };
-            if u64::from(peer.id.0) % TOLD_EVERY == part % TOLD_EVERY {
+            if self.feed.serves(*slot) || u64::from(peer.id.0) % TOLD_EVERY == part % TOLD_EVERY {
                 self.out.push_back(Output::Send(peer.link, Frame::Table(message.clone())));
             }
         }
