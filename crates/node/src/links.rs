@@ -13,6 +13,8 @@ use str0m::net::{Protocol, Receive};
 use str0m::{Candidate, Input};
 use trellis_core::limits::LINKS_MAX;
 use trellis_proto::frame::{Nat, PeerId};
+use trellis_proto::signal::candidate::Candidate;
+use trellis_proto::signal::session::Sdp;
 use trellis_proto::signal::{Signal, Step};
 
 use crate::link::{Heard, Link};
@@ -130,7 +132,7 @@ impl Links {
         self.dials = self.dials.wrapping_add(1);
         match Link::call(self.dials, self.next_number(), &self.hosts, now) {
             Some((link, sdp)) => {
-                self.signal(peer, self.dials, Step::Offer(sdp));
+                self.signal(peer, self.dials, Step::Offer(Sdp::new(sdp)));
                 self.insert(now, peer, link);
             }
             None => self.events.push_back(Event::Down(peer)),
@@ -141,13 +143,13 @@ impl Links {
     pub fn on_signal(&mut self, now: Instant, peer: PeerId, signal: Signal) {
         let Signal { dial, step } = signal;
         if let Step::Offer(sdp) = step {
-            return self.on_offer(now, peer, dial, &sdp);
+            return self.on_offer(now, peer, dial, &sdp.to_string());
         }
         let Some(entry) = self.links.get_mut(&peer).filter(|entry| entry.link.dial == dial) else { return };
         match step {
-            Step::Answer(sdp) => entry.link.on_answer(&sdp),
-            Step::Candidate(text) if text.is_empty() => return,
-            Step::Candidate(text) => entry.link.on_candidate(&text),
+            Step::Answer(sdp) => entry.link.on_answer(&sdp.to_string()),
+            Step::Candidate(Candidate::Text(text)) if text.is_empty() => return,
+            Step::Candidate(candidate) => entry.link.on_candidate(&candidate.to_string()),
             // What stands is ended by its channel, not by who relays.
             Step::Hangup if entry.link.is_open() => return,
             Step::Hangup => return self.lose(peer, false),
@@ -165,7 +167,7 @@ impl Links {
         }
         match Link::answer(dial, self.next_number(), &self.hosts, sdp, now) {
             Ok((link, sdp)) => {
-                self.signal(peer, dial, Step::Answer(sdp));
+                self.signal(peer, dial, Step::Answer(Sdp::new(sdp)));
                 self.insert(now, peer, link);
             }
             Err(_) => self.signal(peer, dial, Step::Hangup),
@@ -479,9 +481,9 @@ mod tests {
         assert_eq!((pair.0[0].open(), pair.0[1].open()), (1, 1));
         let now = Instant::now();
         for step in [
-            Step::Offer("v=0\r\n".into()),
-            Step::Answer("nonsense".into()),
-            Step::Candidate("candidate:1 1 udp 1 0e1c.local 9 typ host".into()),
+            Step::Offer(Sdp::new("v=0\r\n".into())),
+            Step::Answer(Sdp::new("nonsense".into())),
+            Step::Candidate(Candidate::new("candidate:1 1 udp 1 0e1c.local 9 typ host".into())),
             Step::Hangup,
         ] {
             pair.0[0].on_signal(now, PeerId(9), Signal { dial: 1, step });

@@ -13,6 +13,8 @@ use trellis_core::trust::RealCrypto;
 use trellis_core::trust::table::Authority;
 use trellis_media::playlist::Wait;
 use trellis_proto::frame::{Bye, Nat, PeerId};
+use trellis_proto::signal::candidate::Candidate;
+use trellis_proto::signal::session::Sdp;
 use trellis_proto::signal::{Signal, Step};
 use trellis_proto::{Mode, PublicKey, RenditionName, RunId};
 use wasm_bindgen::prelude::wasm_bindgen;
@@ -146,9 +148,9 @@ impl PeerEngine {
     /// Tells a peer something about a link: step 1 offer, 2 answer, 3 candidate, 4 hang-up.
     pub fn signal(&mut self, peer: u32, step: u8, dial: u32, text: String) {
         let step = match step {
-            OFFER => Step::Offer(text),
-            ANSWER => Step::Answer(text),
-            CANDIDATE => Step::Candidate(text),
+            OFFER => Step::Offer(Sdp::new(text)),
+            ANSWER => Step::Answer(Sdp::new(text)),
+            CANDIDATE => Step::Candidate(Candidate::new(text)),
             _ => Step::Hangup,
         };
         self.engine.signal(PeerId(peer), &Signal { dial, step });
@@ -242,10 +244,11 @@ impl PeerEngine {
     }
 
     /// A signal's text.
-    pub fn text(&mut self) -> String {
-        match &mut self.action {
-            Some(Action::Signal(_, signal)) => match &mut signal.step {
-                Step::Offer(text) | Step::Answer(text) | Step::Candidate(text) => std::mem::take(text),
+    pub fn text(&self) -> String {
+        match &self.action {
+            Some(Action::Signal(_, signal)) => match &signal.step {
+                Step::Offer(sdp) | Step::Answer(sdp) => sdp.to_string(),
+                Step::Candidate(candidate) => candidate.to_string(),
                 Step::Hangup => String::new(),
             },
             _ => String::new(),

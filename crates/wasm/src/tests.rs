@@ -337,7 +337,7 @@ fn who_does_not_speak_the_protocol_is_hung_up_on_and_signals_are_read_here() {
     let mut swarm = Swarm::new();
     let (one, two) = (swarm.join(), swarm.join());
     let (Some(first), Some(second)) = (swarm.viewers[one].id, swarm.viewers[two].id) else { panic!("let in") };
-    let signal = Signal { dial: 9, step: Step::Offer("v=0".into()) };
+    let signal = Signal { dial: 9, step: Step::Offer(trellis_proto::signal::session::Sdp::new("v=0".into())) };
     swarm.viewers[one].engine.signal(second, &signal);
     swarm.settle();
     assert!(swarm.viewers[two].said.contains(&Action::Signal(first, signal)));

@@ -9,8 +9,8 @@ use trellis_core::peer::Input;
 
 use crate::nat;
 
-/// Bytes of an offer and of an answer with candidates, as browsers write them.
-const SIGNAL_BYTES: [usize; 2] = [900, 700];
+/// Bytes of an offer and of an answer with three candidates each, as `spec/wire.md` §11.5 writes what browsers say.
+const SIGNAL_BYTES: [usize; 2] = [190, 190];
 const OFFER: u8 = 0;
 const ANSWER: u8 = 1;
 
