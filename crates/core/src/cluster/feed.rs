@@ -92,9 +92,12 @@ struct Subscription {
 }
 
 #[derive(Debug, Clone)]
-enum Item<P> {
-    Table(Bytes),
-    Chunk { id: ChunkId, payload: P, purpose: Purpose, number: u64 },
+struct Item<P> {
+    id: ChunkId,
+    payload: P,
+    purpose: Purpose,
+    /// Of its part, in the order in which they came; what was asked for never gets old.
+    number: u64,
 }
 
 /// What tells why a peer wants something.
@@ -115,8 +118,6 @@ pub struct Standing {
     pub peer: PeerId,
     /// The edge is its parent there.
     pub child: bool,
-    /// Its descriptors come this way.
-    pub descriptors: bool,
     /// How many hang below it.
     pub below: u32,
 }
@@ -250,7 +251,7 @@ impl<P: Payload> Feed<P> {
         message: Bytes,
         chunks: Arc<Chunks<P>>,
         lanes: &Lanes,
-        standing: impl Fn(Lane, Slot, u64) -> Standing,
+        standing: impl Fn(Lane, Slot) -> Standing,
     ) {
         let id = PartId { run: descriptor.run, part: descriptor.part };
         let number = self.next;
@@ -262,12 +263,12 @@ impl<P: Payload> Feed<P> {
         self.parts.push_back(Stored { id, number, arrived: now, independent, message, chunks });
         for lane in 0..lanes.len().min(self.subscriptions.len()) {
             self.subscriptions[lane].retain_mut(|s| {
-                let stays = !standing(lane as Lane, s.to, id.part).child;
+                let stays = !standing(lane as Lane, s.to).child;
                 s.guest_until = if stays { s.guest_until.or(Some(now + GUEST)) } else { None };
                 s.guest_until.is_none_or(|until| now < until)
             });
             for subscription in self.subscriptions[lane].clone() {
-                let standing = standing(lane as Lane, subscription.to, id.part);
+                let standing = standing(lane as Lane, subscription.to);
                 self.push(self.parts.len() - 1, lanes, lane as Lane, subscription, standing);
             }
         }
@@ -293,23 +294,19 @@ impl<P: Payload> Feed<P> {
         };
         // It is as pressing as what came last, and gets as old.
         let rank = Rank { class, due_ms: due_ms(newest.arrived, standing.below), tie };
-        if false && standing.descriptors {
-            let bytes = stored.message.len() as u32;
-            self.outbox.push(subscription.to, Rank { tie: 0, ..rank }, Item::Table(stored.message.clone()), bytes);
-        }
         let (of, number) = (substream.of, newest.number);
         let chunks = chunks_of(&stored.chunks, of);
         let step = usize::from(lanes.substreams(of).max(1));
         for index in (usize::from(substream.index)..chunks.len()).step_by(step) {
             let payload = chunks[index].clone();
             let (bytes, id) = (payload.size() as u32, ChunkId { part: stored.id, of, index: index as u16 });
-            let item = Item::Chunk { id, payload, purpose: Purpose::Seeding, number };
+            let item = Item { id, payload, purpose: Purpose::Seeding, number };
             self.outbox.push(subscription.to, rank, item, bytes);
         }
     }
 
     /// A peer subscribes; what is in the window already follows at once.
-    pub fn subscribe(&mut self, to: Slot, lane: Lane, from: PartId, lanes: &Lanes, standing: impl Fn(u64) -> Standing) {
+    pub fn subscribe(&mut self, to: Slot, lane: Lane, from: PartId, lanes: &Lanes, standing: Standing) {
         let Some(subscriptions) = self.subscriptions.get_mut(usize::from(lane)) else { return };
         // `from` is about the past: what comes next is pushed to whoever subscribed, also to one who knows no part yet.
         let first = PartId { run: RunId(0), part: 0 };
@@ -327,7 +324,6 @@ impl<P: Payload> Feed<P> {
                 let enough = has.get(PAST_TO - 1).copied();
                 subscriptions.push(subscription);
                 for at in 0..self.parts.len() {
-                    let standing = standing(self.parts[at].id.part);
                     if standing.child && enough.is_some_and(|enough| self.parts[at].id >= enough) {
                         break;
                     }
@@ -344,7 +340,7 @@ impl<P: Payload> Feed<P> {
         let substream = lanes.substream(lane);
         let step = u16::from(lanes.substreams(substream.of).max(1));
         self.outbox.cancel(to, |item| {
-            matches!(item, Item::Chunk { id, purpose: Purpose::Seeding, .. }
+            matches!(item, Item { id, purpose: Purpose::Seeding, .. }
                 if id.of == substream.of && id.index % step == u16::from(substream.index))
         });
     }
@@ -395,12 +391,12 @@ impl<P: Payload> Feed<P> {
         }
         let favored = (urgent || past) && self.favor.take(u64::from(bytes));
         // What was to be pushed keeps its place: who asks for it in vain is not served later for having asked.
-        let pushed = self.outbox.cancel(to, |item| matches!(item, Item::Chunk { id: waits, .. } if *waits == id)) > 0;
+        let pushed = self.outbox.cancel(to, |item| item.id == id) > 0;
         if urgent && !favored && !pushed && since.planned && self.is_behind(BEHIND) {
             return false;
         }
         let rank = Rank { class: wanted_class(favored, pushed), due_ms: due_ms(self.parts[at].arrived, 0), tie: 0 };
-        self.outbox.push(to, rank, Item::Chunk { id, payload, purpose, number: u64::MAX }, bytes)
+        self.outbox.push(to, rank, Item { id, payload, purpose, number: u64::MAX }, bytes)
     }
 
     /// Of a recording: is there room for this? For what is urgent there is.
@@ -426,9 +422,9 @@ impl<P: Payload> Feed<P> {
         }
         let bytes = payload.size() as u32;
         let favored = urgent && self.favor.take(u64::from(bytes));
-        let waited = self.outbox.cancel(to, |item| matches!(item, Item::Chunk { id: waits, .. } if *waits == id)) > 0;
+        let waited = self.outbox.cancel(to, |item| item.id == id) > 0;
         let rank = Rank { class: wanted_class(favored, waited), due_ms: 0, tie: 0 };
-        let item = Item::Chunk { id, payload, purpose: Purpose::StartUp, number: u64::MAX };
+        let item = Item { id, payload, purpose: Purpose::StartUp, number: u64::MAX };
         self.outbox.push(to, rank, item, bytes)
     }
 
@@ -437,17 +433,12 @@ impl<P: Payload> Feed<P> {
         let named = |id: &ChunkId| {
             rows.iter().any(|r| (r.part, r.of) == (id.part, id.of) && r.chunks.contains(usize::from(id.index)))
         };
-        self.outbox.cancel(to, |item| matches!(item, Item::Chunk { id, .. } if named(id)));
+        self.outbox.cancel(to, |item| named(&item.id));
     }
 
     /// So much of what a link was handed has not left.
     pub fn unsent(&mut self, to: Slot, bytes: u32) {
         self.outbox.set_unsent(to, u64::from(bytes));
-    }
-
-    /// Is anything pushed to it?
-    pub fn serves(&self, to: Slot) -> bool {
-        self.subscriptions.iter().flatten().any(|s| s.to == to)
     }
 
     /// A peer is gone.
@@ -474,27 +465,20 @@ impl<P: Payload> Feed<P> {
     pub fn poll(&mut self) -> Option<(Slot, Frame<P>)> {
         while self.pace.bytes > 0 {
             let (to, item) = self.outbox.pop()?;
-            match item {
-                Item::Chunk { payload, number, .. } if number.saturating_add(STALE_PARTS) < self.next => {
-                    let unsent = self.outbox.unsent_of(to).saturating_sub(payload.size() as u64);
-                    self.outbox.set_unsent(to, unsent);
-                    self.dropped += 1;
-                }
-                Item::Table(message) => {
-                    self.pace.spend(message.len() as u64);
-                    return Some((to, Frame::Table(message)));
-                }
-                Item::Chunk { id, payload, purpose, .. } => {
-                    let bytes = payload.size() as u64;
-                    self.pace.spend(bytes);
-                    match purpose {
-                        Purpose::Seeding => self.sent.seeding += bytes,
-                        Purpose::StartUp => self.sent.start_up += bytes,
-                        Purpose::Rescue => self.sent.rescue += bytes,
-                    }
-                    return Some((to, Frame::Chunk(Chunk { id, hop: 0, payload })));
-                }
+            let Item { id, payload, purpose, number } = item;
+            let bytes = payload.size() as u64;
+            if number.saturating_add(STALE_PARTS) < self.next {
+                self.outbox.set_unsent(to, self.outbox.unsent_of(to).saturating_sub(bytes));
+                self.dropped += 1;
+                continue;
             }
+            self.pace.spend(bytes);
+            match purpose {
+                Purpose::Seeding => self.sent.seeding += bytes,
+                Purpose::StartUp => self.sent.start_up += bytes,
+                Purpose::Rescue => self.sent.rescue += bytes,
+            }
+            return Some((to, Frame::Chunk(Chunk { id, hop: 0, payload })));
         }
         None
     }

@@ -96,12 +96,6 @@ impl Lanes {
         self.layers.iter().filter(|l| mask & bit(l.of) != 0).map(|l| l.slot_bps * u64::from(l.substreams)).sum()
     }
 
-    /// The lane that brings descriptor `part` to who watches these layers.
-    pub fn descriptor_lane(&self, mask: LayerMask, part: u64) -> Option<Lane> {
-        let layer = self.layers.iter().find(|l| l.of.layer == 0 && mask & bit(l.of) != 0)?;
-        Some(layer.first + (part % u64::from(layer.substreams)) as Lane)
-    }
-
     fn layer(&self, of: LayerId) -> Option<&Layer> {
         self.layers.iter().find(|layer| layer.of == of)
     }

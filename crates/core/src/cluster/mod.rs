@@ -133,7 +133,7 @@ const HELLO_WITHIN: Duration = Duration::from_secs(5);
 const HAND_OVER: Duration = Duration::from_secs(2);
 /// A twentieth of those who are left goes per tick while draining, at least one.
 const DRAIN_ROUNDS: usize = 20;
-/// Each viewer hears of one in so many parts from the edge: two in a time in which clocks do not drift apart, at a hundredth
+/// Whoever takes nothing from the edge hears of one in so many parts from it: two in a time in which clocks do not drift apart, at a hundredth
 /// of what it would cost to tell everybody of all.
 const TOLD_EVERY: u64 = 64;
 /// When there is nothing to join yet.
@@ -191,9 +191,9 @@ impl<P: Payload> Cluster<P> {
             Input::Catalogue(catalogue, message) => self.handle_catalogue(catalogue, message),
             Input::Part(descriptor, message, chunks) => {
                 let overlay = &self.overlay;
-                let standing = |lane, slot, part| standing(overlay, lane, slot, part);
+                let standing = |lane, slot| standing(overlay, lane, slot);
                 self.feed.part(now, &descriptor, message.clone(), chunks, &overlay.lanes, standing);
-                self.tell_the_time(descriptor.part, &message);
+                self.tell_of(descriptor.part, &message);
             }
             Input::RunEnd(_, message) => {
                 self.broadcast(&message);
@@ -325,7 +325,7 @@ impl<P: Payload> Cluster<P> {
     fn subscribe(&mut self, slot: Slot, set: Substreams, from: PartId) {
         let overlay = &self.overlay;
         for lane in lanes_of(&overlay.lanes, set) {
-            self.feed.subscribe(slot, lane, from, &overlay.lanes, |part| standing(overlay, lane, slot, part));
+            self.feed.subscribe(slot, lane, from, &overlay.lanes, standing(overlay, lane, slot));
         }
     }
 
@@ -440,15 +440,16 @@ impl<P: Payload> Cluster<P> {
         }
     }
 
-    /// Some hear of each part from the edge itself, another few each time: so everybody knows when parts come to be, however
-    /// many pass them on.
-    fn tell_the_time(&mut self, part: u64, message: &Bytes) {
+    /// Who gets anything from the edge hears of each part from it, too: others wait for what they may only pass on once they
+    /// know it. Of the rest some, another few each time: so everybody knows when parts come to be, however many pass them on.
+    fn tell_of(&mut self, part: u64, message: &Bytes) {
         if self.is_recorded() {
             return;
         }
+        let takers = self.overlay.takers_of_the_edge();
         for slot in self.overlay.roster.present() {
             let Some(peer) = self.overlay.roster.get(*slot) else { continue };
-            if self.feed.serves(*slot) || u64::from(peer.id.0) % TOLD_EVERY == part % TOLD_EVERY {
+            if takers.contains(slot) || u64::from(peer.id.0) % TOLD_EVERY == part % TOLD_EVERY {
                 self.out.push_back(Output::Send(peer.link, Frame::Table(message.clone())));
             }
         }
@@ -460,13 +461,12 @@ impl<P: Payload> Cluster<P> {
 }
 
 /// How a peer stands in a lane that the edge pushes.
-fn standing(overlay: &Overlay, lane: Lane, slot: Slot, part: u64) -> Standing {
+fn standing(overlay: &Overlay, lane: Lane, slot: Slot) -> Standing {
     let tree = &overlay.trees[usize::from(lane)];
     let peer = overlay.roster.get(slot);
     let node = peer.and_then(|peer| peer.seat(lane));
     let child = node.is_some_and(|node| tree.parent(node) == Some(ROOT));
-    let descriptors = peer.is_some_and(|peer| overlay.lanes.descriptor_lane(peer.layers, part) == Some(lane));
-    Standing { peer: overlay.roster.id(slot), child, descriptors, below: node.map_or(0, |node| tree.node(node).below) }
+    Standing { peer: overlay.roster.id(slot), child, below: node.map_or(0, |node| tree.node(node).below) }
 }
 
 /// The lanes of a set of substreams, those that exist.

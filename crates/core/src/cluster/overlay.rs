@@ -142,6 +142,11 @@ impl Overlay {
         }
     }
 
+    /// Who gets at least one substream from the edge.
+    pub fn takers_of_the_edge(&self) -> BTreeSet<Slot> {
+        self.trees.iter().flat_map(|tree| tree.children(ROOT).map(|child| tree.node(child).peer)).collect()
+    }
+
     /// Places those whom nobody serves. True: somebody still waits.
     pub fn adopt_orphans(&mut self) -> bool {
         for (lane, id) in core::mem::take(&mut self.orphans) {

@@ -765,11 +765,16 @@ fn givers_lost_together_are_planned_for_together() {
 }
 
 #[test]
-fn everybody_hears_of_a_part_from_the_edge_now_and_then() {
+fn who_takes_from_the_edge_hears_of_each_part_from_it_and_the_others_now_and_then() {
     let mut bench = Bench::new(50 * RATE);
-    let viewers: Vec<_> = (0..20).map(|_| bench.hello(4 * RATE, Nat::Open).0).collect();
+    let viewers: Vec<_> = (0..40).map(|_| bench.hello(4 * RATE, Nat::Open).0).collect();
+    bench.pass(Duration::from_secs(1));
     bench.done.clear();
     (0..64).for_each(|_| bench.part());
+    let slot = |link: &LinkId| bench.cluster.overlay.roster.by_link(*link).expect("it is here");
+    let takers = bench.cluster.overlay.takers_of_the_edge();
     let told = |link: &LinkId| bench.sent(*link).filter(|frame| matches!(frame, Frame::Table(_))).count();
-    assert!(viewers.iter().all(|link| told(link) == 1), "nobody is pushed anything here");
+    let heard: Vec<_> = viewers.iter().map(|link| (takers.contains(&slot(link)), told(link))).collect();
+    assert!(heard.iter().all(|(takes, told)| *told == if *takes { 64 } else { 1 }), "{heard:?}");
+    assert!(takers.len() > 1 && takers.len() < 40, "{takers:?}");
 }

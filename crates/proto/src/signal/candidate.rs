@@ -215,7 +215,11 @@ mod tests {
                 19,
                 "candidate:842163049 1 udp 1677729535 203.0.113.7 54321 typ srflx raddr 0.0.0.0 rport 0",
             ),
-            ("candidate:1 1 udp 2130706431 2001:db8::1 9 typ host", 25, "candidate:1 1 udp 2130706431 2001:db8::1 9 typ host"),
+            (
+                "candidate:1 1 udp 2130706431 2001:db8::1 9 typ host",
+                25,
+                "candidate:1 1 udp 2130706431 2001:db8::1 9 typ host",
+            ),
         ] {
             assert_eq!(said(text), (bytes, same.to_string()));
             assert_eq!(said(same), (bytes, same.to_string()));

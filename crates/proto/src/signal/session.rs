@@ -50,7 +50,16 @@ const WORD_MAX: usize = 256;
 const CANDIDATES_MAX: usize = 16;
 /// Lines that say what is always so, or nothing to us.
 const IDLE: [&str; 11] = [
-    "v=0", "o=", "s=", "t=0 0", "c=IN IP", "a=group:BUNDLE ", "a=extmap-allow-mixed", "a=msid-semantic:", "a=ice-options:", "a=end-of-candidates",
+    "v=0",
+    "o=",
+    "s=",
+    "t=0 0",
+    "c=IN IP",
+    "a=group:BUNDLE ",
+    "a=extmap-allow-mixed",
+    "a=msid-semantic:",
+    "a=ice-options:",
+    "a=end-of-candidates",
     "a=sctp-port:5000",
 ];
 
@@ -124,7 +133,9 @@ impl FromStr for Session {
                 "a=fingerprint" => fingerprint = value.strip_prefix("sha-256 ").and_then(bytes_of),
                 "a=max-message-size" => message_max = Some(number(value)?),
                 "a=candidate" => candidates.push(line["a=".len()..].parse()?),
-                _ if line.starts_with("m=application ") && line.ends_with(" UDP/DTLS/SCTP webrtc-datachannel") => sections += 1,
+                _ if line.starts_with("m=application ") && line.ends_with(" UDP/DTLS/SCTP webrtc-datachannel") => {
+                    sections += 1
+                }
                 _ if line.is_empty() || IDLE.iter().any(|idle| line.starts_with(idle)) => {}
                 _ => return Err(()),
             }
@@ -202,7 +213,9 @@ EC:76:CA:CC:79:A2:3C:39:1E:8B:96:C4:CD:63:03:79:BD:27\r\na=setup:actpass\r\na=mi
         let text = sdp.to_string();
         assert_eq!(Sdp::new(text.clone()), sdp);
         let idle = ["o=", "a=extmap-allow-mixed", "a=msid-semantic"];
-        let lines = |text: &str| text.lines().filter(|l| !idle.iter().any(|i| l.starts_with(i))).map(String::from).collect::<Vec<_>>();
+        let lines = |text: &str| {
+            text.lines().filter(|l| !idle.iter().any(|i| l.starts_with(i))).map(String::from).collect::<Vec<_>>()
+        };
         assert_eq!(lines(&text), lines(CHROMIUM));
     }
 
