@@ -13,9 +13,8 @@ use str0m::net::{Protocol, Receive};
 use str0m::{Candidate, Input};
 use trellis_core::limits::LINKS_MAX;
 use trellis_proto::frame::{Nat, PeerId};
-use trellis_proto::signal::candidate::Candidate;
 use trellis_proto::signal::session::Sdp;
-use trellis_proto::signal::{Signal, Step};
+use trellis_proto::signal::{Signal, Step, candidate};
 
 use crate::link::{Heard, Link};
 use crate::pace::Pace;
@@ -148,8 +147,8 @@ impl Links {
         let Some(entry) = self.links.get_mut(&peer).filter(|entry| entry.link.dial == dial) else { return };
         match step {
             Step::Answer(sdp) => entry.link.on_answer(&sdp.to_string()),
-            Step::Candidate(Candidate::Text(text)) if text.is_empty() => return,
-            Step::Candidate(candidate) => entry.link.on_candidate(&candidate.to_string()),
+            Step::Candidate(candidate::Candidate::Text(text)) if text.is_empty() => return,
+            Step::Candidate(address) => entry.link.on_candidate(&address.to_string()),
             // What stands is ended by its channel, not by who relays.
             Step::Hangup if entry.link.is_open() => return,
             Step::Hangup => return self.lose(peer, false),
@@ -483,7 +482,7 @@ mod tests {
         for step in [
             Step::Offer(Sdp::new("v=0\r\n".into())),
             Step::Answer(Sdp::new("nonsense".into())),
-            Step::Candidate(Candidate::new("candidate:1 1 udp 1 0e1c.local 9 typ host".into())),
+            Step::Candidate(candidate::Candidate::new("candidate:1 1 udp 1 0e1c.local 9 typ host".into())),
             Step::Hangup,
         ] {
             pair.0[0].on_signal(now, PeerId(9), Signal { dial: 1, step });
