@@ -2,10 +2,14 @@
 //!
 //! The property: whatever decodes encodes to the very same bytes, and nothing panics.
 
+use alloc::string::ToString;
+
 use bytes::Bytes;
 
 use crate::frame::{Decoded, Frame};
-use crate::signal::Signal;
+use crate::signal::candidate::Candidate;
+use crate::signal::session::Sdp;
+use crate::signal::{Signal, Step};
 use crate::{Table, Ticket, signed_part};
 
 /// Any bytes as a table.
@@ -38,7 +42,15 @@ pub fn frame(bytes: &[u8]) {
 
 /// Any bytes as what peers say to make a link.
 pub fn signal(bytes: &[u8]) {
-    if let Ok(signal) = Signal::decode(bytes) {
-        assert_eq!(signal.encode(), bytes, "one value, one encoding");
+    let Ok(signal) = Signal::decode(bytes) else { return };
+    assert_eq!(signal.encode(), bytes, "one value, one encoding");
+    match signal.step {
+        Step::Offer(sdp @ Sdp::Brief(_)) | Step::Answer(sdp @ Sdp::Brief(_)) => {
+            assert_eq!(Sdp::new(sdp.to_string()), sdp, "what is put back is understood");
+        }
+        Step::Candidate(candidate @ Candidate::Brief(_)) => {
+            assert_eq!(Candidate::new(candidate.to_string()), candidate, "what is put back is understood");
+        }
+        _ => {}
     }
 }

@@ -4,6 +4,9 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use trellis_proto::descriptor::{chunk_count, chunk_range};
 use trellis_proto::limits::{CHUNK_BYTES_MAX, CHUNKS_MAX, PART_BYTES_MAX, TICKET_BYTES_MAX};
+use trellis_proto::signal::candidate::Candidate;
+use trellis_proto::signal::session::Sdp;
+use trellis_proto::signal::{Signal, Step};
 use trellis_proto::{
     Catalogue, Class, Descriptor, EndReason, Layer, LayerPart, Media, Mode, P2p, Rendition, RunEnd, RunId, SessionId,
     StreamId, Table, Ticket, TrackPart, fuzz,
@@ -85,6 +88,44 @@ prop_compose! {
     }
 }
 
+fn candidate() -> impl Strategy<Value = String> {
+    let host = prop_oneof![
+        any::<std::net::Ipv4Addr>().prop_map(|ip| ip.to_string()),
+        any::<std::net::Ipv6Addr>().prop_map(|ip| ip.to_string()),
+        "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}[.]local",
+    ];
+    let origin = prop::sample::select(vec!["host", "srflx", "prflx", "relay"]);
+    (any::<u64>(), any::<u32>(), host, any::<u16>(), origin).prop_map(|(foundation, priority, host, port, origin)| {
+        format!("candidate:{foundation} 1 udp {priority} {host} {port} typ {origin} generation 0")
+    })
+}
+
+fn sdp() -> impl Strategy<Value = String> {
+    let setup = prop::sample::select(vec!["actpass", "active", "passive"]);
+    let words = ("[!-~]{1,20}", "[!-~]{4,256}", "[!-~]{22,256}");
+    (setup, words, any::<[u8; 32]>(), any::<u32>(), vec(candidate(), 0..=16)).prop_map(
+        |(setup, (mid, ufrag, pwd), print, max, candidates)| {
+            let print: Vec<_> = print.iter().map(|byte| format!("{byte:02x}")).collect();
+            let candidates: String = candidates.iter().map(|candidate| format!("a={candidate}\r\n")).collect();
+            format!(
+                "v=0\r\na=group:BUNDLE {mid}\r\nm=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\na=mid:{mid}\r\n\
+                 a=setup:{setup}\r\na=ice-ufrag:{ufrag}\r\na=ice-pwd:{pwd}\r\na=fingerprint:sha-256 {}\r\n\
+                 a=max-message-size:{max}\r\n{candidates}",
+                print.join(":")
+            )
+        },
+    )
+}
+
+fn signal() -> impl Strategy<Value = Signal> {
+    let step = prop_oneof![
+        sdp().prop_map(|sdp| Step::Offer(Sdp::new(sdp))),
+        sdp().prop_map(|sdp| Step::Answer(Sdp::new(sdp))),
+        candidate().prop_map(|candidate| Step::Candidate(Candidate::new(candidate))),
+    ];
+    (any::<u32>(), step).prop_map(|(dial, step)| Signal { dial, step })
+}
+
 fn encode(table: &Table) -> Vec<u8> {
     match table {
         Table::Catalogue(table) => table.encode(),
@@ -119,6 +160,18 @@ proptest! {
         let at = at.index(bytes.len());
         bytes[at] = to;
         fuzz::ticket(&bytes);
+        fuzz::signal(&bytes);
+    }
+
+    #[test]
+    fn a_signal_comes_back_and_survives_damage(signal in signal(), at: prop::sample::Index, to: u8, cut: prop::sample::Index) {
+        let mut bytes = signal.encode();
+        prop_assert!(bytes[0] > 0x10, "it is said briefly");
+        fuzz::signal(&bytes);
+        prop_assert_eq!(Signal::decode(&bytes), Ok(signal));
+        fuzz::signal(&bytes[..cut.index(bytes.len())]);
+        let at = at.index(bytes.len());
+        bytes[at] = to;
         fuzz::signal(&bytes);
     }
 

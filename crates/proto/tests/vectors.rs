@@ -8,6 +8,9 @@ use serde_json::Value;
 use support::{json, list, number, path, text};
 use trellis_proto::descriptor::{chunk_count, chunk_range};
 use trellis_proto::frame::{Frame, kind};
+use trellis_proto::signal::candidate::Candidate;
+use trellis_proto::signal::session::Sdp;
+use trellis_proto::signal::{Signal, Step};
 use trellis_proto::{
     Catalogue, Class, DecodeError, Descriptor, EndReason, Layer, LayerPart, Media, Mode, P2p, Rendition, RunEnd,
     SessionId, Table, Ticket, TrackPart, signed_part,
@@ -270,4 +273,28 @@ fn golden(name: &str, actual: &[u8]) -> String {
         std::fs::write(&path, lines).unwrap();
     }
     std::fs::read_to_string(&path).unwrap_or_default().split_whitespace().collect()
+}
+
+#[test]
+fn signals_and_their_bodies_are_each_others_image() {
+    for row in json("signals").as_array().unwrap() {
+        let body = hex::decode(text(&row["body"])).unwrap();
+        let said = || text(&row["said"]).to_string();
+        let step = match text(&row["step"]) {
+            "offer" => Step::Offer(Sdp::new(said())),
+            "answer" => Step::Answer(Sdp::new(said())),
+            "candidate" => Step::Candidate(Candidate::new(said())),
+            "hang up" => Step::Hangup,
+            other => panic!("no step is called {other}"),
+        };
+        let signal = Signal { dial: number(&row["dial"]), step };
+        assert_eq!(hex::encode(signal.encode()), hex::encode(&body));
+        assert_eq!(Signal::decode(&body), Ok(signal.clone()));
+        let put_back = match &signal.step {
+            Step::Offer(sdp) | Step::Answer(sdp) => sdp.to_string(),
+            Step::Candidate(candidate) => candidate.to_string(),
+            Step::Hangup => String::new(),
+        };
+        assert_eq!(put_back, text(&row["put_back"]));
+    }
 }

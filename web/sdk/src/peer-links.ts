@@ -183,7 +183,10 @@ export class PeerLinks {
   private listen(link: Link): void {
     const { connection, channel, peer } = link;
     connection.onicecandidate = ({ candidate }) => {
-      if (this.links.get(peer) === link) this.events.signal(peer, CANDIDATE, link.dial, candidate?.candidate ?? "");
+      const text = candidate?.candidate ?? "";
+      // Over TCP a browser only calls, and so does the one at the other end. That no more come need not be said.
+      if (text === "" || / tcp /i.test(text)) return;
+      if (this.links.get(peer) === link) this.events.signal(peer, CANDIDATE, link.dial, text);
     };
     connection.onconnectionstatechange = () => {
       if (connection.connectionState === "failed") this.giveUp(link);

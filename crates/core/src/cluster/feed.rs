@@ -305,6 +305,11 @@ impl<P: Payload> Feed<P> {
         }
     }
 
+    /// Whom anything is pushed to.
+    pub fn subscribers(&self) -> impl Iterator<Item = Slot> + '_ {
+        self.subscriptions.iter().flatten().map(|subscription| subscription.to)
+    }
+
     /// A peer subscribes; what is in the window already follows at once.
     pub fn subscribe(&mut self, to: Slot, lane: Lane, from: PartId, lanes: &Lanes, standing: Standing) {
         let Some(subscriptions) = self.subscriptions.get_mut(usize::from(lane)) else { return };

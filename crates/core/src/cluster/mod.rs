@@ -133,8 +133,8 @@ const HELLO_WITHIN: Duration = Duration::from_secs(5);
 const HAND_OVER: Duration = Duration::from_secs(2);
 /// A twentieth of those who are left goes per tick while draining, at least one.
 const DRAIN_ROUNDS: usize = 20;
-/// Whoever takes nothing from the edge hears of one in so many parts from it: two in a time in which clocks do not drift apart, at a hundredth
-/// of what it would cost to tell everybody of all.
+/// Whoever takes nothing from the edge hears of one in so many parts from it: two in a time in which clocks do not drift
+/// apart, at a hundredth of what it would cost to tell everybody of all.
 const TOLD_EVERY: u64 = 64;
 /// When there is nothing to join yet.
 const RETRY_EMPTY_S: u16 = 2;
@@ -193,7 +193,7 @@ impl<P: Payload> Cluster<P> {
                 let overlay = &self.overlay;
                 let standing = |lane, slot| standing(overlay, lane, slot);
                 self.feed.part(now, &descriptor, message.clone(), chunks, &overlay.lanes, standing);
-                self.tell_of(descriptor.part, &message);
+                self.announce(descriptor.part, &message);
             }
             Input::RunEnd(_, message) => {
                 self.broadcast(&message);
@@ -442,11 +442,13 @@ impl<P: Payload> Cluster<P> {
 
     /// Who gets anything from the edge hears of each part from it, too: others wait for what they may only pass on once they
     /// know it. Of the rest some, another few each time: so everybody knows when parts come to be, however many pass them on.
-    fn tell_of(&mut self, part: u64, message: &Bytes) {
+    fn announce(&mut self, part: u64, message: &Bytes) {
         if self.is_recorded() {
             return;
         }
-        let takers = self.overlay.takers_of_the_edge();
+        // Who is its child will subscribe in a moment; who subscribed may be a child no longer.
+        let mut takers = self.overlay.takers_of_the_edge();
+        takers.extend(self.feed.subscribers());
         for slot in self.overlay.roster.present() {
             let Some(peer) = self.overlay.roster.get(*slot) else { continue };
             if takers.contains(slot) || u64::from(peer.id.0) % TOLD_EVERY == part % TOLD_EVERY {

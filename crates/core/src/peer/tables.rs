@@ -1,6 +1,6 @@
 //! Which descriptors am I missing, and whom do I ask?
 //!
-//! Descriptors come down the same trees as chunks. A gap shows by a later descriptor, by a chunk nobody described, or by
+//! Descriptors come down the same trees as chunks, and from the edge where it gives anything. A gap shows by a later descriptor, by a chunk nobody described, or by
 //! silence. Then the one who showed it is asked, after a moment in which it may still come, and the edge after another.
 
 use alloc::collections::BTreeMap;

@@ -19,7 +19,7 @@ pub enum Candidate {
     Text(String),
 }
 
-/// A candidate of component 1 over UDP. Where a reflexive one was sent from is nobody's business: it is left out.
+/// A candidate of component 1 over UDP. Where a reflexive one was sent from (`raddr`) is not in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Address {
     /// Candidates of the same kind and base share it.

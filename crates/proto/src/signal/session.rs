@@ -48,20 +48,11 @@ const SETUPS: [(Setup, &str); 3] =
 const WORD_MAX: usize = 256;
 /// More addresses than this has no machine that means well.
 const CANDIDATES_MAX: usize = 16;
-/// Lines that say what is always so, or nothing to us.
-const IDLE: [&str; 11] = [
-    "v=0",
-    "o=",
-    "s=",
-    "t=0 0",
-    "c=IN IP",
-    "a=group:BUNDLE ",
-    "a=extmap-allow-mixed",
-    "a=msid-semantic:",
-    "a=ice-options:",
-    "a=end-of-candidates",
-    "a=sctp-port:5000",
-];
+/// Lines that say what is always so.
+const USUAL: [&str; 6] =
+    ["v=0", "t=0 0", "a=extmap-allow-mixed", "a=sendrecv", "a=end-of-candidates", "a=sctp-port:5000"];
+/// Beginnings of lines that say nothing to us.
+const IDLE: [&str; 5] = ["o=", "s=", "c=IN IP", "a=msid-semantic:", "a=ice-options:"];
 
 impl Sdp {
     /// The briefest way to say this.
@@ -116,41 +107,79 @@ impl Session {
     }
 }
 
-/// Whatever a line says that is not understood, the whole is not.
+/// Whatever a line says that is not understood, or said before, the whole is not.
 impl FromStr for Session {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
-        let (mut setup, mut mid, mut ufrag, mut pwd, mut fingerprint) = (None, None, None, None, None);
-        let (mut message_max, mut candidates, mut sections) = (None, Vec::new(), 0);
-        for line in text.lines() {
-            let (name, value) = line.split_once(':').unwrap_or((line, ""));
-            match name {
-                "a=setup" => setup = SETUPS.iter().find(|(_, name)| *name == value).map(|(setup, _)| *setup),
-                "a=mid" => mid = word(value),
-                "a=ice-ufrag" => ufrag = word(value),
-                "a=ice-pwd" => pwd = word(value),
-                "a=fingerprint" => fingerprint = value.strip_prefix("sha-256 ").and_then(bytes_of),
-                "a=max-message-size" => message_max = Some(number(value)?),
-                "a=candidate" => candidates.push(line["a=".len()..].parse()?),
-                _ if line.starts_with("m=application ") && line.ends_with(" UDP/DTLS/SCTP webrtc-datachannel") => {
-                    sections += 1
-                }
-                _ if line.is_empty() || IDLE.iter().any(|idle| line.starts_with(idle)) => {}
-                _ => return Err(()),
-            }
+        let mut lines = Lines::default();
+        for line in text.lines().filter(|line| !line.is_empty()) {
+            lines.read(line)?;
         }
         let session = Self {
-            setup: setup.ok_or(())?,
-            mid: mid.ok_or(())?,
-            ufrag: ufrag.ok_or(())?,
-            pwd: pwd.ok_or(())?,
-            fingerprint: fingerprint.ok_or(())?,
-            message_max: message_max.ok_or(())?,
-            candidates,
+            setup: lines.setup.ok_or(())?,
+            mid: lines.mid.ok_or(())?,
+            ufrag: lines.ufrag.ok_or(())?,
+            pwd: lines.pwd.ok_or(())?,
+            fingerprint: lines.fingerprint.ok_or(())?,
+            message_max: lines.message_max.ok_or(())?,
+            candidates: lines.candidates,
         };
-        if sections == 1 && session.candidates.len() <= CANDIDATES_MAX { Ok(session) } else { Err(()) }
+        // The section is put back as a bundle of its own.
+        let bundled = lines.bundle.is_some_and(|bundle| bundle == session.mid) && lines.section.is_some();
+        if bundled && session.candidates.len() <= CANDIDATES_MAX { Ok(session) } else { Err(()) }
     }
+}
+
+/// What was read so far.
+#[derive(Default)]
+struct Lines {
+    setup: Option<Setup>,
+    bundle: Option<String>,
+    mid: Option<String>,
+    ufrag: Option<String>,
+    pwd: Option<String>,
+    fingerprint: Option<[u8; 32]>,
+    message_max: Option<u32>,
+    section: Option<()>,
+    candidates: Vec<Address>,
+}
+
+impl Lines {
+    fn read(&mut self, line: &str) -> Result<(), ()> {
+        let (name, value) = line.split_once(':').unwrap_or((line, ""));
+        match name {
+            "a=setup" => once(&mut self.setup, SETUPS.iter().find(|(_, name)| *name == value).map(|found| found.0)),
+            "a=group" => once(&mut self.bundle, value.strip_prefix("BUNDLE ").and_then(word)),
+            "a=mid" => once(&mut self.mid, word(value)),
+            "a=ice-ufrag" => once(&mut self.ufrag, word(value)),
+            "a=ice-pwd" => once(&mut self.pwd, word(value)),
+            "a=fingerprint" => once(&mut self.fingerprint, value.strip_prefix("sha-256 ").and_then(bytes_of)),
+            "a=max-message-size" => once(&mut self.message_max, number(value).ok()),
+            "a=candidate" => line["a=".len()..].parse().map(|address| self.candidates.push(address)),
+            _ if is_section(line) => once(&mut self.section, Some(())),
+            _ if USUAL.contains(&line) || IDLE.iter().any(|idle| line.starts_with(idle)) => Ok(()),
+            _ => Err(()),
+        }
+    }
+}
+
+/// Takes what is understood and not known yet.
+fn once<T>(place: &mut Option<T>, found: Option<T>) -> Result<(), ()> {
+    match (place.is_none(), found) {
+        (true, Some(found)) => {
+            *place = Some(found);
+            Ok(())
+        }
+        _ => Err(()),
+    }
+}
+
+/// A section for data channels that was not turned down (port 0).
+fn is_section(line: &str) -> bool {
+    let port =
+        line.strip_prefix("m=application ").and_then(|rest| rest.strip_suffix(" UDP/DTLS/SCTP webrtc-datachannel"));
+    port.and_then(|port| port.parse::<u16>().ok()).is_some_and(|port| port > 0)
 }
 
 impl Display for Session {
@@ -182,7 +211,7 @@ fn bytes_of(text: &str) -> Option<[u8; 32]> {
     let mut bytes = [0; 32];
     let mut pairs = text.split(':');
     for byte in &mut bytes {
-        let pair = pairs.next().filter(|pair| pair.len() == 2)?;
+        let pair = pairs.next().filter(|pair| pair.len() == 2 && pair.bytes().all(|byte| byte.is_ascii_hexdigit()))?;
         *byte = u8::from_str_radix(pair, 16).ok()?;
     }
     pairs.next().is_none().then_some(bytes)
@@ -219,6 +248,16 @@ EC:76:CA:CC:79:A2:3C:39:1E:8B:96:C4:CD:63:03:79:BD:27\r\na=setup:actpass\r\na=mi
         assert_eq!(lines(&text), lines(CHROMIUM));
     }
 
+    /// What Firefox adds and places otherwise.
+    #[test]
+    fn a_direction_that_is_the_usual_one_and_another_order_are_understood() {
+        let fingerprint = CHROMIUM.lines().find(|line| line.starts_with("a=fingerprint")).expect("it has one");
+        let firefox = CHROMIUM.replace(&alloc::format!("{fingerprint}\r\n"), "");
+        let firefox = firefox.replace("t=0 0", &alloc::format!("t=0 0\r\na=sendrecv\r\n{fingerprint}"));
+        let firefox = firefox.replace("a=setup", "a=sendrecv\r\na=setup");
+        assert_eq!(Sdp::new(firefox), Sdp::new(CHROMIUM.to_string()));
+    }
+
     #[test]
     fn addresses_in_the_description_come_along() {
         let line = "a=candidate:1 1 udp 2130706431 192.0.2.1 9 typ host\r\n";
@@ -231,7 +270,14 @@ EC:76:CA:CC:79:A2:3C:39:1E:8B:96:C4:CD:63:03:79:BD:27\r\na=setup:actpass\r\na=mi
     #[test]
     fn what_is_not_understood_is_said_as_it_is() {
         let others = [
-            CHROMIUM.replace("sctp-port:5000", "sctp-port:5001"),
+            CHROMIUM.replace("sctp-port:5000", "sctp-port:50001"),
+            CHROMIUM.replace("application 9", "application 0"),
+            CHROMIUM.replace("BUNDLE 0", "BUNDLE 0 1"),
+            CHROMIUM.replace("a=group:BUNDLE 0\r\n", ""),
+            CHROMIUM.replace("a=fingerprint", "a=fingerprint:sha-512 00\r\na=fingerprint"),
+            CHROMIUM.replace("a=mid:0", "a=mid:0\r\na=mid:1"),
+            CHROMIUM.replace("B9:BC", "+9:BC"),
+            CHROMIUM.replace("t=0 0", "t=0 01"),
             CHROMIUM.replace("a=mid:0", "a=mid:0\r\na=sendonly"),
             CHROMIUM.replace("sha-256", "sha-512"),
             CHROMIUM.replace("B9:BC", "B9BC"),
