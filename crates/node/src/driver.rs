@@ -9,11 +9,12 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use tokio::sync::{mpsc, watch};
 use trellis_core::intake::Intake;
-use trellis_core::limits::KEEP_PARTS;
-use trellis_core::peer::{self, Input, Mesh, Output, Peer, Support, UploadPolicy};
+use trellis_core::limits::{AHEAD_PARTS_MAX, KEEP_PARTS, KEEP_PARTS_RECORDED};
+use trellis_core::peer::{self, Input, Mesh, Output, Part, Peer, Seek, Support, UploadPolicy};
 use trellis_core::time::Instant as CoreInstant;
 use trellis_core::trust::{Noting, RealCrypto};
-use trellis_proto::frame::{Bye, ChunkId, Decoded, Frame, Hello, LayerId, Nat, PartId, PeerId};
+use trellis_proto::Descriptor;
+use trellis_proto::frame::{Bye, ChunkId, Decoded, Frame, Hello, Nat, PartId, PeerId};
 use trellis_proto::signal::Signal;
 use trellis_server::http::Stop;
 use trellis_server::shelf::{Item, Key};
@@ -25,6 +26,7 @@ use crate::fetch;
 use crate::join::{Past, Place, Refused};
 use crate::links::{Event, Links};
 use crate::player::{Listed, Player};
+use crate::reader::{Asked, Reader, joined, layer_of};
 use crate::stats::{State, Stats};
 
 /// What decides; it notes what it has come to believe.
@@ -38,8 +40,8 @@ pub struct Driver {
     pub supporter: bool,
     pub player: Player,
     pub media: std::sync::Arc<fetch::Edge>,
-    /// What the local player asked for that the mesh did not bring.
-    pub asked: mpsc::Receiver<Key>,
+    /// What the local player asks for.
+    pub asked: mpsc::Receiver<Asked>,
     pub stats: watch::Sender<Stats>,
     pub stop: Stop,
     /// When the viewer came.
@@ -58,6 +60,9 @@ struct Running {
     edge: Option<EdgeLink>,
     links: Option<Links>,
     choice: Choice,
+    /// Of a recording.
+    reader: Reader,
+    paused: bool,
     entering: Option<Entering>,
     /// When to ask for a place again.
     again: Option<Instant>,
@@ -90,6 +95,8 @@ impl Driver {
             edge: None,
             links: None,
             choice: Choice::default(),
+            reader: Reader::default(),
+            paused: false,
             entering: None,
             again: None,
             past: Past::default(),
@@ -137,7 +144,7 @@ impl Running {
                     self.entering = None;
                     self.entered(Instant::now(), result);
                 }
-                Some(key) = self.driver.asked.recv() => self.on_asked(Instant::now(), key),
+                Some(asked) = self.driver.asked.recv() => self.on_asked(Instant::now(), asked),
                 () = tokio::time::sleep_until(wake.into()) => {}
             }
         }
@@ -149,7 +156,8 @@ impl Running {
         let peer = peer.map(|at| (self.began + Duration::from_micros(at.0)).max(now + WAKE_GAP));
         let links = self.links.as_ref().and_then(Links::wake_at);
         let unseen = self.unseen.map(|(at, _)| at);
-        let all = [peer, links, self.again, unseen, Some(self.shown + SHOW_EVERY)];
+        let reads = self.reader.waits().then(|| now + READER_TICK);
+        let all = [peer, links, self.again, unseen, reads, Some(self.shown + SHOW_EVERY)];
         all.into_iter().flatten().min().unwrap_or(now + SHOW_EVERY)
     }
 
@@ -171,6 +179,7 @@ impl Running {
             self.ask_to_be_seen(now);
         }
         self.list(now);
+        self.keep_with_the_reader(now);
         if now >= self.shown + SHOW_EVERY {
             self.show(now);
         }
@@ -221,7 +230,7 @@ impl Running {
             }
             Output::Part(part) => {
                 self.note_startup(now);
-                if !self.driver.supporter {
+                if !self.driver.supporter && !self.answers(&part) {
                     self.driver.player.on_part(part);
                 }
             }
@@ -354,7 +363,7 @@ impl Running {
             }
             Frame::Table(table) => {
                 let ours = self.driver.player.on_table(table);
-                if ours {
+                if ours && !self.is_soon_played(table) {
                     return;
                 }
                 self.check_choice(now);
@@ -377,16 +386,79 @@ impl Running {
         }
     }
 
-    fn on_asked(&mut self, now: Instant, key: Key) {
-        if let Item::Part(part) = key.item {
-            let of = LayerId { rendition: key.rendition, layer: 0 };
-            self.intake.on_elsewhere(PartId { run: key.run, part }, of);
+    fn on_asked(&mut self, now: Instant, asked: Asked) {
+        match asked {
+            Asked::Parts(run, rendition, parts) => {
+                if self.driver.player.recording().is_some_and(|(plays, _)| plays == run) {
+                    self.reader.on_read(now, rendition, parts);
+                }
+            }
+            Asked::Missing(key) => self.on_elsewhere(now, key),
+            Asked::Wanted(key, answer) => {
+                if !self.reader.wait(now, key, answer) {
+                    self.on_elsewhere(now, key);
+                }
+            }
+            Asked::Came(key, whole) => self.share(now, key, &whole),
         }
-        let Some(newest) = self.driver.player.newest() else { return };
+    }
+
+    /// The edge brings this over HTTP.
+    fn on_elsewhere(&mut self, now: Instant, key: Key) {
+        if let Item::Part(part) = key.item {
+            self.intake.on_elsewhere(PartId { run: key.run, part }, layer_of(key));
+        }
+        // All of a recording is as new as what is read.
+        let newest = match (self.driver.player.recording(), key.item) {
+            (Some(_), Item::Part(part)) => Some(part),
+            _ => self.driver.player.newest(),
+        };
+        let Some(newest) = newest else { return };
         let (player, choice) = (&self.driver.player, &mut self.choice);
         let layers = player.catalogue(key.run, |catalogue| choice.on_asked(now, key, newest, catalogue));
         if let Some(layers) = layers.flatten() {
             self.tell(now, Input::Switch(layers));
+        }
+    }
+
+    /// What the edge brought over HTTP the brain can give to others: it looks at it as if it had come on the link.
+    fn share(&mut self, now: Instant, key: Key, whole: &Bytes) {
+        let Item::Part(part) = key.item else { return };
+        let id = PartId { run: key.run, part };
+        let chunks = self.peer.as_ref().map(|peer| peer.missing_of(id, layer_of(key), whole));
+        for chunk in chunks.into_iter().flatten() {
+            self.tell(now, Input::Frame(PeerId::EDGE, Frame::Chunk(chunk)));
+        }
+    }
+
+    /// Did the local player wait for this?
+    fn answers(&mut self, part: &Part<Bytes>) -> bool {
+        let id = PartId { run: part.descriptor.run, part: part.descriptor.part };
+        let bytes = || joined(part.chunks.iter().map(|chunk| chunk.payload().clone()));
+        self.reader.on_part(id, part.of, bytes)
+    }
+
+    /// Is it a descriptor of what the brain plays next?
+    fn is_soon_played(&mut self, table: &Bytes) -> bool {
+        let part = Descriptor::peek(table).map(|(_, part)| part);
+        let here = self.peer.as_ref().map(|peer| self.reader.here(peer).unwrap_or(0));
+        part.zip(here).is_some_and(|(part, here)| (here..here + AHEAD_PARTS_MAX as u64).contains(&part))
+    }
+
+    /// Of a recording the brain plays where the local player reads, and stands still when nobody does.
+    fn keep_with_the_reader(&mut self, now: Instant) {
+        let Some((run, parts)) = self.driver.player.recording().filter(|_| !self.driver.supporter) else { return };
+        let idle = self.reader.is_idle(now);
+        if idle != self.paused && self.peer.is_some() {
+            self.paused = idle;
+            self.tell(now, Input::Pause(idle));
+        }
+        let target = self.peer.as_ref().and_then(|peer| self.reader.target(now, peer, run, parts));
+        if let Some(part) = target {
+            self.tell(now, Input::Seek(Seek::To(part)));
+        }
+        for key in self.reader.give_up(now, self.core(now), self.peer.as_ref()) {
+            self.on_elsewhere(now, key);
         }
     }
 
@@ -463,6 +535,7 @@ impl Running {
             self.tell(now, Input::Upload(self.policy(&place)));
         } else {
             self.peer = Some(self.new_peer(now, &place));
+            self.paused = false;
         }
         self.place = Some(place);
         self.tell(now, Input::Connected(PeerId::EDGE));
@@ -484,7 +557,7 @@ impl Running {
             nat: self.nat,
             behind: Duration::ZERO,
             support: Support::WhileWatching,
-            keep_parts: KEEP_PARTS,
+            keep_parts: if place.recorded { KEEP_PARTS_RECORDED } else { KEEP_PARTS },
             mesh: Mesh::Hybrid,
             on_schedule: false,
         };
@@ -605,6 +678,9 @@ impl Running {
 
     fn show(&mut self, now: Instant) {
         self.shown = now;
+        if self.driver.player.recording().is_some() {
+            self.driver.player.trim();
+        }
         self.count.http_bytes = self.driver.media.bytes();
         (self.count.edge_bytes, self.count.p2p_bytes) = (self.intake.edge_bytes, self.intake.peer_bytes);
         self.count.wasted_bytes = self.intake.wasted_bytes + self.driver.media.wasted_bytes();
@@ -647,6 +723,8 @@ async fn poll_entering(entering: &mut Option<Entering>) -> Result<Entered, Refus
 /// The brain gives itself two seconds; then it is over in any case.
 const LEAVE_TIME: Duration = Duration::from_millis(2_500);
 const SHOW_EVERY: Duration = Duration::from_millis(500);
+/// How often it is looked at what a local player waits for.
+const READER_TICK: Duration = Duration::from_millis(50);
 const WAKE_GAP: Duration = Duration::from_millis(1);
 const AGAIN: Duration = Duration::from_secs(1);
 const FRAMES_AT_ONCE: usize = 64;

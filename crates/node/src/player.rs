@@ -5,11 +5,12 @@
 //! their descriptors are asked of the edge, their media come over HTTP if somebody wants them. Invariant: the shelf's time
 //! line has no part that was not verified, and no gap but one that begins with a segment.
 //!
-//! Of a recording all descriptors are asked for at once, one batch after the other, and all its media come from the edge.
+//! Of a recording all descriptors are asked for at once, one batch after the other; its media come when they are read, or
+//! a little before.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use trellis_core::peer::Part;
@@ -93,6 +94,12 @@ impl Player {
         }
     }
 
+    /// The recording that plays, and how many parts it has, once that is known.
+    pub fn recording(&self) -> Option<(RunId, Option<u64>)> {
+        let run = self.run.filter(|_| self.recorded)?;
+        Some((run, self.ends.get(&run).map(|(end, _)| end.parts)))
+    }
+
     /// Who signs the stream's tables.
     pub fn trust(&mut self, authority: Authority) {
         self.authority = Some(authority);
@@ -173,7 +180,11 @@ impl Player {
         let id = PartId { run: descriptor.run, part: descriptor.part };
         let Some(track) = descriptor.tracks.get(usize::from(of.rendition)) else { return };
         // Renditions are not layered yet: the base is all there is.
+        if self.recorded && self.shelf.held(key(id, of), |object| object.whole().is_some()) == Some(true) {
+            return;
+        }
         let object = Arc::new(Object::filling(track.size() as usize));
+        object.touch(now_s());
         chunks.into_iter().for_each(|chunk| object.push(chunk));
         if self.is_listed(id) {
             let known = self.shelf.look(|timeline| timeline.part(id.run, id.part).is_some());
@@ -396,15 +407,18 @@ impl Player {
         to.is_some()
     }
 
-    /// Memory is for what players and the time line need: of the rest the oldest goes. It can be had from the edge again.
-    fn trim(&self) {
+    /// Memory is for what players and the time line need: of the rest the oldest goes, of a recording what was of use longest
+    /// ago. It can be had from the edge again.
+    pub fn trim(&self) {
         let mut objects = Vec::new();
         self.shelf.each_object(|key, object| objects.push((object.used_s(), key, object.size())));
         let mut bytes: usize = objects.iter().map(|(.., size)| size).sum();
         if bytes <= SHELF_BYTES_MAX {
             return;
         }
-        objects.sort_unstable_by_key(|(_, key, _)| (key.run, part_of(*key)));
+        let used = |used_s| if self.recorded { used_s } else { 0 };
+        objects
+            .sort_unstable_by_key(|(used_s, key, _)| (key.run, key.item == Item::Init, used(*used_s), part_of(*key)));
         for (_, key, size) in objects {
             if bytes <= SHELF_BYTES_MAX {
                 break;
@@ -417,6 +431,10 @@ impl Player {
 
 fn key(id: PartId, of: LayerId) -> Key {
     Key { run: id.run, rendition: of.rendition, item: Item::Part(id.part) }
+}
+
+fn now_s() -> u32 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as u32)
 }
 
 /// Init segments stay.

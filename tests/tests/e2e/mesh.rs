@@ -7,7 +7,7 @@ use trellis_tests::client::{Viewer, client, get, join, send};
 use trellis_tests::media::{decode, run_aside};
 use trellis_tests::peer::{Peer, newest_part};
 use trellis_tests::playlist::Multivariant;
-use trellis_tests::publisher::{Channel, clip, vod};
+use trellis_tests::publisher::{Channel, clip, long_clip, vod};
 use trellis_tests::server::{Cluster, Server, Setup};
 use trellis_tests::{PATIENCE, eventually};
 
@@ -193,6 +193,36 @@ async fn a_recording_is_played_whole_from_a_native_peer() {
     }
     let last = peer.playlist("v0.m3u8").await.segments.last().expect("a film has segments").uri.clone();
     assert_eq!(get(&peer.url(&last)).await.body, viewer.good(&last).await.body);
+}
+
+/// All of a recording's best picture and sound from one segment on, as a player asks for it that buffers all it can.
+async fn read(peer: &Peer, viewer: &Viewer, from: usize) {
+    let (pictures, sounds) = tokio::join!(peer.playlist("v0.m3u8"), peer.playlist("a0.m3u8"));
+    for (picture, sound) in pictures.segments.iter().zip(&sounds.segments).skip(from) {
+        for uri in [&picture.uri, &sound.uri] {
+            let (ours, edges) = (get(&peer.url(uri)).await, viewer.good(uri).await);
+            assert!(ours.status == 200 && ours.body == edges.body, "{uri} differs");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_one_native_peer_has_of_a_recording_another_takes_from_it_wherever_it_plays() {
+    let server = Setup::new("all").start().await;
+    assert_eq!(vod(&server, &server.key("publish.key"), "film", long_clip(60)).await.status, 200);
+    eventually("the film can be joined", PATIENCE, async || {
+        (join(&server, "film", None).await.status == 200).then_some(())
+    })
+    .await;
+    let (viewer, one) = (Viewer::join(&server, "film", None).await, Peer::start(&server, "film", &[]).await);
+    read(&one, &viewer, 0).await;
+    let two = Peer::start(&server, "film", &[]).await;
+    two.until("it is linked with who was before it", |stats| number(stats, "peers") > 0).await;
+    read(&two, &viewer, 0).await;
+    let stats = two.stats().await;
+    eprintln!("{} {stats}", one.stats().await);
+    let edges = number(&stats, "edgeBytes") + number(&stats, "httpBytes");
+    assert!(number(&stats, "p2pBytes") > 2 * edges, "{stats}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
