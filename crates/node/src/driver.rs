@@ -9,11 +9,11 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use tokio::sync::{mpsc, watch};
 use trellis_core::intake::Intake;
-use trellis_core::limits::{AHEAD_PARTS_MAX, KEEP_PARTS, KEEP_PARTS_RECORDED};
+use trellis_core::limits::{KEEP_PARTS, KEEP_PARTS_RECORDED};
 use trellis_core::peer::{self, Input, Mesh, Output, Part, Peer, Seek, Support, UploadPolicy};
 use trellis_core::time::Instant as CoreInstant;
 use trellis_core::trust::{Noting, RealCrypto};
-use trellis_proto::Descriptor;
+use trellis_proto::RunId;
 use trellis_proto::frame::{Bye, ChunkId, Decoded, Frame, Hello, Nat, PartId, PeerId};
 use trellis_proto::signal::Signal;
 use trellis_server::http::Stop;
@@ -212,6 +212,9 @@ impl Running {
 
     fn on_output(&mut self, now: Instant, output: Output<Bytes>) {
         match output {
+            Output::Send(PeerId::EDGE, Frame::Ask { from, count }) if self.reads_tables() => {
+                self.tell_tables(now, from, count.into());
+            }
             Output::Send(PeerId::EDGE, frame) => self.send_edge(&frame),
             Output::Send(to, frame) => self.send_peer(now, to, &frame),
             Output::Connect(PeerId::EDGE) => {
@@ -363,7 +366,7 @@ impl Running {
             }
             Frame::Table(table) => {
                 let ours = self.driver.player.on_table(table);
-                if ours && !self.is_soon_played(table) {
+                if ours {
                     return;
                 }
                 self.check_choice(now);
@@ -438,11 +441,27 @@ impl Running {
         self.reader.on_part(id, part.of, bytes)
     }
 
-    /// Is it a descriptor of what the brain plays next?
-    fn is_soon_played(&mut self, table: &Bytes) -> bool {
-        let part = Descriptor::peek(table).map(|(_, part)| part);
-        let here = self.peer.as_ref().map(|peer| self.reader.here(peer).unwrap_or(0));
-        part.zip(here).is_some_and(|(part, here)| (here..here + AHEAD_PARTS_MAX as u64).contains(&part))
+    /// Of a recording all tables are here, or on their way.
+    fn reads_tables(&self) -> bool {
+        !self.driver.supporter && self.driver.player.is_recorded()
+    }
+
+    /// The brain hears of a recording's parts. Until somebody reads it has nothing to play.
+    fn tell_tables(&mut self, now: Instant, from: PartId, count: u64) {
+        if self.reader.has_read() {
+            let tables = self.driver.player.tables(from, count);
+            tables.into_iter().for_each(|table| self.tell(now, Input::Frame(PeerId::EDGE, Frame::Table(table))));
+        }
+    }
+
+    /// It knows all it can ask for, however fast the player reads.
+    fn tell_next_tables(&mut self, now: Instant, run: RunId) {
+        let Some(peer) = &self.peer else { return };
+        let Some(here) = self.reader.here(peer) else { return };
+        let unknown = |part: &u64| peer.descriptor(PartId { run, part: *part }).is_none();
+        if let Some(part) = (here..here + RECORDED_AHEAD).find(unknown) {
+            self.tell_tables(now, PartId { run, part }, here + RECORDED_AHEAD - part);
+        }
     }
 
     /// Of a recording the brain plays where the local player reads, and stands still when nobody does.
@@ -457,6 +476,7 @@ impl Running {
         if let Some(part) = target {
             self.tell(now, Input::Seek(Seek::To(part)));
         }
+        self.tell_next_tables(now, run);
         for key in self.reader.give_up(now, self.core(now), self.peer.as_ref()) {
             self.on_elsewhere(now, key);
         }
@@ -723,6 +743,8 @@ async fn poll_entering(entering: &mut Option<Entering>) -> Result<Entered, Refus
 /// The brain gives itself two seconds; then it is over in any case.
 const LEAVE_TIME: Duration = Duration::from_millis(2_500);
 const SHOW_EVERY: Duration = Duration::from_millis(500);
+/// Parts of a recording the brain may ask for, and a few more.
+const RECORDED_AHEAD: u64 = 64;
 /// How often it is looked at what a local player waits for.
 const READER_TICK: Duration = Duration::from_millis(50);
 const WAKE_GAP: Duration = Duration::from_millis(1);

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use trellis_core::peer::Part;
 use trellis_core::trust::table::Authority;
+use trellis_media::timeline::Timeline;
 use trellis_proto::frame::{LayerId, PartId};
 use trellis_proto::limits::ASK_MAX;
 use trellis_proto::{Catalogue, Descriptor, Mode, RunEnd, RunId, Table};
@@ -30,8 +31,8 @@ pub struct Player {
     ends: BTreeMap<RunId, (RunEnd, Bytes)>,
     /// What came and is not listed.
     held: BTreeMap<PartId, Held>,
-    /// Descriptors that we asked for ourselves.
-    told: BTreeMap<PartId, Arc<Descriptor>>,
+    /// Descriptors that we asked for ourselves, and the same as signed.
+    told: BTreeMap<PartId, (Arc<Descriptor>, Bytes)>,
     asked: Option<Asked>,
     run: Option<RunId>,
     /// The first part of each run that the mesh brings.
@@ -100,6 +101,19 @@ impl Player {
         Some((run, self.ends.get(&run).map(|(end, _)| end.parts)))
     }
 
+    /// Is the newest run one?
+    pub fn is_recorded(&self) -> bool {
+        self.newest_catalogue(|catalogue| catalogue.mode == Mode::Vod) == Some(true)
+    }
+
+    /// Descriptors of a recording from one on, as signed, as far as they are here.
+    pub fn tables(&self, from: PartId, count: u64) -> Vec<Bytes> {
+        let signed =
+            |timeline: &Timeline, part| timeline.signed_part(from.run, part).filter(|it| !it.is_empty()).cloned();
+        let parts = from.part..from.part.saturating_add(count);
+        self.shelf.look(|timeline| parts.map_while(|part| signed(timeline, part)).collect())
+    }
+
     /// Who signs the stream's tables.
     pub fn trust(&mut self, authority: Authority) {
         self.authority = Some(authority);
@@ -127,7 +141,7 @@ impl Player {
             return false;
         }
         if let Some(Ok(Table::Descriptor(descriptor))) = self.authority.as_ref().map(|a| a.table(message)) {
-            self.told.insert(id, Arc::new(descriptor));
+            self.told.insert(id, (Arc::new(descriptor), Bytes::copy_from_slice(message)));
             while self.told.len() > TOLD_MAX {
                 self.told.pop_first();
             }
@@ -329,7 +343,7 @@ impl Player {
     fn first_segment(&self, first: PartId, peer: Option<&Brain>) -> Option<u64> {
         let at = |part| PartId { part, ..first };
         let before = (0..first.part).rev().take_while(|part| self.told.contains_key(&at(*part)));
-        let starts = |part: &u64| self.told.get(&at(*part)).is_some_and(|descriptor| descriptor.index == 0);
+        let starts = |part: &u64| self.told.get(&at(*part)).is_some_and(|(descriptor, _)| descriptor.index == 0);
         let here = |part: &u64| {
             let held = self.held.get(&at(*part)).map(|held| &held.descriptor);
             let known = held.or(peer.and_then(|peer| peer.descriptor(at(*part))));
@@ -353,7 +367,7 @@ impl Player {
         // What we had to ask for ourselves, the brain has passed over.
         let past = self.is_before_the_mesh(id) || self.told.contains_key(&id) && brain().is_none();
         let overdue = past || self.due.is_some_and(|due| id <= due);
-        let known = || brain().or_else(|| self.told.get(&id).cloned());
+        let known = || brain().or_else(|| self.told.get(&id).map(|(descriptor, _)| descriptor.clone()));
         if overdue { held.map(|held| held.descriptor.clone()).or_else(known) } else { None }
     }
 
@@ -361,10 +375,10 @@ impl Player {
         for (of, object) in self.held.remove(&id).into_iter().flat_map(|held| held.layers) {
             self.shelf.put(key(id, of), object);
         }
-        self.told.remove(&id);
+        let signed = self.told.remove(&id).map(|(_, signed)| signed).filter(|_| self.recorded);
         self.next = Some(id.part + 1);
-        // Feeds are for servers: what was signed is not kept.
-        match self.shelf.apply(Table::Descriptor(Descriptor::clone(&descriptor)), Bytes::new()) {
+        // Feeds are for servers: what was signed is kept only where the brain may ask for it again.
+        match self.shelf.apply(Table::Descriptor(Descriptor::clone(&descriptor)), signed.unwrap_or_default()) {
             Ok(()) => self.listed = Some(descriptor),
             Err(error) => {
                 tracing::warn!(%error, "a part does not continue the time line");
@@ -464,7 +478,6 @@ mod tests {
     use ed25519_dalek::{Signer, SigningKey};
     use trellis_core::trust::chunk::{check, describe};
     use trellis_core::trust::table::sealed;
-    use trellis_media::timeline::Timeline;
     use trellis_proto::descriptor::TrackPart;
     use trellis_proto::{EndReason, Layer, Media, Rendition};
     use trellis_server::shelf::Source;

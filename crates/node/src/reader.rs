@@ -89,6 +89,11 @@ impl Reader {
         }
     }
 
+    /// Has it ever asked for anything?
+    pub fn has_read(&self) -> bool {
+        self.read.is_some()
+    }
+
     /// Has it not asked for anything for a while?
     pub fn is_idle(&self, now: Instant) -> bool {
         self.read.is_none_or(|read| now > read + IDLE)
@@ -108,16 +113,16 @@ impl Reader {
 
     /// The brain is to go on there. `parts`: how many there are, if that is known.
     pub fn target(&mut self, now: Instant, brain: &Brain, run: RunId, parts: Option<u64>) -> Option<PartId> {
-        let here = self.here(brain)?;
+        let here = self.here(brain);
         if self.moved.is_some_and(|moved| now < moved + MOVE_EVERY) {
             return None;
         }
         let to = match self.jumped.take() {
-            Some(to) if (here..here + NEAR).contains(&to) => None,
+            Some(to) if here.is_some_and(|here| (here..here + NEAR).contains(&to)) => None,
             Some(to) => Some(to),
-            None => self.ahead(now, here).map(|to| first_of_whole(brain, run, to)),
+            None => self.ahead(now, here?).map(|to| first_of_whole(brain, run, to)),
         };
-        let to = to.filter(|to| parts.is_none_or(|parts| *to < parts) && *to != here)?;
+        let to = to.filter(|to| parts.is_none_or(|parts| *to < parts) && Some(*to) != here)?;
         (self.moved, self.aim) = (Some(now), Some(to));
         Some(PartId { run, part: to })
     }
