@@ -428,6 +428,9 @@ impl Running {
     fn share(&mut self, now: Instant, key: Key, whole: &Bytes) {
         let Item::Part(part) = key.item else { return };
         let id = PartId { run: key.run, part };
+        if self.peer.as_ref().is_some_and(|peer| peer.descriptor(id).is_none()) {
+            self.tell_tables(now, id, 1);
+        }
         let chunks = self.peer.as_ref().map(|peer| peer.missing_of(id, layer_of(key), whole));
         for chunk in chunks.into_iter().flatten() {
             self.tell(now, Input::Frame(PeerId::EDGE, Frame::Chunk(chunk)));

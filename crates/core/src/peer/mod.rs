@@ -387,7 +387,7 @@ impl<V: Verifier> Peer<V> {
     }
 
     /// Is what plays a recording? Then nothing is pushed.
-    fn is_recorded(&self) -> bool {
+    pub fn is_recorded(&self) -> bool {
         self.catalogues.last().is_some_and(|(_, catalogue)| catalogue.mode == Mode::Vod)
     }
 
