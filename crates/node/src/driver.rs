@@ -470,6 +470,7 @@ impl Running {
     /// Of a recording the brain plays where the local player reads, and stands still when nobody does.
     fn keep_with_the_reader(&mut self, now: Instant) {
         let Some((run, parts)) = self.driver.player.recording().filter(|_| !self.driver.supporter) else { return };
+        self.reader.set_run(run);
         let idle = self.reader.is_idle(now);
         if idle != self.paused && self.peer.is_some() {
             self.paused = idle;

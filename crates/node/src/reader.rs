@@ -34,6 +34,7 @@ pub enum Asked {
 /// A player that reads.
 #[derive(Debug, Default)]
 pub struct Reader {
+    run: Option<RunId>,
     /// By rendition.
     places: BTreeMap<u8, Place>,
     waits: BTreeMap<(u64, u8), Wait>,
@@ -65,7 +66,7 @@ struct Wait {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct View {
     awaited: Awaited,
-    /// There are peers that can be asked.
+    /// There are peers that bring what comes next.
     helpers: bool,
     waited: Duration,
     /// Until the player needs it at the soonest.
@@ -73,6 +74,13 @@ struct View {
 }
 
 impl Reader {
+    /// What it may read: of another recording nothing was asked for yet.
+    pub fn set_run(&mut self, run: RunId) {
+        if self.run != Some(run) {
+            *self = Self { run: Some(run), ..Self::default() };
+        }
+    }
+
     /// It asks for these parts.
     pub fn on_read(&mut self, now: Instant, rendition: u8, parts: RangeInclusive<u64>) {
         let before = self.places.get(&rendition);

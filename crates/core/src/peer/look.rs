@@ -58,9 +58,9 @@ impl<V: Verifier> Peer<V> {
         whom.max().unwrap_or(Awaited::Nobody)
     }
 
-    /// May another peer be asked now?
+    /// Is there another peer that has what is needed here? Who was linked for the other's sake has brought nothing.
     pub fn has_helpers(&self, now: Instant) -> bool {
-        self.neighbors.willing(now).next().is_some()
+        self.neighbors.any_brings(now)
     }
 
     /// When a part is to be there, as far as it is known.

@@ -374,6 +374,8 @@ fn who_plays_ahead_in_a_recording_is_asked_before_the_edge() {
     let pulled = of_two.iter().filter(|event| matches!(event, Event::Pull(_, PeerId(1)))).count();
     let rescued = of_two.iter().filter(|event| by_edge(event)).count();
     assert!(pulled >= 48 && rescued * 4 < pulled, "{pulled} chunks pulled, {rescued} of the edge");
+    let helped = [1, 2].map(|peer| swarm.peers[&PeerId(peer)].has_helpers(swarm.now));
+    assert_eq!(helped, [false, true], "who plays ahead gets nothing of the other");
 }
 
 #[test]
