@@ -272,19 +272,23 @@ impl Engine {
         self.peer.is_recorded()
     }
 
-    /// Of a recording the peer goes on where the player's buffer ends, unless it is between there and the playhead.
+    /// Of a recording the peer stays near the end of the player's buffer, which may be longer than what a peer asks for
+    /// ahead: it goes on there, or a little before as far as all is here.
     fn farther(&self, now: Instant, date_ms: u64, buffer: Duration) -> Option<PartId> {
         let catalogue = self.listing.newest_catalogue()?;
         let cursor = self.peer.cursor().filter(|_| self.placed);
         let player_us = date_ms.checked_sub(catalogue.started_ms)? * 1_000;
         let end_us = player_us + buffer.as_micros() as u64;
-        let between = cursor.is_some_and(|cursor| {
+        let near = cursor.is_some_and(|cursor| {
             let here_us = cursor.start_us.saturating_sub(cursor.at.since(now).as_micros() as u64);
-            let from_us = player_us.saturating_sub(BEHIND_MAX.as_micros() as u64);
+            let before = |us: u64, time: Duration| us.saturating_sub(time.as_micros() as u64);
+            let from_us = before(player_us, BEHIND_MAX).max(before(end_us, BEFORE_MAX));
             (from_us..=end_us + BEYOND_MAX.as_micros() as u64).contains(&here_us)
         });
-        let to = self.recording.part_at(catalogue, cursor, end_us).filter(|_| !between);
-        to.filter(|to| cursor.is_none_or(|cursor| cursor.part != *to))
+        let end = self.recording.part_at(catalogue, cursor, end_us).filter(|_| !near)?;
+        let back = (end.part.saturating_sub(BEFORE_PARTS)..end.part).rev().map(|part| PartId { part, ..end });
+        let to = back.take_while(|part| self.peer.is_whole(*part)).last().unwrap_or(end);
+        cursor.is_none_or(|cursor| cursor.part != to).then_some(to)
     }
 
     /// The player has got a part or a segment of a recording from the edge: others can get it from here.
@@ -587,6 +591,10 @@ const START_GRACE: Duration = Duration::from_millis(600);
 const MOVE_AGAIN: Duration = Duration::from_secs(2);
 /// In a recording it may take some steps to find where the player is.
 const MOVE_AGAIN_RECORDED: Duration = Duration::from_millis(400);
+/// The peer may be so far before the end of the player's buffer, ...
+const BEFORE_MAX: Duration = Duration::from_secs(10);
+/// ... and goes on no farther before it than this: eight seconds are time for other peers.
+const BEFORE_PARTS: u64 = 24;
 /// How far beyond the end of the player's buffer the peer may be.
 const BEYOND_MAX: Duration = Duration::from_millis(1_500);
 /// What is needed sooner the edge brings.
