@@ -17,6 +17,14 @@ pub fn clip() -> Bytes {
     Bytes::from_static(SAMPLE)
 }
 
+/// The same again and again, for this many seconds.
+pub fn long_clip(seconds: usize) -> Bytes {
+    let mut looper = Looper::sample();
+    let mut next = || looper.next_due().expect("the sample clip can be looped").1;
+    // The header, and thirty frames a second.
+    (0..1 + 30 * seconds).flat_map(|_| next()).collect()
+}
+
 /// The ingest request for a stream that viewers need a token for, without a body.
 pub fn closed(origin: &Server, key: &str, stream: &str) -> RequestBuilder {
     let url = format!("{}/v1/ingest/{stream}", origin.base());

@@ -132,7 +132,7 @@ it("plays on what other viewers bring while its link is down, and plain HLS when
   expect([engine.told.at(-1), mesh.plays, mesh.stats().reason]).toEqual(["lost 0", true, "link_lost"]);
   await vi.advanceTimersByTimeAsync(2_400);
   engine.version += 1;
-  mesh.at(0, false);
+  mesh.at(0, 0, false);
   await vi.advanceTimersByTimeAsync(2_400);
   expect([mesh.plays, mesh.find(RUN, "v0", "p", 1)]).toEqual([true, "here"]);
   await vi.advanceTimersByTimeAsync(200);

@@ -160,12 +160,15 @@ describe("the loader of media", () => {
   function ask(found: string, url = part) {
     const watchers = new Set<() => void>();
     const mesh = {
-      found, http: 0, thrown: 0, took: [] as unknown[],
+      found, http: 0, thrown: 0, took: [] as unknown[], patience: 4_000, fetched: 0, offered: 0,
       find: () => mesh.found,
       take: () => ({ data: new ArrayBuffer(1_000), ms: 40 }),
       watch: (changed: () => void) => (watchers.add(changed), () => watchers.delete(changed)),
       tookHttp: (bytes: number, media: unknown) => void ((mesh.http += bytes), mesh.took.push(media)),
       threwAway: (bytes: number) => void (mesh.thrown += bytes),
+      offer: () => void (mesh.offered += 1),
+      fetches: (untilMs: number) => void (mesh.fetched = untilMs),
+      patienceMs: () => mesh.patience,
       isInit: () => false,
       address: (to: string) => to.replace("edge", "elsewhere"),
     };
@@ -173,7 +176,7 @@ describe("the loader of media", () => {
     const loader = new fLoader!({ loader: Inner } as unknown as HlsConfig);
     const came: ArrayBuffer[] = [];
     const callbacks = { onSuccess: (response: { data: ArrayBuffer }) => came.push(response.data), onError: vi.fn(), onTimeout: vi.fn(), onAbort: vi.fn() };
-    loader.load({ url } as FragmentLoaderContext, {} as never, callbacks as never);
+    loader.load({ url, frag: { endProgramDateTime: 70 } } as FragmentLoaderContext, {} as never, callbacks as never);
     return { mesh, loader, came, watchers, callbacks };
   }
 
@@ -197,6 +200,13 @@ describe("the loader of media", () => {
     expect([came[0]?.byteLength, mesh.http, watchers.size]).toEqual([5, 5, 0]);
     expect(mesh.took).toEqual([{ run: RUN, rendition: "v0", kind: "p", number: 9 }]);
     expect(inner).toHaveBeenCalledWith(part.replace("edge", "elsewhere"));
+  });
+
+  it("waits no longer than the player can, and gives what came to others", async () => {
+    const { mesh, came } = ask("coming");
+    mesh.patience = 0;
+    await new Promise((done) => setTimeout(done, 5));
+    expect([came[0]?.byteLength, mesh.fetched, mesh.offered]).toEqual([5, 70, 1]);
   });
 
   it("counts what is used, not what came", async () => {

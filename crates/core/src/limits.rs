@@ -24,6 +24,9 @@ pub const CHILDREN_MAX: usize = 128;
 pub const LINKS_MAX: usize = 200;
 /// Parts a peer keeps behind its playhead, for others and for seeking back (30 s).
 pub const KEEP_PARTS: usize = 90;
+/// The same of a recording (two minutes): its viewers are where they like, and the more each keeps the more find somebody who
+/// has what they need next.
+pub const KEEP_PARTS_RECORDED: usize = 360;
 /// Parts a peer knows ahead of its playhead.
 pub const AHEAD_PARTS_MAX: usize = 64;
 /// Chunks that wait for their descriptor.

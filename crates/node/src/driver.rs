@@ -9,11 +9,12 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use tokio::sync::{mpsc, watch};
 use trellis_core::intake::Intake;
-use trellis_core::limits::KEEP_PARTS;
-use trellis_core::peer::{self, Input, Mesh, Output, Peer, Support, UploadPolicy};
+use trellis_core::limits::{KEEP_PARTS, KEEP_PARTS_RECORDED};
+use trellis_core::peer::{self, Input, Mesh, Output, Part, Peer, Seek, Support, UploadPolicy};
 use trellis_core::time::Instant as CoreInstant;
 use trellis_core::trust::{Noting, RealCrypto};
-use trellis_proto::frame::{Bye, ChunkId, Decoded, Frame, Hello, LayerId, Nat, PartId, PeerId};
+use trellis_proto::RunId;
+use trellis_proto::frame::{Bye, ChunkId, Decoded, Frame, Hello, Nat, PartId, PeerId};
 use trellis_proto::signal::Signal;
 use trellis_server::http::Stop;
 use trellis_server::shelf::{Item, Key};
@@ -25,6 +26,7 @@ use crate::fetch;
 use crate::join::{Past, Place, Refused};
 use crate::links::{Event, Links};
 use crate::player::{Listed, Player};
+use crate::reader::{Asked, Reader, joined, layer_of};
 use crate::stats::{State, Stats};
 
 /// What decides; it notes what it has come to believe.
@@ -38,8 +40,8 @@ pub struct Driver {
     pub supporter: bool,
     pub player: Player,
     pub media: std::sync::Arc<fetch::Edge>,
-    /// What the local player asked for that the mesh did not bring.
-    pub asked: mpsc::Receiver<Key>,
+    /// What the local player asks for.
+    pub asked: mpsc::Receiver<Asked>,
     pub stats: watch::Sender<Stats>,
     pub stop: Stop,
     /// When the viewer came.
@@ -58,6 +60,9 @@ struct Running {
     edge: Option<EdgeLink>,
     links: Option<Links>,
     choice: Choice,
+    /// Of a recording.
+    reader: Reader,
+    paused: bool,
     entering: Option<Entering>,
     /// When to ask for a place again.
     again: Option<Instant>,
@@ -90,6 +95,8 @@ impl Driver {
             edge: None,
             links: None,
             choice: Choice::default(),
+            reader: Reader::default(),
+            paused: false,
             entering: None,
             again: None,
             past: Past::default(),
@@ -137,7 +144,7 @@ impl Running {
                     self.entering = None;
                     self.entered(Instant::now(), result);
                 }
-                Some(key) = self.driver.asked.recv() => self.on_asked(Instant::now(), key),
+                Some(asked) = self.driver.asked.recv() => self.on_asked(Instant::now(), asked),
                 () = tokio::time::sleep_until(wake.into()) => {}
             }
         }
@@ -149,7 +156,8 @@ impl Running {
         let peer = peer.map(|at| (self.began + Duration::from_micros(at.0)).max(now + WAKE_GAP));
         let links = self.links.as_ref().and_then(Links::wake_at);
         let unseen = self.unseen.map(|(at, _)| at);
-        let all = [peer, links, self.again, unseen, Some(self.shown + SHOW_EVERY)];
+        let reads = self.reader.waits().then(|| now + READER_TICK);
+        let all = [peer, links, self.again, unseen, reads, Some(self.shown + SHOW_EVERY)];
         all.into_iter().flatten().min().unwrap_or(now + SHOW_EVERY)
     }
 
@@ -171,6 +179,7 @@ impl Running {
             self.ask_to_be_seen(now);
         }
         self.list(now);
+        self.keep_with_the_reader(now);
         if now >= self.shown + SHOW_EVERY {
             self.show(now);
         }
@@ -203,6 +212,9 @@ impl Running {
 
     fn on_output(&mut self, now: Instant, output: Output<Bytes>) {
         match output {
+            Output::Send(PeerId::EDGE, Frame::Ask { from, count }) if self.reads_tables() => {
+                self.tell_tables(now, from, count.into());
+            }
             Output::Send(PeerId::EDGE, frame) => self.send_edge(&frame),
             Output::Send(to, frame) => self.send_peer(now, to, &frame),
             Output::Connect(PeerId::EDGE) => {
@@ -221,7 +233,7 @@ impl Running {
             }
             Output::Part(part) => {
                 self.note_startup(now);
-                if !self.driver.supporter {
+                if !self.driver.supporter && !self.answers(&part) {
                     self.driver.player.on_part(part);
                 }
             }
@@ -377,16 +389,100 @@ impl Running {
         }
     }
 
-    fn on_asked(&mut self, now: Instant, key: Key) {
-        if let Item::Part(part) = key.item {
-            let of = LayerId { rendition: key.rendition, layer: 0 };
-            self.intake.on_elsewhere(PartId { run: key.run, part }, of);
+    fn on_asked(&mut self, now: Instant, asked: Asked) {
+        match asked {
+            Asked::Parts(run, rendition, parts) => {
+                if self.driver.player.recording().is_some_and(|(plays, _)| plays == run) {
+                    self.reader.on_read(now, rendition, parts);
+                }
+            }
+            Asked::Missing(key) => self.on_elsewhere(now, key),
+            Asked::Wanted(key, answer) => {
+                if !self.reader.wait(now, key, answer) {
+                    self.on_elsewhere(now, key);
+                }
+            }
+            Asked::Came(key, whole) => self.share(now, key, &whole),
         }
-        let Some(newest) = self.driver.player.newest() else { return };
+    }
+
+    /// The edge brings this over HTTP.
+    fn on_elsewhere(&mut self, now: Instant, key: Key) {
+        if let Item::Part(part) = key.item {
+            self.intake.on_elsewhere(PartId { run: key.run, part }, layer_of(key));
+        }
+        // All of a recording is as new as what is read.
+        let newest = match (self.driver.player.recording(), key.item) {
+            (Some(_), Item::Part(part)) => Some(part),
+            _ => self.driver.player.newest(),
+        };
+        let Some(newest) = newest else { return };
         let (player, choice) = (&self.driver.player, &mut self.choice);
         let layers = player.catalogue(key.run, |catalogue| choice.on_asked(now, key, newest, catalogue));
         if let Some(layers) = layers.flatten() {
             self.tell(now, Input::Switch(layers));
+        }
+    }
+
+    /// What the edge brought over HTTP the brain can give to others: it looks at it as if it had come on the link.
+    fn share(&mut self, now: Instant, key: Key, whole: &Bytes) {
+        let Item::Part(part) = key.item else { return };
+        let id = PartId { run: key.run, part };
+        if self.peer.as_ref().is_some_and(|peer| peer.descriptor(id).is_none()) {
+            self.tell_tables(now, id, 1);
+        }
+        let chunks = self.peer.as_ref().map(|peer| peer.missing_of(id, layer_of(key), whole));
+        for chunk in chunks.into_iter().flatten() {
+            self.tell(now, Input::Frame(PeerId::EDGE, Frame::Chunk(chunk)));
+        }
+    }
+
+    /// Did the local player wait for this?
+    fn answers(&mut self, part: &Part<Bytes>) -> bool {
+        let id = PartId { run: part.descriptor.run, part: part.descriptor.part };
+        let bytes = || joined(part.chunks.iter().map(|chunk| chunk.payload().clone()));
+        self.reader.on_part(id, part.of, bytes)
+    }
+
+    /// Of a recording all tables are here, or on their way.
+    fn reads_tables(&self) -> bool {
+        !self.driver.supporter && self.driver.player.is_recorded()
+    }
+
+    /// The brain hears of a recording's parts. Until somebody reads it has nothing to play.
+    fn tell_tables(&mut self, now: Instant, from: PartId, count: u64) {
+        if self.reader.has_read() {
+            let tables = self.driver.player.tables(from, count);
+            tables.into_iter().for_each(|table| self.tell(now, Input::Frame(PeerId::EDGE, Frame::Table(table))));
+        }
+    }
+
+    /// It knows all it can ask for, however fast the player reads.
+    fn tell_next_tables(&mut self, now: Instant, run: RunId) {
+        let Some(peer) = &self.peer else { return };
+        let Some(here) = self.reader.here(peer) else { return };
+        let unknown = |part: &u64| peer.descriptor(PartId { run, part: *part }).is_none();
+        if let Some(part) = (here..here + RECORDED_AHEAD).find(unknown) {
+            self.tell_tables(now, PartId { run, part }, here + RECORDED_AHEAD - part);
+        }
+    }
+
+    /// Of a recording the brain plays where the local player reads, and stands still when nobody does.
+    fn keep_with_the_reader(&mut self, now: Instant) {
+        let Some((run, parts)) = self.driver.player.recording().filter(|_| !self.driver.supporter) else { return };
+        self.reader.set_run(run);
+        let idle = self.reader.is_idle(now);
+        if idle != self.paused && self.peer.is_some() {
+            self.paused = idle;
+            self.tell(now, Input::Pause(idle));
+        }
+        let target = self.peer.as_ref().and_then(|peer| self.reader.target(now, peer, run, parts));
+        if let Some(part) = target {
+            self.tell(now, Input::Seek(Seek::To(part)));
+        }
+        self.tell_next_tables(now, run);
+        for key in self.reader.give_up(now, self.core(now), self.peer.as_ref()) {
+            self.on_elsewhere(now, key);
         }
     }
 
@@ -463,6 +559,7 @@ impl Running {
             self.tell(now, Input::Upload(self.policy(&place)));
         } else {
             self.peer = Some(self.new_peer(now, &place));
+            self.paused = false;
         }
         self.place = Some(place);
         self.tell(now, Input::Connected(PeerId::EDGE));
@@ -484,7 +581,7 @@ impl Running {
             nat: self.nat,
             behind: Duration::ZERO,
             support: Support::WhileWatching,
-            keep_parts: KEEP_PARTS,
+            keep_parts: if place.recorded { KEEP_PARTS_RECORDED } else { KEEP_PARTS },
             mesh: Mesh::Hybrid,
             on_schedule: false,
         };
@@ -605,6 +702,9 @@ impl Running {
 
     fn show(&mut self, now: Instant) {
         self.shown = now;
+        if self.driver.player.recording().is_some() {
+            self.driver.player.trim();
+        }
         self.count.http_bytes = self.driver.media.bytes();
         (self.count.edge_bytes, self.count.p2p_bytes) = (self.intake.edge_bytes, self.intake.peer_bytes);
         self.count.wasted_bytes = self.intake.wasted_bytes + self.driver.media.wasted_bytes();
@@ -647,6 +747,10 @@ async fn poll_entering(entering: &mut Option<Entering>) -> Result<Entered, Refus
 /// The brain gives itself two seconds; then it is over in any case.
 const LEAVE_TIME: Duration = Duration::from_millis(2_500);
 const SHOW_EVERY: Duration = Duration::from_millis(500);
+/// Parts of a recording the brain may ask for, and a few more.
+const RECORDED_AHEAD: u64 = 64;
+/// How often it is looked at what a local player waits for.
+const READER_TICK: Duration = Duration::from_millis(50);
 const WAKE_GAP: Duration = Duration::from_millis(1);
 const AGAIN: Duration = Duration::from_secs(1);
 const FRAMES_AT_ONCE: usize = 64;

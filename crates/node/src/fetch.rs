@@ -1,5 +1,6 @@
 //! What the mesh does not bring: init segments, older parts, other renditions, and what was missing when it was due. Asked
-//! of the edge over HTTP when a player asks for it, and checked chunk by chunk like everything else.
+//! of the edge over HTTP when a player asks for it, and checked chunk by chunk like everything else. Of a recording the mesh
+//! is asked first, and hears what it did not bring.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -8,9 +9,12 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http::StatusCode;
 use reqwest::Client;
-use tokio::sync::{Semaphore, mpsc};
-use trellis_server::shelf::{Arrival, Key, Object, Shelf, Source};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use trellis_proto::Mode;
+use trellis_server::shelf::{Arrival, Item, Key, Object, Shelf, Source};
 use url::Url;
+
+use crate::reader::Asked;
 
 /// The edge as plain HLS has it.
 pub struct Edge {
@@ -21,7 +25,7 @@ pub struct Edge {
     wasted: AtomicU64,
     turns: Semaphore,
     /// Who decides which rendition the mesh brings hears what else is asked for.
-    asked: mpsc::Sender<Key>,
+    asked: mpsc::Sender<Asked>,
 }
 
 /// The [`Source`] of the local shelf.
@@ -43,7 +47,7 @@ enum FetchError {
 
 impl Edge {
     /// No edge yet. What is fetched is told to `asked`, as far as it listens.
-    pub fn new(http: Client, asked: mpsc::Sender<Key>) -> Arc<Self> {
+    pub fn new(http: Client, asked: mpsc::Sender<Asked>) -> Arc<Self> {
         Arc::new(Self {
             http,
             media: RwLock::default(),
@@ -126,15 +130,35 @@ impl Source for FromEdge {
     fn get(&self, shelf: &Arc<Shelf>, key: Key, size: usize) -> Option<Arc<Object>> {
         let mut arrival = Arrival::of(shelf, key)?;
         let path = shelf.path(key)?;
-        let _ = self.0.asked.try_send(key);
         if size == 0 {
             return Some(Object::ready(Bytes::new()));
         }
         let object = Arc::new(Object::filling(size));
         let (edge, filled) = (self.0.clone(), object.clone());
-        tokio::spawn(async move { edge.fill(&path, &mut arrival, &filled).await });
+        if !is_recorded(shelf, key) {
+            let _ = self.0.asked.try_send(Asked::Missing(key));
+            tokio::spawn(async move { edge.fill(&path, &mut arrival, &filled).await });
+            return Some(object);
+        }
+        let (answer, answered) = oneshot::channel();
+        let _ = self.0.asked.try_send(Asked::Wanted(key, answer));
+        tokio::spawn(async move {
+            if let Ok(bytes) = answered.await {
+                return filled.finish(bytes);
+            }
+            edge.fill(&path, &mut arrival, &filled).await;
+            if let Some(whole) = filled.whole() {
+                let _ = edge.asked.try_send(Asked::Came(key, whole.clone()));
+            }
+        });
         Some(object)
     }
+}
+
+/// Is it a part of a recording?
+fn is_recorded(shelf: &Shelf, key: Key) -> bool {
+    let recorded = || shelf.look(|timeline| timeline.catalogue(key.run).map(|it| it.mode)) == Some(Mode::Vod);
+    matches!(key.item, Item::Part(_)) && recorded()
 }
 
 /// What browsers do at one host.

@@ -33,6 +33,8 @@ pub struct Place {
     pub edge: Option<IpAddr>,
     /// May this viewer give? The operator's word.
     pub may_give: bool,
+    /// It is a recording.
+    pub recorded: bool,
     /// Most bit/s of media.
     pub max_rate_bps: u64,
     /// The manager's clock less ours, ms.
@@ -81,6 +83,8 @@ impl Past {
 
 #[derive(Deserialize)]
 struct Reply {
+    #[serde(default)]
+    state: String,
     hls: String,
     ticket: String,
     max_rate: u64,
@@ -170,6 +174,7 @@ async fn place(address: &Address, reply: Reply) -> Result<Place, Refused> {
         stun: edge.zip(reply.stun_port).map(SocketAddr::from),
         edge,
         may_give,
+        recorded: reply.state == "vod",
         max_rate_bps: reply.max_rate,
         clock_ahead_ms: reply.server_time_ms as i64 - now_ms,
     })

@@ -1,8 +1,8 @@
 //! A viewer's peer outside of browsers: data channels, the link to the edge, a local HTTP server for players.
 //!
 //! [`Node::start`] joins a stream like any viewer and runs the brain (`trellis_core::peer`) in one task, `driver`. Around it:
-//! `join`, `edge_link` and `entry` lead to the edge; `sockets`, `link`, `links` and `pace` to other peers; `player`, `fetch`
-//! and `serve` to a local player. What others send never makes it panic or grow without bound.
+//! `join`, `edge_link` and `entry` lead to the edge; `sockets`, `link`, `links` and `pace` to other peers; `player`, `reader`,
+//! `fetch` and `serve` to a local player. What others send never makes it panic or grow without bound.
 
 mod address;
 mod choice;
@@ -17,6 +17,7 @@ mod links;
 pub mod measure;
 mod pace;
 mod player;
+mod reader;
 mod serve;
 mod sockets;
 mod stats;
@@ -89,7 +90,7 @@ impl Node {
             address: config.address,
         };
         let (asked_by, asked) = mpsc::channel(ASKED_MAX);
-        let media = fetch::Edge::new(door.http.clone(), asked_by);
+        let media = fetch::Edge::new(door.http.clone(), asked_by.clone());
         let stream = door.address.stream.clone();
         let source = Box::new(fetch::FromEdge(media.clone()));
         let shelf = Shelf::new(Timeline::new(stream.clone()), stream, source);
@@ -115,7 +116,8 @@ impl Node {
         };
         let address = listener.as_ref().map(|listener| listener.address()).transpose()?;
         let playlist = serve::playlist(&shelf);
-        let local = std::sync::Arc::new(serve::Local { shelf, stats: stats.clone(), stop: closed.clone() });
+        let local =
+            std::sync::Arc::new(serve::Local { shelf, stats: stats.clone(), stop: closed.clone(), asked: asked_by });
         let server = listener.map(|listener| tokio::spawn(listener.serve(local, closed)));
         Ok(Self { address, playlist, stats, stop, close, driver: tokio::spawn(driver.run(first)), server })
     }
@@ -160,4 +162,4 @@ impl Node {
 const CONNECT_PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
 /// A player in the middle of a part may finish it.
 const CLOSE_PATIENCE: std::time::Duration = std::time::Duration::from_millis(300);
-const ASKED_MAX: usize = 64;
+const ASKED_MAX: usize = 256;

@@ -5,15 +5,17 @@
 //! their descriptors are asked of the edge, their media come over HTTP if somebody wants them. Invariant: the shelf's time
 //! line has no part that was not verified, and no gap but one that begins with a segment.
 //!
-//! Of a recording all descriptors are asked for at once, one batch after the other, and all its media come from the edge.
+//! Of a recording all descriptors are asked for at once, one batch after the other; its media come when they are read, or
+//! a little before.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use trellis_core::peer::Part;
 use trellis_core::trust::table::Authority;
+use trellis_media::timeline::Timeline;
 use trellis_proto::frame::{LayerId, PartId};
 use trellis_proto::limits::ASK_MAX;
 use trellis_proto::{Catalogue, Descriptor, Mode, RunEnd, RunId, Table};
@@ -29,8 +31,8 @@ pub struct Player {
     ends: BTreeMap<RunId, (RunEnd, Bytes)>,
     /// What came and is not listed.
     held: BTreeMap<PartId, Held>,
-    /// Descriptors that we asked for ourselves.
-    told: BTreeMap<PartId, Arc<Descriptor>>,
+    /// Descriptors that we asked for ourselves, and the same as signed.
+    told: BTreeMap<PartId, (Arc<Descriptor>, Bytes)>,
     asked: Option<Asked>,
     run: Option<RunId>,
     /// The first part of each run that the mesh brings.
@@ -93,6 +95,25 @@ impl Player {
         }
     }
 
+    /// The recording that plays, and how many parts it has, once that is known.
+    pub fn recording(&self) -> Option<(RunId, Option<u64>)> {
+        let run = self.run.filter(|_| self.recorded)?;
+        Some((run, self.ends.get(&run).map(|(end, _)| end.parts)))
+    }
+
+    /// Is the newest run one?
+    pub fn is_recorded(&self) -> bool {
+        self.newest_catalogue(|catalogue| catalogue.mode == Mode::Vod) == Some(true)
+    }
+
+    /// Descriptors of a recording from one on, as signed, as far as they are here.
+    pub fn tables(&self, from: PartId, count: u64) -> Vec<Bytes> {
+        let signed =
+            |timeline: &Timeline, part| timeline.signed_part(from.run, part).filter(|it| !it.is_empty()).cloned();
+        let parts = from.part..from.part.saturating_add(count);
+        self.shelf.look(|timeline| parts.map_while(|part| signed(timeline, part)).collect())
+    }
+
     /// Who signs the stream's tables.
     pub fn trust(&mut self, authority: Authority) {
         self.authority = Some(authority);
@@ -120,7 +141,7 @@ impl Player {
             return false;
         }
         if let Some(Ok(Table::Descriptor(descriptor))) = self.authority.as_ref().map(|a| a.table(message)) {
-            self.told.insert(id, Arc::new(descriptor));
+            self.told.insert(id, (Arc::new(descriptor), Bytes::copy_from_slice(message)));
             while self.told.len() > TOLD_MAX {
                 self.told.pop_first();
             }
@@ -173,7 +194,11 @@ impl Player {
         let id = PartId { run: descriptor.run, part: descriptor.part };
         let Some(track) = descriptor.tracks.get(usize::from(of.rendition)) else { return };
         // Renditions are not layered yet: the base is all there is.
+        if self.recorded && self.shelf.held(key(id, of), |object| object.whole().is_some()) == Some(true) {
+            return;
+        }
         let object = Arc::new(Object::filling(track.size() as usize));
+        object.touch(now_s());
         chunks.into_iter().for_each(|chunk| object.push(chunk));
         if self.is_listed(id) {
             let known = self.shelf.look(|timeline| timeline.part(id.run, id.part).is_some());
@@ -318,7 +343,7 @@ impl Player {
     fn first_segment(&self, first: PartId, peer: Option<&Brain>) -> Option<u64> {
         let at = |part| PartId { part, ..first };
         let before = (0..first.part).rev().take_while(|part| self.told.contains_key(&at(*part)));
-        let starts = |part: &u64| self.told.get(&at(*part)).is_some_and(|descriptor| descriptor.index == 0);
+        let starts = |part: &u64| self.told.get(&at(*part)).is_some_and(|(descriptor, _)| descriptor.index == 0);
         let here = |part: &u64| {
             let held = self.held.get(&at(*part)).map(|held| &held.descriptor);
             let known = held.or(peer.and_then(|peer| peer.descriptor(at(*part))));
@@ -342,7 +367,7 @@ impl Player {
         // What we had to ask for ourselves, the brain has passed over.
         let past = self.is_before_the_mesh(id) || self.told.contains_key(&id) && brain().is_none();
         let overdue = past || self.due.is_some_and(|due| id <= due);
-        let known = || brain().or_else(|| self.told.get(&id).cloned());
+        let known = || brain().or_else(|| self.told.get(&id).map(|(descriptor, _)| descriptor.clone()));
         if overdue { held.map(|held| held.descriptor.clone()).or_else(known) } else { None }
     }
 
@@ -350,10 +375,10 @@ impl Player {
         for (of, object) in self.held.remove(&id).into_iter().flat_map(|held| held.layers) {
             self.shelf.put(key(id, of), object);
         }
-        self.told.remove(&id);
+        let signed = self.told.remove(&id).map(|(_, signed)| signed).filter(|_| self.recorded);
         self.next = Some(id.part + 1);
-        // Feeds are for servers: what was signed is not kept.
-        match self.shelf.apply(Table::Descriptor(Descriptor::clone(&descriptor)), Bytes::new()) {
+        // Feeds are for servers: what was signed is kept only where the brain may ask for it again.
+        match self.shelf.apply(Table::Descriptor(Descriptor::clone(&descriptor)), signed.unwrap_or_default()) {
             Ok(()) => self.listed = Some(descriptor),
             Err(error) => {
                 tracing::warn!(%error, "a part does not continue the time line");
@@ -396,15 +421,18 @@ impl Player {
         to.is_some()
     }
 
-    /// Memory is for what players and the time line need: of the rest the oldest goes. It can be had from the edge again.
-    fn trim(&self) {
+    /// Memory is for what players and the time line need: of the rest the oldest goes, of a recording what was of use longest
+    /// ago. It can be had from the edge again.
+    pub fn trim(&self) {
         let mut objects = Vec::new();
         self.shelf.each_object(|key, object| objects.push((object.used_s(), key, object.size())));
         let mut bytes: usize = objects.iter().map(|(.., size)| size).sum();
         if bytes <= SHELF_BYTES_MAX {
             return;
         }
-        objects.sort_unstable_by_key(|(_, key, _)| (key.run, part_of(*key)));
+        let used = |used_s| if self.recorded { used_s } else { 0 };
+        objects
+            .sort_unstable_by_key(|(used_s, key, _)| (key.run, key.item == Item::Init, used(*used_s), part_of(*key)));
         for (_, key, size) in objects {
             if bytes <= SHELF_BYTES_MAX {
                 break;
@@ -417,6 +445,10 @@ impl Player {
 
 fn key(id: PartId, of: LayerId) -> Key {
     Key { run: id.run, rendition: of.rendition, item: Item::Part(id.part) }
+}
+
+fn now_s() -> u32 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as u32)
 }
 
 /// Init segments stay.
@@ -446,7 +478,6 @@ mod tests {
     use ed25519_dalek::{Signer, SigningKey};
     use trellis_core::trust::chunk::{check, describe};
     use trellis_core::trust::table::sealed;
-    use trellis_media::timeline::Timeline;
     use trellis_proto::descriptor::TrackPart;
     use trellis_proto::{EndReason, Layer, Media, Rendition};
     use trellis_server::shelf::Source;

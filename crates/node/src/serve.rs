@@ -9,10 +9,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HOST, HeaderValue};
 use http::{Method, Request, StatusCode};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
+use trellis_proto::Mode;
 use trellis_server::http::{Body, Caller, Handle, Incoming, Limits, Listener, Plain, Reply, Stop, empty, error, json};
-use trellis_server::shelf::{Ask, Shelf, serve};
+use trellis_server::shelf::{Ask, Shelf, parts, serve};
 
+use crate::reader::Asked;
 use crate::stats::Stats;
 
 /// What is answered from.
@@ -20,6 +22,8 @@ pub struct Local {
     pub shelf: Arc<Shelf>,
     pub stats: watch::Receiver<Stats>,
     pub stop: Stop,
+    /// Who hears where a player reads in a recording.
+    pub asked: mpsc::Sender<Asked>,
 }
 
 impl Handle for Local {
@@ -41,6 +45,9 @@ impl Handle for Local {
                 json(StatusCode::OK, &stats)
             }
             (_, Some((stream, name))) if stream == self.shelf.stream().as_str() && name != "feed" => {
+                if *method == Method::GET {
+                    self.tell_read(name);
+                }
                 let ask = Ask { method, name, query: request.uri().query(), headers: request.headers() };
                 serve(&self.shelf, ask, &self.stop).await.reply
             }
@@ -54,6 +61,14 @@ impl Handle for Local {
 }
 
 impl Local {
+    fn tell_read(&self, name: &str) {
+        if let Some((run, rendition, parts)) = parts(&self.shelf, name)
+            && self.shelf.look(|timeline| timeline.catalogue(run).map(|it| it.mode)) == Some(Mode::Vod)
+        {
+            let _ = self.asked.try_send(Asked::Parts(run, rendition, parts));
+        }
+    }
+
     fn page(&self, host: Option<&str>, method: &Method) -> Reply {
         let url = format!("http://{}{}", host.unwrap_or("localhost"), playlist(&self.shelf));
         let text = format!("Play it:  {url}\nfor instance:  mpv {url}\nFigures:  /stats.json\n");

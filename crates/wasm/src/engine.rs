@@ -8,23 +8,25 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use bytes::Bytes;
-use trellis_core::peer::{self, Config, Event, Held, Input, Output, Peer, Seek, UploadPolicy};
+use trellis_core::peer::{self, Awaited, Config, Event, Held, Input, Output, Peer, Seek, UploadPolicy};
 use trellis_core::tape::Tape;
 use trellis_core::time::Instant;
 use trellis_core::trust::{Noted, Noting, RealCrypto, Verified};
 use trellis_media::playlist::Wait;
-use trellis_proto::frame::{Bye, ChunkId, Decoded, Frame, LINK_VERSION, LayerId, PartId, PeerId};
+use trellis_proto::frame::{Bye, Chunk, ChunkId, Decoded, Frame, LINK_VERSION, LayerId, PartId, PeerId};
 use trellis_proto::limits::SIGNAL_BYTES_MAX;
 use trellis_proto::signal::Signal;
 use trellis_proto::{Catalogue, RenditionName, RunId, StreamId};
 
 use crate::counts::Counts;
 use crate::listing::Listing;
+use crate::recording::Recording;
 
 /// A viewer's peer, with its player's side.
 pub struct Engine {
     peer: Peer<Noting<RealCrypto>>,
     listing: Listing,
+    recording: Recording,
     counts: Counts,
     out: VecDeque<Action>,
     tape: Option<Tape>,
@@ -39,6 +41,10 @@ pub struct Engine {
     late: Option<(PartId, Instant)>,
     paused: bool,
     moved: Option<Instant>,
+    /// It is known where the player is.
+    placed: bool,
+    /// Of the last input.
+    now: Instant,
     /// Moves whenever something new can be played or listed.
     version: u32,
 }
@@ -95,6 +101,7 @@ impl Engine {
         Self {
             peer: Peer::new(start.config, Noting::new(start.crypto), seed, now),
             listing: Listing::new(start.stream),
+            recording: Recording::default(),
             counts: Counts::default(),
             out: VecDeque::new(),
             tape: None,
@@ -105,6 +112,8 @@ impl Engine {
             late: None,
             paused: false,
             moved: None,
+            placed: false,
+            now,
             version: 0,
         }
     }
@@ -223,15 +232,21 @@ impl Engine {
         }
     }
 
-    /// Where the player is: the origin's wall clock at its playhead, ms since 1970, and whether it stands by its viewer's
-    /// will. A peer plans for a playhead of its own; when the two are apart, it is told.
-    pub fn player(&mut self, now: Instant, date_ms: u64, paused: bool) {
+    /// Where the player is: the origin's wall clock at its playhead, ms since 1970, how much it has from there on, and
+    /// whether it stands by its viewer's will. A peer plans for a playhead of its own; when the two are apart, it is told.
+    pub fn player(&mut self, now: Instant, date_ms: u64, buffer: Duration, paused: bool) {
         if paused != self.paused {
             self.paused = paused;
             self.input(now, Input::Pause(paused));
         }
-        let settled = self.moved.is_none_or(|moved| now.since(moved) > MOVE_AGAIN);
-        if let Some(part) = self.elsewhere(now, date_ms).filter(|_| settled && !paused) {
+        let (recorded, again) = match self.is_recorded() {
+            true => (true, MOVE_AGAIN_RECORDED),
+            false => (false, MOVE_AGAIN),
+        };
+        let settled = self.moved.is_none_or(|moved| now.since(moved) > again);
+        let to = if recorded { self.farther(now, date_ms, buffer) } else { self.elsewhere(now, date_ms) };
+        if let Some(part) = to.filter(|_| settled && (recorded || !paused)) {
+            self.placed = true;
             self.moved = Some(now);
             self.input(now, Input::Seek(Seek::To(part)));
         }
@@ -252,7 +267,57 @@ impl Engine {
         apart.then(|| self.listing.part_at(at_ms)).flatten()
     }
 
+    /// Is a recording watched?
+    pub fn is_recorded(&self) -> bool {
+        self.peer.is_recorded()
+    }
+
+    /// Of a recording the peer stays near the end of the player's buffer, which may be longer than what a peer asks for
+    /// ahead: it goes on there, or a little before as far as all is here.
+    fn farther(&self, now: Instant, date_ms: u64, buffer: Duration) -> Option<PartId> {
+        let catalogue = self.listing.newest_catalogue()?;
+        let cursor = self.peer.cursor().filter(|_| self.placed);
+        let player_us = date_ms.checked_sub(catalogue.started_ms)? * 1_000;
+        let end_us = player_us + buffer.as_micros() as u64;
+        let near = cursor.is_some_and(|cursor| {
+            let here_us = cursor.start_us.saturating_sub(cursor.at.since(now).as_micros() as u64);
+            let before = |us: u64, time: Duration| us.saturating_sub(time.as_micros() as u64);
+            let from_us = before(player_us, BEHIND_MAX).max(before(end_us, BEFORE_MAX));
+            (from_us..=end_us + BEYOND_MAX.as_micros() as u64).contains(&here_us)
+        });
+        let end = self.recording.part_at(catalogue, cursor, end_us).filter(|_| !near)?;
+        let back = (end.part.saturating_sub(BEFORE_PARTS)..end.part).rev().map(|part| PartId { part, ..end });
+        let to = back.take_while(|part| self.peer.is_whole(*part)).last().unwrap_or(end);
+        cursor.is_none_or(|cursor| cursor.part != to).then_some(to)
+    }
+
+    /// The player has got a part or a segment of a recording from the edge: others can get it from here.
+    pub fn offer(
+        &mut self,
+        now: Instant,
+        run: RunId,
+        name: RenditionName,
+        parts: impl Iterator<Item = u64>,
+        whole: Bytes,
+    ) {
+        let rendition = self.listing.catalogue(run).and_then(|catalogue| catalogue.index_of(name));
+        let Some(rendition) = rendition.filter(|_| self.is_recorded()) else { return };
+        let of = LayerId { rendition: rendition as u8, layer: 0 };
+        let mut rest = whole;
+        for part in parts.map(|part| PartId { run, part }) {
+            let size =
+                self.peer.descriptor(part).and_then(|it| it.tracks.get(rendition)).map(|track| track.size() as usize);
+            let Some(size) = size.filter(|size| *size <= rest.len()) else { return };
+            let chunks: Vec<Chunk<Bytes>> = self.peer.missing_of(part, of, &rest.split_to(size));
+            for chunk in chunks {
+                self.input(now, Input::Frame(PeerId::EDGE, Frame::Chunk(chunk)));
+            }
+            self.look_at(now, part);
+        }
+    }
+
     fn input(&mut self, now: Instant, input: Input<Bytes>) {
+        self.now = now;
         self.tape.iter_mut().for_each(|tape| tape.input(now, &input));
         self.peer.handle(now, input);
         while let Some(output) = self.peer.poll() {
@@ -282,7 +347,12 @@ impl Engine {
             Verified::Descriptor(it) => (false, Some(PartId { run: it.run, part: it.part })),
             Verified::RunEnd(_) => (false, None),
         };
-        self.listing.know(table);
+        match &table {
+            // The edge's playlists list all of it.
+            Verified::Descriptor(descriptor) if self.is_recorded() => self.recording.know(descriptor),
+            Verified::RunEnd(end) if self.is_recorded() => self.recording.ends(end.parts),
+            _ => self.listing.know(table),
+        }
         if let Some(part) = part {
             self.look_at(now, part);
         }
@@ -303,6 +373,8 @@ impl Engine {
 
     fn on_output(&mut self, now: Instant, output: Output<Bytes>) {
         match output {
+            // Until it is known where in a recording the player is, nothing of it is of use.
+            Output::Send(PeerId::EDGE, Frame::Ask { .. }) if self.is_recorded() && !self.placed => {}
             Output::Send(to, frame) => self.send(to, &frame),
             Output::Connect(peer) => self.out.push_back(Action::Connect(peer)),
             Output::Disconnect(peer) => self.out.push_back(Action::Disconnect(peer)),
@@ -325,6 +397,8 @@ impl Engine {
                 self.admitted = self.admitted.or(Some(now));
                 self.out.push_back(Action::Admitted(peer));
             }
+            // The player itself knows best what it waits for.
+            Event::Due(..) if self.is_recorded() => {}
             Event::Due(part, whole) => {
                 self.counts.missed += u64::from(!whole);
                 if whole || self.begun {
@@ -385,7 +459,7 @@ impl Engine {
 
     /// Has anything been told of what there is?
     pub fn knows(&self) -> bool {
-        self.listing.newest().is_some()
+        self.listing.newest().is_some() || self.is_recorded()
     }
 
     /// Is anything listed?
@@ -415,11 +489,18 @@ impl Engine {
             Held::Whole(chunks) => Media::Here(chunks.into_iter().map(|chunk| chunk.into_bytes()).collect()),
             // Its time is up: the player needs it now, and the edge has it.
             Held::Coming if self.listing.gave_up(part) => Media::Elsewhere,
+            Held::Coming if self.is_recorded() && !self.is_brought(part, of) => Media::Elsewhere,
             Held::Coming => Media::Coming,
             // A playlist of the edge's may be ahead of what was told here.
             Held::No if self.is_ahead(part) && self.peer.layers().contains(&of) => Media::Coming,
             Held::No => Media::Elsewhere,
         }
+    }
+
+    /// Has somebody been asked for it, or will be in time?
+    fn is_brought(&self, part: PartId, of: LayerId) -> bool {
+        let in_time = || self.peer.due(part).is_some_and(|due| due.since(self.now) > HURRY);
+        self.peer.awaited(self.now, part, of) != Awaited::Nobody || self.peer.has_helpers(self.now) && in_time()
     }
 
     fn is_ahead(&self, part: PartId) -> bool {
@@ -430,7 +511,7 @@ impl Engine {
 
     /// A whole segment: its parts one after the other.
     pub fn segment(&self, run: RunId, name: RenditionName, msn: u64) -> Media {
-        let Some(parts) = self.listing.timeline().segment(run, msn) else { return Media::Elsewhere };
+        let Some(parts) = self.parts_of(run, msn) else { return Media::Elsewhere };
         let mut all = Vec::new();
         for number in parts {
             match self.part(run, name, number) {
@@ -464,7 +545,10 @@ impl Engine {
 
     /// The part numbers of a segment that is complete.
     pub fn parts_of(&self, run: RunId, msn: u64) -> Option<std::ops::RangeInclusive<u64>> {
-        self.listing.timeline().segment(run, msn)
+        match self.is_recorded() {
+            true => self.recording.segment(run, msn),
+            false => self.listing.timeline().segment(run, msn),
+        }
     }
 
     /// What the newest run consists of.
@@ -505,5 +589,15 @@ const ASK_AGAIN: Duration = Duration::from_secs(10);
 /// At the start nothing is lost yet when the first part is late, and the edge has been asked for it already.
 const START_GRACE: Duration = Duration::from_millis(600);
 const MOVE_AGAIN: Duration = Duration::from_secs(2);
+/// In a recording it may take some steps to find where the player is.
+const MOVE_AGAIN_RECORDED: Duration = Duration::from_millis(400);
+/// The peer may be so far before the end of the player's buffer, ...
+const BEFORE_MAX: Duration = Duration::from_secs(10);
+/// ... and goes on no farther before it than this: eight seconds are time for other peers.
+const BEFORE_PARTS: u64 = 24;
+/// How far beyond the end of the player's buffer the peer may be.
+const BEYOND_MAX: Duration = Duration::from_millis(1_500);
+/// What is needed sooner the edge brings.
+const HURRY: Duration = Duration::from_millis(400);
 /// A playlist of the edge's is ahead of the descriptors here by so few parts.
 const AHEAD_PARTS: u64 = 4;

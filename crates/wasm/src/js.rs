@@ -16,7 +16,7 @@ use trellis_proto::frame::{Bye, Nat, PeerId};
 use trellis_proto::signal::candidate::Candidate;
 use trellis_proto::signal::session::Sdp;
 use trellis_proto::signal::{Signal, Step};
-use trellis_proto::{Mode, PublicKey, RenditionName, RunId};
+use trellis_proto::{PublicKey, RenditionName, RunId};
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use crate::engine::{Action, Engine, Media, Start, layers_of};
@@ -36,6 +36,7 @@ pub struct Options {
     behind_ms: f64,
     seed: (u32, u32),
     tape_bytes: u32,
+    recorded: bool,
 }
 
 #[wasm_bindgen]
@@ -66,6 +67,11 @@ impl Options {
         self.tape_bytes = bytes_max;
     }
 
+    /// What is watched is a recording.
+    pub fn of_recording(&mut self) {
+        self.recorded = true;
+    }
+
     /// No data channel can be made here.
     pub fn without_links(&mut self) {
         self.udp_blocked = true;
@@ -84,7 +90,7 @@ impl Options {
             nat: if self.udp_blocked { Nat::Blocked } else { Nat::Unknown },
             behind: Duration::from_micros((self.behind_ms * 1e3) as u64),
             support: Support::WhileWatching,
-            keep_parts: KEEP_PARTS,
+            keep_parts: if self.recorded { KEEP_PARTS_RECORDED } else { KEEP_PARTS },
             mesh: Mesh::Hybrid,
             on_schedule: true,
         };
@@ -161,9 +167,23 @@ impl PeerEngine {
         self.engine.switch(at(now_us), names(renditions));
     }
 
-    /// Where the player is: PROGRAM-DATE-TIME at the playhead, ms since 1970; stopped by its viewer?
-    pub fn player(&mut self, now_us: f64, date_ms: f64, paused: bool) {
-        self.engine.player(at(now_us), date_ms as u64, paused);
+    /// Where the player is: PROGRAM-DATE-TIME at the playhead, ms since 1970, and what it has from there on, ms; stopped by
+    /// its viewer?
+    pub fn player(&mut self, now_us: f64, date_ms: f64, buffer_ms: f64, paused: bool) {
+        let buffer = Duration::from_millis(buffer_ms.clamp(0.0, BUFFER_MS_MAX) as u64);
+        self.engine.player(at(now_us), date_ms as u64, buffer, paused);
+    }
+
+    /// A part (`p`) or a segment (`s`) of a recording that came from the edge: others may have it from here.
+    pub fn offer(&mut self, now_us: f64, run: &str, rendition: &str, kind: &str, number: f64, bytes: Vec<u8>) {
+        let (Ok(run), Ok(name)) = (run.parse::<RunId>(), rendition.parse::<RenditionName>()) else { return };
+        let parts = match kind {
+            "p" => Some(number as u64..=number as u64),
+            _ => self.engine.parts_of(run, number as u64),
+        };
+        if let Some(parts) = parts {
+            self.engine.offer(at(now_us), run, name, parts, bytes.into());
+        }
     }
 
     /// What may be given from now on; a cap of 0 is none.
@@ -335,7 +355,7 @@ impl PeerEngine {
 
     /// Is it a recording?
     pub fn is_recording(&self) -> bool {
-        self.engine.newest_catalogue().is_some_and(|catalogue| catalogue.mode == Mode::Vod)
+        self.engine.is_recorded()
     }
 
     /// Is this the init segment that was signed? Undefined: not known yet.
@@ -404,6 +424,10 @@ fn reason(why: Bye) -> u8 {
 
 /// A day: further back no stream's window reaches.
 const BEFORE_US: u64 = 86_400_000_000;
+/// No player has more than an hour.
+const BUFFER_MS_MAX: f64 = 3.6e6;
+/// One minute of a recording: pages have less memory than others.
+const KEEP_PARTS_RECORDED: usize = 180;
 const OFFER: u8 = 1;
 const ANSWER: u8 = 2;
 const CANDIDATE: u8 = 3;

@@ -321,7 +321,7 @@ fn the_peer_goes_where_its_player_goes() {
     // The player is 1.3 s behind what is new, as it should be; then it goes eight seconds back, and returns.
     let plays = |swarm: &mut Swarm, behind_ms: u64| {
         let (now, newest_ms) = (swarm.now, 1_000_000 + swarm.part * PART_US / 1_000);
-        swarm.viewers[viewer].engine.player(now, newest_ms - behind_ms, false);
+        swarm.viewers[viewer].engine.player(now, newest_ms - behind_ms, Duration::ZERO, false);
         swarm.settle();
         let lag = lag(swarm);
         (0..7).for_each(|_| swarm.part());

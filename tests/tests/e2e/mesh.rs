@@ -1,13 +1,15 @@
 //! Do native peers stream to each other, and is what their players get what the origin made?
 
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use serde_json::{Value, json};
 use trellis_tests::client::{Viewer, client, get, join, send};
 use trellis_tests::media::{decode, run_aside};
 use trellis_tests::peer::{Peer, newest_part};
 use trellis_tests::playlist::Multivariant;
-use trellis_tests::publisher::{Channel, clip, vod};
+use trellis_tests::publisher::{Channel, clip, long_clip, vod};
 use trellis_tests::server::{Cluster, Server, Setup};
 use trellis_tests::{PATIENCE, eventually};
 
@@ -193,6 +195,51 @@ async fn a_recording_is_played_whole_from_a_native_peer() {
     }
     let last = peer.playlist("v0.m3u8").await.segments.last().expect("a film has segments").uri.clone();
     assert_eq!(get(&peer.url(&last)).await.body, viewer.good(&last).await.body);
+}
+
+/// A recording's best picture and sound from one segment to another, as a player asks for them that buffers all it can.
+async fn read(peer: &Peer, segments: Range<usize>) -> Vec<Bytes> {
+    let (pictures, sounds) = tokio::join!(peer.playlist("v0.m3u8"), peer.playlist("a0.m3u8"));
+    let mut read = Vec::new();
+    for (picture, sound) in pictures.segments.iter().zip(&sounds.segments).take(segments.end).skip(segments.start) {
+        for uri in [&picture.uri, &sound.uri] {
+            let reply = get(&peer.url(uri)).await;
+            assert_eq!(reply.status, 200, "{uri}");
+            read.push(reply.body);
+        }
+    }
+    read
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_one_native_peer_has_of_a_recording_another_takes_from_it_wherever_it_plays() {
+    let server = Setup::new("all").start().await;
+    assert_eq!(vod(&server, &server.key("publish.key"), "film", long_clip(60)).await.status, 200);
+    eventually("the film can be joined", PATIENCE, async || {
+        (join(&server, "film", None).await.status == 200).then_some(())
+    })
+    .await;
+    let (viewer, one) = (Viewer::join(&server, "film", None).await, Peer::start(&server, "film", &[]).await);
+    let whole = read(&one, 0..30).await;
+    let names = one.playlist("v0.m3u8").await.segments;
+    for at in [0, 7, 29] {
+        assert!(whole[2 * at] == viewer.good(&names[at].uri).await.body, "segment {at} differs");
+    }
+    let two = Peer::start(&server, "film", &[]).await;
+    let elsewhere = Instant::now();
+    assert!(read(&two, 12..13).await == whole[24..26]);
+    assert!(elsewhere.elapsed() < Duration::from_secs(1), "{:?}", elsewhere.elapsed());
+    two.until("it is linked with who was before it", |stats| number(stats, "peers") > 0).await;
+    assert!(read(&two, 13..30).await == whole[26..]);
+    let back = Instant::now();
+    assert!(read(&two, 0..1).await == whole[..2]);
+    assert!(back.elapsed() < Duration::from_secs(1), "{:?}", back.elapsed());
+    assert!(read(&two, 1..12).await == whole[2..24]);
+    // The edge brings what follows a seek, for a moment.
+    let all = whole.iter().map(Bytes::len).sum::<usize>() as u64;
+    let edges = |stats: &Value| number(stats, "edgeBytes") + number(stats, "httpBytes");
+    let stats = two.until("all is counted", |stats| number(stats, "p2pBytes") + edges(stats) >= all).await;
+    assert!(number(&stats, "p2pBytes") > edges(&stats), "{stats}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -10,7 +10,7 @@ use trellis_core::peer::Output;
 use trellis_core::tape::{Replayed, replay};
 use trellis_tests::browser::Browser;
 use trellis_tests::eventually;
-use trellis_tests::publisher::{Channel, clip, vod};
+use trellis_tests::publisher::{Channel, long_clip, vod};
 use trellis_tests::server::{Server, Setup};
 
 /// Plays, and the engine brings it.
@@ -76,6 +76,42 @@ async fn pages_take_most_of_what_they_play_from_each_other() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_takes_a_recording_from_one_that_plays_ahead_of_it_and_plays_at_once_where_it_is_sought() {
+    let server = Setup::new("all").start().await;
+    assert_eq!(vod(&server, &server.key("publish.key"), "film", long_clip(90)).await.status, 200);
+    let mut browser = Browser::start().await;
+    let watch = |browser: &mut Browser, from_s: u32| {
+        browser.another("", "");
+        browser.open(&format!("{}/watch/film", server.base()));
+        browser.wait_for(IN_THE_MESH, LONG);
+        if from_s > 0 {
+            seek(browser, from_s);
+        }
+    };
+    watch(&mut browser, 0);
+    seek(&mut browser, 30);
+    browser.wait_for("window.trellis.state().position_s > 36", LONG);
+    watch(&mut browser, 30);
+    browser.wait_for("window.trellis.stats().p2pBytes > 600_000", LONG);
+    let stats = browser.stats();
+    assert_eq!(stats["stalls"].as_u64(), Some(0), "{stats}");
+    // Nobody has that.
+    browser.turn(2);
+    seek(&mut browser, 70);
+    browser.wait_for("window.trellis.state().position_s > 73", Duration::from_secs(8));
+    assert!(number(&stats_of(&mut browser, 1), "uploadedBytes") > 600_000.0);
+    let complaints = browser.complaints();
+    assert!(complaints.is_empty(), "{complaints:#?}");
+}
+
+/// The page on top goes there and plays.
+fn seek(browser: &mut Browser, to_s: u32) {
+    browser.eval(&format!("void (document.getElementById('video').currentTime = {to_s})"));
+    let plays = format!("window.trellis.state().state === 'playing' && window.trellis.state().position_s > {to_s}.3");
+    browser.wait_for(&plays, Duration::from_secs(5));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_page_lived_through_the_simulators_host_lives_through_the_same() {
     let server = Setup::new("all").start().await;
     let _channel = Channel::start(&server, &server.key("publish.key"), "town");
@@ -97,7 +133,6 @@ async fn what_a_page_lived_through_the_simulators_host_lives_through_the_same() 
 async fn who_cannot_take_part_plays_all_the_same_and_says_why() {
     let server = Setup::new("all").start().await;
     let _channel = Channel::start(&server, &server.key("publish.key"), "town");
-    assert_eq!(vod(&server, &server.key("publish.key"), "film", clip()).await.status, 200);
     let mut browser = Browser::start().await;
     for (path, init, block, reason) in [
         ("town", "delete window.RTCPeerConnection", "", "no_webrtc"),
@@ -105,7 +140,6 @@ async fn who_cannot_take_part_plays_all_the_same_and_says_why() {
         ("town", "delete window.WebAssembly", "", "no_wasm"),
         ("town", "window.WebSocket = class { constructor() { throw new Error('no') } }", "", "link_refused"),
         ("town?p2p=off", "", "", "asked_off"),
-        ("film", "", "", "recording"),
     ] {
         browser.another(init, block);
         browser.open(&format!("{}/watch/{path}", server.base()));

@@ -55,14 +55,14 @@ export function follow(mesh: Mesh, hls: Hls, media: HTMLMediaElement): () => voi
   const step = () => {
     const details = hls.latestLevelDetails;
     const wanted = mesh.holdBackMs() / 1000 + (details?.partTarget || PART_S);
-    const live = mesh.plays || mesh.undecided;
+    const live = (mesh.plays || mesh.undecided) && details?.live !== false;
     if (live && Math.abs(wanted - target) > TARGET_CHANGE_S) hls.targetLatency = target = wanted;
     if (!live && target > 0 && details?.partHoldBack) {
       hls.targetLatency = details.partHoldBack;
       target = 0;
     }
     const date = hls.playingDate;
-    if (date && media.readyState > 0) mesh.at(date.getTime(), media.paused);
+    if (date && media.readyState > 0) mesh.at(date.getTime(), bufferAhead(media) * 1000, media.paused);
   };
   step();
   const keepPace = () => {
@@ -73,6 +73,8 @@ export function follow(mesh: Mesh, hls: Hls, media: HTMLMediaElement): () => voi
   };
   const timer = setInterval(step, FOLLOW_MS);
   const pacer = setInterval(keepPace, PACE_MS);
+  const seeks = () => mesh.seeks();
+  media.addEventListener("seeking", seeks);
   media.addEventListener("seeked", step);
   media.addEventListener("pause", step);
   media.addEventListener("play", step);
@@ -80,6 +82,7 @@ export function follow(mesh: Mesh, hls: Hls, media: HTMLMediaElement): () => voi
     clearInterval(timer);
     clearInterval(pacer);
     media.playbackRate = 1;
+    media.removeEventListener("seeking", seeks);
     for (const name of ["seeked", "pause", "play"]) media.removeEventListener(name, step);
   };
 }
@@ -220,6 +223,12 @@ class PlaylistLoader extends MeshLoader<PlaylistLoaderContext> {
 }
 
 class MediaLoader extends MeshLoader<FragmentLoaderContext> {
+  protected override fetch(): void {
+    const endMs = this.context?.frag.endProgramDateTime;
+    if (endMs) this.mesh.fetches(endMs);
+    super.fetch();
+  }
+
   protected begin(context: FragmentLoaderContext): void {
     const media = mediaOf(context.url);
     if (!media || media.kind === "init" || context.rangeEnd) return this.fetch();
@@ -231,15 +240,17 @@ class MediaLoader extends MeshLoader<FragmentLoaderContext> {
       if (taken) this.answer(taken.data, taken.ms);
       else this.fetch();
       return true;
-    }, MEDIA_WAIT_MS);
+    }, this.mesh.patienceMs(MEDIA_WAIT_MS));
   }
 
   protected fetched(context: FragmentLoaderContext, data: unknown): boolean {
     if (!(data instanceof ArrayBuffer)) return true;
     const media = mediaOf(context.url);
     const isGood = media?.kind !== "init" || this.mesh.isInit(media.run, media.rendition, data) !== false;
-    if (isGood) this.mesh.tookHttp(data.byteLength, media);
-    else this.mesh.threwAway(data.byteLength);
+    if (isGood) {
+      this.mesh.tookHttp(data.byteLength, media);
+      if (media) this.mesh.offer(media, data);
+    } else this.mesh.threwAway(data.byteLength);
     return isGood;
   }
 }

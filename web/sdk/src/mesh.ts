@@ -80,6 +80,9 @@ export class Mesh implements Host {
   private readonly rescues: Rescue[] = [];
   private me = 0;
   private changedMs = 0;
+  private bufferMs = 0;
+  private toldMs = 0;
+  private fetchedUntilMs = 0;
   private admittedMs = -Infinity;
   private httpBytes = 0;
   private wastedHttp = 0;
@@ -236,8 +239,9 @@ export class Mesh implements Host {
   }
 
   find(run: string, rendition: string, kind: string, number: number): Found {
-    if (!this.plays) return this.undecided ? "coming" : "elsewhere";
-    if (this.isNew()) return "coming";
+    // The edge has all of a recording: nothing has to be waited for to begin with.
+    if (!this.plays) return this.undecided && !this.options.recording ? "coming" : "elsewhere";
+    if (this.isNew() && !this.options.recording) return "coming";
     const found = this.engine?.ask((peer) => peer.find(run, rendition, kind, number), 0);
     return found === 2 ? "here" : found === 1 ? "coming" : "elsewhere";
   }
@@ -268,6 +272,20 @@ export class Mesh implements Host {
     if (media && media.kind !== "init") this.engine?.ask((peer) => peer.elsewhere(media.run, media.rendition, media.kind, media.number), undefined);
   }
 
+  /** Media of a recording came over HTTP: others may have it from here. */
+  offer({ run, rendition, kind, number }: MediaName, data: ArrayBuffer): void {
+    if (!this.options.recording || kind === "init") return;
+    this.engine?.tell((peer, now) => peer.offer(now, run, rendition, kind, number, new Uint8Array(data)));
+  }
+
+  /** How long the player can wait for media that is on its way, ms: of a recording as long as its buffer lasts, and then
+   * the edge has time to bring it. */
+  patienceMs(most: number): number {
+    if (!this.options.recording) return most;
+    const left = this.bufferMs - (performance.now() - this.toldMs);
+    return Math.max(0, Math.min(most, left - EDGE_TIME_MS));
+  }
+
   /** Media came over HTTP and is not what was signed. */
   threwAway(bytes: number): void {
     this.wastedHttp += bytes;
@@ -288,9 +306,22 @@ export class Mesh implements Host {
     return () => this.watchers.delete(changed);
   }
 
-  /** Where the player is. */
-  at(dateMs: number, paused: boolean): void {
-    if (this.plays) this.engine?.tell((peer, now) => peer.player(now, dateMs, paused));
+  /** Where the player is, and how much it has from there on. */
+  at(dateMs: number, bufferMs: number, paused: boolean): void {
+    [this.bufferMs, this.toldMs] = [bufferMs, performance.now()];
+    const fetchedMs = this.fetchedUntilMs - dateMs;
+    const ahead = fetchedMs < FETCHED_MS_MAX ? Math.max(bufferMs, fetchedMs) : bufferMs;
+    if (this.plays) this.engine?.tell((peer, now) => peer.player(now, dateMs, ahead, paused));
+  }
+
+  /** What ends there, ms since 1970, comes from the edge: the engine need not bring it. */
+  fetches(untilMs: number): void {
+    this.fetchedUntilMs = untilMs;
+  }
+
+  /** The player goes elsewhere: it has nothing there. */
+  seeks(): void {
+    this.bufferMs = 0;
   }
 
   // --- What the engine wants ---
@@ -383,7 +414,6 @@ export class Mesh implements Host {
     const { p2p, why } = this.decision;
     if (p2p === "off") return why === "operator" ? "operator_off" : why === "save_data" ? "save_data" : "asked_off";
     if (!this.admission.link || !this.admission.originKey) return "no_link_offered";
-    if (this.options.recording) return "recording";
     return canLink() ? null : "no_webrtc";
   }
 
@@ -405,6 +435,7 @@ export class Mesh implements Host {
       options.watch(wanted, this.rungs.videos);
       options.give(this.options.uploadCapBps ?? 0, this.decision.p2p !== "on", rememberedUplink());
       options.record(this.options.tapeBytes ?? 0);
+      if (this.options.recording) options.of_recording();
       const seed = crypto.getRandomValues(new Uint32Array(2));
       options.begin(BEHIND_MS, seed[0] ?? 0, seed[1] ?? 0);
       const peer = PeerEngine.start(options, performance.now() * 1000) ?? null;
@@ -544,6 +575,10 @@ export class Mesh implements Host {
 
 const COUNTS = 12;
 const REOPEN_MS = 2_000;
+/** A player that has no more than this in its buffer takes a recording's next segment from the edge. */
+const EDGE_TIME_MS = 3_000;
+/** Nobody fetches farther ahead: it was before a seek. */
+const FETCHED_MS_MAX = 30_000;
 /** What there is comes right after the welcome. */
 const NEWS_MS = 300;
 /** Some part times. */

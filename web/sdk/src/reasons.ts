@@ -3,7 +3,7 @@
 export type Reason =
   | "starting" | "on" | "alone" | "linking" | "receive_only" | "operator_receives" | "few" | "no_links" | "no_webrtc" | "no_wasm" | "engine_failed"
   | "link_refused" | "link_lost" | "no_room" | "ticket" | "operator_off" | "asked_off" | "save_data"
-  | "recording" | "layered" | "no_link_offered" | "ended" | "behind";
+  | "layered" | "no_link_offered" | "ended" | "behind";
 
 const SENTENCES: Record<Reason, string> = {
   starting: "The mesh is being joined.",
@@ -24,7 +24,6 @@ const SENTENCES: Record<Reason, string> = {
   operator_off: "The operator has switched P2P off for this stream.",
   asked_off: "P2P is switched off by choice.",
   save_data: "P2P is off because the browser is to save data.",
-  recording: "Recordings are played from the edge.",
   layered: "This stream is layered, which browsers take from the edge.",
   no_link_offered: "The server offers no mesh for this stream.",
   ended: "The stream has ended.",

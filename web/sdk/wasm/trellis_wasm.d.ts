@@ -20,6 +20,10 @@ export class Options {
      */
     constructor(stream: string, ticket: Uint8Array | number[], origin_key: Uint8Array | number[]);
     /**
+     * What is watched is a recording.
+     */
+    of_recording(): void;
+    /**
      * Records what the peer lives through, up to so many bytes.
      */
     record(bytes_max: number): void;
@@ -114,13 +118,18 @@ export class PeerEngine {
      */
     number(): number;
     /**
+     * A part (`p`) or a segment (`s`) of a recording that came from the edge: others may have it from here.
+     */
+    offer(now_us: number, run: string, rendition: string, kind: string, number: number, bytes: Uint8Array | number[]): void;
+    /**
      * Whom the action is about.
      */
     peer(): number;
     /**
-     * Where the player is: PROGRAM-DATE-TIME at the playhead, ms since 1970; stopped by its viewer?
+     * Where the player is: PROGRAM-DATE-TIME at the playhead, ms since 1970, and what it has from there on, ms; stopped by
+     * its viewer?
      */
-    player(now_us: number, date_ms: number, paused: boolean): void;
+    player(now_us: number, date_ms: number, buffer_ms: number, paused: boolean): void;
     /**
      * A rendition's media playlist from the first segment listed here on.
      */
@@ -197,6 +206,7 @@ export interface InitOutput {
     readonly options_begin: (a: number, b: number, c: number, d: number) => void;
     readonly options_give: (a: number, b: number, c: number, d: number) => void;
     readonly options_new: (a: number, b: number, c: number, d: number, e: number, f: number) => number;
+    readonly options_of_recording: (a: number) => void;
     readonly options_record: (a: number, b: number) => void;
     readonly options_watch: (a: number, b: number, c: number, d: number) => void;
     readonly options_without_links: (a: number) => void;
@@ -218,8 +228,9 @@ export interface InitOutput {
     readonly peerengine_lost: (a: number, b: number, c: number) => void;
     readonly peerengine_message: (a: number, b: number, c: number, d: number, e: number) => void;
     readonly peerengine_number: (a: number) => number;
+    readonly peerengine_offer: (a: number, b: number, c: number, d: number, e: number, f: number, g: number, h: number, i: number, j: number, k: number) => void;
     readonly peerengine_peer: (a: number) => number;
-    readonly peerengine_player: (a: number, b: number, c: number, d: number) => void;
+    readonly peerengine_player: (a: number, b: number, c: number, d: number, e: number) => void;
     readonly peerengine_playlist: (a: number, b: number, c: number) => [number, number];
     readonly peerengine_poll: (a: number) => number;
     readonly peerengine_renew: (a: number, b: number, c: number, d: number) => void;

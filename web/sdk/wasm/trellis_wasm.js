@@ -59,6 +59,12 @@ export class Options {
         return this;
     }
     /**
+     * What is watched is a recording.
+     */
+    of_recording() {
+        wasm.options_of_recording(this.__wbg_ptr);
+    }
+    /**
      * Records what the peer lives through, up to so many bytes.
      * @param {number} bytes_max
      */
@@ -329,6 +335,37 @@ export class PeerEngine {
         return ret;
     }
     /**
+     * A part (`p`) or a segment (`s`) of a recording that came from the edge: others may have it from here.
+     * @param {number} now_us
+     * @param {string} run
+     * @param {string} rendition
+     * @param {string} kind
+     * @param {number} number
+     * @param {Uint8Array | number[]} bytes
+     */
+    offer(now_us, run, rendition, kind, number, bytes) {
+        const val5 = +now_us;
+        const val6 = +number;
+        let ptr0, len0, ptr1, len1, ptr2, len2, ptr3, len3;
+        try {
+            ptr0 = passStringToWasm0(run, wasm.__wbindgen_malloc, wasm.__wbindgen_realloc);
+            len0 = WASM_VECTOR_LEN;
+            ptr1 = passStringToWasm0(rendition, wasm.__wbindgen_malloc, wasm.__wbindgen_realloc);
+            len1 = WASM_VECTOR_LEN;
+            ptr2 = passStringToWasm0(kind, wasm.__wbindgen_malloc, wasm.__wbindgen_realloc);
+            len2 = WASM_VECTOR_LEN;
+            ptr3 = passArray8ToWasm0(bytes, wasm.__wbindgen_malloc);
+            len3 = WASM_VECTOR_LEN;
+        } catch (e) {
+            if (ptr3) { wasm.__wbindgen_free(ptr3, len3 * 1, 1); }
+            if (ptr2) { wasm.__wbindgen_free(ptr2, len2 * 1, 1); }
+            if (ptr1) { wasm.__wbindgen_free(ptr1, len1 * 1, 1); }
+            if (ptr0) { wasm.__wbindgen_free(ptr0, len0 * 1, 1); }
+            throw e;
+        }
+        wasm.peerengine_offer(this.__wbg_ptr, val5, ptr0, len0, ptr1, len1, ptr2, len2, val6, ptr3, len3);
+    }
+    /**
      * Whom the action is about.
      * @returns {number}
      */
@@ -337,13 +374,15 @@ export class PeerEngine {
         return ret >>> 0;
     }
     /**
-     * Where the player is: PROGRAM-DATE-TIME at the playhead, ms since 1970; stopped by its viewer?
+     * Where the player is: PROGRAM-DATE-TIME at the playhead, ms since 1970, and what it has from there on, ms; stopped by
+     * its viewer?
      * @param {number} now_us
      * @param {number} date_ms
+     * @param {number} buffer_ms
      * @param {boolean} paused
      */
-    player(now_us, date_ms, paused) {
-        wasm.peerengine_player(this.__wbg_ptr, now_us, date_ms, paused);
+    player(now_us, date_ms, buffer_ms, paused) {
+        wasm.peerengine_player(this.__wbg_ptr, now_us, date_ms, buffer_ms, paused);
     }
     /**
      * A rendition's media playlist from the first segment listed here on.

@@ -3,10 +3,13 @@
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use trellis_proto::frame::{LayerId, PartId};
+use bytes::Bytes;
+use trellis_proto::descriptor::chunk_range;
+use trellis_proto::frame::{Chunk, ChunkId, LayerId, PartId};
 
 use super::Peer;
 use super::playback::Cursor;
+use crate::time::Instant;
 use crate::trust::{VerifiedChunk, Verifier};
 
 /// A layer of a part, as a player finds it.
@@ -18,6 +21,17 @@ pub enum Held<P> {
     Coming,
     /// All of it, in order.
     Whole(Vec<VerifiedChunk<P>>),
+}
+
+/// Who may still bring what is missing of a layer of a part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Awaited {
+    /// Nobody was asked, or who was will not.
+    Nobody,
+    /// Another peer.
+    Peers,
+    /// The edge, at least for some of it.
+    Edge,
 }
 
 impl<V: Verifier> Peer<V> {
@@ -34,6 +48,37 @@ impl<V: Verifier> Peer<V> {
             None if self.playback.cursor().is_some_and(|cursor| part < cursor.part) => Held::No,
             None => Held::Coming,
         }
+    }
+
+    /// From whom does a layer of a part come?
+    pub fn awaited(&self, now: Instant, part: PartId, of: LayerId) -> Awaited {
+        let asked = self.store.layer(part, of).into_iter().flat_map(|layer| &layer.asked);
+        let open = asked.filter(|asked| asked.open && now < asked.until);
+        let whom = open.map(|asked| if asked.whom.is_edge() { Awaited::Edge } else { Awaited::Peers });
+        whom.max().unwrap_or(Awaited::Nobody)
+    }
+
+    /// Is there another peer that has what is needed here? Who was linked for the other's sake has brought nothing.
+    pub fn has_helpers(&self, now: Instant) -> bool {
+        self.neighbors.any_brings(now)
+    }
+
+    /// When a part is to be there, as far as it is known.
+    pub fn due(&self, part: PartId) -> Option<Instant> {
+        let held = self.store.get(part)?;
+        Some(self.playback.deadline(&self.part_time(part, &held.descriptor)))
+    }
+
+    /// A host has got a layer of a part elsewhere: the chunks of it that are missing here, for others. They are believed
+    /// no sooner than any that come.
+    pub fn missing_of(&self, part: PartId, of: LayerId, whole: &Bytes) -> Vec<Chunk<Bytes>> {
+        let (Some(held), Some(layer)) = (self.store.get(part), self.store.layer(part, of)) else { return Vec::new() };
+        let track = held.descriptor.tracks.get(usize::from(of.rendition));
+        let described = track.and_then(|track| track.layers.get(usize::from(of.layer)));
+        let Some(described) = described.filter(|it| it.size as usize == whole.len()) else { return Vec::new() };
+        let cut = |index: u16| whole.slice(chunk_range(whole.len(), described.hashes.len(), index.into()));
+        let chunk = |index| Chunk { id: ChunkId { part, of, index }, hop: 0, payload: cut(index) };
+        layer.missing().map(chunk).collect()
     }
 
     /// Are all layers here that were wanted of a part? Known parts only.

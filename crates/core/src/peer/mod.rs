@@ -37,7 +37,7 @@ use core::time::Duration;
 
 use bytes::Bytes;
 pub use event::{Config, Event, Input, Mesh, Output, Part, Seek, Support, UploadPolicy};
-pub use look::Held;
+pub use look::{Awaited, Held};
 pub use playback::Cursor;
 use trellis_proto::frame::{
     Bye, ChunkId, Complaint, Fault, Frame, Hello, LINK_VERSION, LayerId, PartId, PeerId, Substream,
@@ -387,7 +387,7 @@ impl<V: Verifier> Peer<V> {
     }
 
     /// Is what plays a recording? Then nothing is pushed.
-    fn is_recorded(&self) -> bool {
+    pub fn is_recorded(&self) -> bool {
         self.catalogues.last().is_some_and(|(_, catalogue)| catalogue.mode == Mode::Vod)
     }
 

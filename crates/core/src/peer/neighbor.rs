@@ -153,6 +153,13 @@ impl Neighbors {
         self.links.get(peer).is_some_and(|link| link.state == State::Up && now >= link.denied_until)
     }
 
+    /// Has any of those I gossip with brought something just now?
+    pub fn any_brings(&self, now: Instant) -> bool {
+        let heard = |link: &Link| link.heard.is_some_and(|heard| now.since(heard) < BRINGS);
+        let link = |peer: &PeerId| self.links.get(*peer).filter(|link| link.state == State::Up);
+        self.gossiping.iter().filter_map(link).any(heard)
+    }
+
     /// An ask was answered, or given up.
     pub fn on_answered(&mut self, peer: PeerId) {
         if let Some(link) = self.links.get_mut(peer) {
@@ -245,6 +252,8 @@ impl Link {
 
 /// A link nothing needs lives this long: plans come back.
 const IDLE_LINK: Duration = Duration::from_secs(10);
+/// Who has what a viewer of a recording needs next brings a part of it in less than this.
+const BRINGS: Duration = Duration::from_secs(5);
 /// Two parts.
 const QUIET: Duration = Duration::from_millis(700);
 /// Chunks that come within this time of each other come in a row.

@@ -330,4 +330,4 @@ const RECORDED_SLACK: Duration = Duration::from_millis(1_500);
 /// Parts of a recording that are asked for ahead of the playhead: 20 s.
 pub(super) const RECORDED_AHEAD: u64 = 60;
 /// Their descriptors are there a little earlier.
-const TABLES_AHEAD: u64 = RECORDED_AHEAD + 8;
+pub(super) const TABLES_AHEAD: u64 = RECORDED_AHEAD + 8;

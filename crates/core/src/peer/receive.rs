@@ -12,6 +12,7 @@ use trellis_proto::frame::{
 use trellis_proto::{Catalogue, Descriptor, Media, Mode};
 
 use super::event::{Event, Mesh, Output, Part};
+use super::pull::TABLES_AHEAD;
 use super::store::Put;
 use super::{ASK_MANY, BEGIN, BEGIN_WITHOUT, Peer, SILENCE, Stage};
 use crate::limits::{AHEAD_PARTS_MAX, NEIGHBORS_MAX};
@@ -152,15 +153,25 @@ impl<V: Verifier> Peer<V> {
             let gap = (newest.part + 1..id.part).take(AHEAD_PARTS_MAX);
             gap.for_each(|part| self.tables.shown(now, PartId { run: id.run, part }, from));
         }
-        while self.store.len() > self.config.keep_parts + AHEAD_PARTS_MAX {
-            self.store.forget_oldest();
-        }
+        self.make_room();
         self.pass_on(from, &signed, &forwarded);
         self.start_playing(now, id, &descriptor);
         for (from, chunk) in self.tables.found(id) {
             self.on_chunk(now, from, chunk);
         }
         self.scan_later(now, id);
+    }
+
+    /// What lies farthest goes first. Who went back in a recording has that before it.
+    fn make_room(&mut self) {
+        while self.store.len() > self.config.keep_parts + AHEAD_PARTS_MAX {
+            let here = self.seeking.or(self.playback.cursor().map(|cursor| cursor.part)).filter(|_| self.is_recorded());
+            let far = |here: PartId| self.store.newest().is_some_and(|it| it.part > here.part + KNOWN_AHEAD);
+            match here.is_some_and(far) {
+                true => self.store.forget_newest(),
+                false => self.store.forget_oldest(),
+            };
+        }
     }
 
     /// Children hear of a part from whoever pushes them the substream whose turn it is.
@@ -407,3 +418,5 @@ const EDGE_DENIED: Duration = Duration::from_millis(150);
 const PEER_DENIED: Duration = Duration::from_millis(500);
 const ROUND_TRIP_MAX: Duration = Duration::from_secs(2);
 const DELAYS_MAX: usize = 256;
+/// Descriptors of a recording are asked for as far ahead as this, and no farther.
+const KNOWN_AHEAD: u64 = TABLES_AHEAD + ASK_MANY as u64;

@@ -207,6 +207,13 @@ impl<P: Clone> Store<P> {
         Some(id)
     }
 
+    /// Forgets the part that is farthest ahead.
+    pub fn forget_newest(&mut self) -> Option<PartId> {
+        let (id, _) = self.parts.pop_back()?;
+        self.close(id);
+        Some(id)
+    }
+
     /// Playback goes on with this part: what is missing from there on is looked for, what was passed over included.
     pub fn reopen(&mut self, from: PartId) {
         let lacks = |held: &Held<P>| held.layers.iter().any(|layer| layer.missing > 0);

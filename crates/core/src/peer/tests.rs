@@ -326,6 +326,39 @@ fn a_seek_in_a_recording_gives_the_player_what_comes_next_and_nothing_else() {
 }
 
 #[test]
+fn who_goes_back_in_a_recording_finds_room_for_what_it_plays_there() {
+    let mut swarm = Swarm::of(Mode::Vod, 1);
+    // All it keeps lies ahead of where it goes.
+    for from in [600, 640, 680] {
+        swarm.seek(1, from);
+        swarm.serve(6_000);
+    }
+    let known = |swarm: &Swarm| swarm.peers[&PeerId(1)].load().0;
+    assert!(known(&swarm) >= 150, "{}", known(&swarm));
+    swarm.seek(1, 12);
+    swarm.parts.clear();
+    swarm.serve(4_000);
+    let given: Vec<_> = swarm.parts.iter().map(|(_, part)| *part).collect();
+    assert!(given.len() >= 12 && given[0] == 12, "{given:?}");
+    assert!(known(&swarm) <= crate::limits::KEEP_PARTS + crate::limits::AHEAD_PARTS_MAX);
+}
+
+#[test]
+fn what_a_host_got_elsewhere_is_believed_as_if_it_had_come() {
+    let mut swarm = Swarm::of(Mode::Vod, 1);
+    swarm.seek(1, 0);
+    swarm.push(1, 0, &[1]);
+    let peer = |swarm: &Swarm, part: &Bytes| swarm.peers[&PeerId(1)].missing_of(chunk_id(0, 0).part, BASE, part);
+    let whole = Origin::media(0);
+    let chunks = peer(&swarm, &whole);
+    assert_eq!(chunks.iter().map(|chunk| chunk.id.index).collect::<Vec<_>>(), [0, 2, 3]);
+    assert_eq!(peer(&swarm, &whole.slice(1..)), [], "it is not that");
+    chunks.into_iter().for_each(|chunk| swarm.edge_says(PeerId(1), Frame::Chunk(chunk)));
+    assert!(swarm.peers[&PeerId(1)].is_whole(chunk_id(0, 0).part));
+    assert_eq!(peer(&swarm, &whole), []);
+}
+
+#[test]
 fn who_plays_ahead_in_a_recording_is_asked_before_the_edge() {
     let mut swarm = Swarm::of(Mode::Vod, 1);
     swarm.seek(1, 0);
@@ -341,6 +374,8 @@ fn who_plays_ahead_in_a_recording_is_asked_before_the_edge() {
     let pulled = of_two.iter().filter(|event| matches!(event, Event::Pull(_, PeerId(1)))).count();
     let rescued = of_two.iter().filter(|event| by_edge(event)).count();
     assert!(pulled >= 48 && rescued * 4 < pulled, "{pulled} chunks pulled, {rescued} of the edge");
+    let helped = [1, 2].map(|peer| swarm.peers[&PeerId(peer)].has_helpers(swarm.now));
+    assert_eq!(helped, [false, true], "who plays ahead gets nothing of the other");
 }
 
 #[test]

@@ -25,7 +25,7 @@ use crate::http::Coded;
 pub use arrival::Arrival;
 pub use feed::{FRAME_BYTES_MAX, KEEP_ALIVE};
 pub use object::Object;
-pub use serve::{Ask, BLOCKED_MAX, MediaName, at_hand, serve};
+pub use serve::{Ask, BLOCKED_MAX, MediaName, at_hand, parts, serve};
 
 /// One thing with bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -1,7 +1,7 @@
 //! How is a stream's shelf served? The names under `…/s/{stream}/` (ARCHITECTURE.md, "URLs"), the same at every
 //! origin and edge, byte for byte.
 
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -243,6 +243,20 @@ pub fn at_hand(shelf: &Shelf, name: &MediaName<'_>, now_ms: u64, head: &mut Vec<
         head.extend_from_slice(part.as_bytes());
     }
     Some(whole)
+}
+
+/// The parts of a run's rendition that the answer to this name is made of. None: it is no such name, or not known.
+pub fn parts(shelf: &Shelf, name: &str) -> Option<(RunId, u8, RangeInclusive<u64>)> {
+    let name = MediaName::parse(name)?;
+    shelf.look(|timeline| {
+        let rendition = timeline.catalogue(name.run)?.index_of(name.rendition)? as u8;
+        let parts = match name.file {
+            File::Init => return None,
+            File::Part(part) => timeline.part(name.run, part).map(|_| part..=part)?,
+            File::Segment(msn) => timeline.segment(name.run, msn)?,
+        };
+        Some((name.run, rendition, parts))
+    })
 }
 
 /// What a name stands for, where that is one object and known.
