@@ -23,6 +23,8 @@ pub struct Player {
     duration: u64,
     /// The next part to play, and when at the earliest.
     cursor: Option<(u64, u64)>,
+    /// Where the viewer went; None: any key frame will do.
+    target: Option<u64>,
     ready: BTreeMap<u64, Ready>,
     started: Option<u64>,
     stalled: u64,
@@ -54,9 +56,9 @@ impl Player {
         self.hold_back = hold_back;
     }
 
-    /// The viewer goes elsewhere: what was there is left, waiting starts anew.
-    pub fn seek(&mut self) {
-        (self.cursor, self.ready) = (None, BTreeMap::new());
+    /// The viewer goes to this part: what was there is left, waiting starts anew.
+    pub fn seek(&mut self, to: u64) {
+        (self.cursor, self.target, self.ready) = (None, Some(to), BTreeMap::new());
     }
 
     /// A part can be played from now on. `arrivals`: when each part's descriptor reached the edge; None: on demand, due
@@ -68,7 +70,8 @@ impl Player {
         let before = self.stalled;
         self.ready.entry(part).or_insert(Ready { at: now, independent });
         if self.cursor.is_none() {
-            if !independent {
+            // What is there of later parts comes first, when it was fetched before the viewer went back.
+            if self.target.map_or(!independent, |target| part != target) {
                 return 0;
             }
             let at = self.due(part, arrivals).max(now);
@@ -179,8 +182,11 @@ mod tests {
         player.on_playable(60, 31, false, None);
         player.on_playable(70, 32, false, None);
         assert_eq!(player.waits_for(None), Some((33, 50 + 3 * PART)));
-        player.seek();
+        player.seek(60);
+        player.on_playable(80_000, 66, true, None);
+        assert_eq!(player.waits_for(None), None, "what lies behind the place it went to is there already");
         player.on_playable(90_000, 60, true, None);
+        assert_eq!(player.waits_for(None), Some((61, 90_000 + PART)));
         assert_eq!(player.played(90_000, 99, None), Played { started: Some(50), stalled: 0, stalls: 0, skipped: 0 });
     }
 }

@@ -168,7 +168,7 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
         let part = (0..=part).rev().find(|part| parts[*part as usize].descriptor.independent).unwrap_or(0);
         let run = self.origin.catalogue.run;
         let it = &mut self.viewers[viewer as usize];
-        it.player.seek();
+        it.player.seek(part);
         it.recent = [Recent { part: u64::MAX, ..Recent::default() }; RECENT];
         self.tell_peer(viewer, Input::Seek(Seek::To(PartId { run, part })));
     }
