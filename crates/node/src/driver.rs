@@ -469,13 +469,14 @@ impl Running {
 
     /// Of a recording the brain plays where the local player reads, and stands still when nobody does.
     fn keep_with_the_reader(&mut self, now: Instant) {
-        let Some((run, parts)) = self.driver.player.recording().filter(|_| !self.driver.supporter) else { return };
+        let recording = self.driver.player.recording().filter(|_| !self.driver.supporter);
+        let Some((run, parts)) = recording else {
+            // A live run may have taken its place: whoever waited for the recording turns to the edge.
+            self.reader = Reader::default();
+            return self.pause(now, false);
+        };
         self.reader.set_run(run);
-        let idle = self.reader.is_idle(now);
-        if idle != self.paused && self.peer.is_some() {
-            self.paused = idle;
-            self.tell(now, Input::Pause(idle));
-        }
+        self.pause(now, self.reader.is_idle(now));
         let target = self.peer.as_ref().and_then(|peer| self.reader.target(now, peer, run, parts));
         if let Some(part) = target {
             self.tell(now, Input::Seek(Seek::To(part)));
@@ -483,6 +484,13 @@ impl Running {
         self.tell_next_tables(now, run);
         for key in self.reader.give_up(now, self.core(now), self.peer.as_ref()) {
             self.on_elsewhere(now, key);
+        }
+    }
+
+    fn pause(&mut self, now: Instant, paused: bool) {
+        if paused != self.paused && self.peer.is_some() {
+            self.paused = paused;
+            self.tell(now, Input::Pause(paused));
         }
     }
 

@@ -114,7 +114,7 @@ impl Reader {
 
     /// Where the brain is, or will be in a moment.
     pub fn here(&mut self, brain: &Brain) -> Option<u64> {
-        let cursor = brain.cursor().map(|cursor| cursor.part.part);
+        let cursor = brain.cursor().filter(|cursor| Some(cursor.part.run) == self.run).map(|cursor| cursor.part.part);
         self.aim = self.aim.filter(|aim| cursor.is_none_or(|cursor| !(*aim..aim + NEAR).contains(&cursor)));
         self.aim.or(cursor)
     }
@@ -144,7 +144,8 @@ impl Reader {
     /// It waits for this. False: the edge is to bring it.
     pub fn wait(&mut self, now: Instant, key: Key, answer: oneshot::Sender<Bytes>) -> bool {
         let Item::Part(part) = key.item else { return false };
-        let place = self.places.get(&key.rendition).filter(|place| place.parts.contains(&part));
+        let place =
+            self.places.get(&key.rendition).filter(|place| place.parts.contains(&part) && self.run == Some(key.run));
         let waits = place.is_some_and(|place| !place.jumped) && self.waits.len() < WAITS_MAX;
         if waits {
             self.waits.insert((part, key.rendition), Wait { key, since: now, answer });

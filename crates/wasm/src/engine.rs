@@ -285,7 +285,10 @@ impl Engine {
             let from_us = before(player_us, BEHIND_MAX).max(before(end_us, BEFORE_MAX));
             (from_us..=end_us + BEYOND_MAX.as_micros() as u64).contains(&here_us)
         });
-        let end = self.recording.part_at(catalogue, cursor, end_us).filter(|_| !near)?;
+        if near {
+            return None;
+        }
+        let end = self.recording.part_at(catalogue, cursor, end_us);
         let back = (end.part.saturating_sub(BEFORE_PARTS)..end.part).rev().map(|part| PartId { part, ..end });
         let to = back.take_while(|part| self.peer.is_whole(*part)).last().unwrap_or(end);
         cursor.is_none_or(|cursor| cursor.part != to).then_some(to)
@@ -350,7 +353,7 @@ impl Engine {
         match &table {
             // The edge's playlists list all of it.
             Verified::Descriptor(descriptor) if self.is_recorded() => self.recording.know(descriptor),
-            Verified::RunEnd(end) if self.is_recorded() => self.recording.ends(end.parts),
+            Verified::RunEnd(end) if self.is_recorded() => self.recording.ends(end.run, end.parts),
             _ => self.listing.know(table),
         }
         if let Some(part) = part {

@@ -22,9 +22,7 @@ pub struct Recording {
 impl Recording {
     /// A descriptor was believed.
     pub fn know(&mut self, descriptor: &Descriptor) {
-        if self.run != Some(descriptor.run) {
-            *self = Self { run: Some(descriptor.run), ..Self::default() };
-        }
+        self.set_run(descriptor.run);
         let segment = self.segments.entry(descriptor.msn).or_default();
         if descriptor.index == 0 {
             segment.0 = Some(descriptor.part);
@@ -42,9 +40,16 @@ impl Recording {
         }
     }
 
-    /// It has so many parts.
-    pub fn ends(&mut self, parts: u64) {
+    /// It has so many parts: said before anything else of it.
+    pub fn ends(&mut self, run: RunId, parts: u64) {
+        self.set_run(run);
         self.parts = Some(parts);
+    }
+
+    fn set_run(&mut self, run: RunId) {
+        if self.run != Some(run) {
+            *self = Self { run: Some(run), ..Self::default() };
+        }
     }
 
     /// The parts of a segment.
@@ -53,8 +58,8 @@ impl Recording {
         Some(first?..=last?)
     }
 
-    /// The part that plays at this time of its run, as near as can be told from another; None: it has ended by then.
-    pub fn part_at(&self, catalogue: &Catalogue, cursor: Option<Cursor>, at_us: u64) -> Option<PartId> {
+    /// The part that plays at this time of its run, as near as can be told from another; the last one, when it has ended.
+    pub fn part_at(&self, catalogue: &Catalogue, cursor: Option<Cursor>, at_us: u64) -> PartId {
         let cursor = cursor.filter(|cursor| cursor.part.run == catalogue.run);
         let from = cursor.map_or((0, 0), |cursor| (cursor.part.part, cursor.start_us));
         // Parts last as long as those before did.
@@ -62,7 +67,9 @@ impl Recording {
             from.1.checked_div(from.0).filter(|_| from.0 > ENOUGH).unwrap_or(catalogue.part_target_us.into());
         let parts = (at_us as i64 - from.1 as i64) / usual_us.max(1) as i64;
         let part = u64::try_from(from.0 as i64 + parts).unwrap_or(0);
-        self.parts.is_none_or(|all| part < all).then_some(PartId { run: catalogue.run, part })
+        let last =
+            self.parts.filter(|_| self.run == Some(catalogue.run)).map_or(u64::MAX, |parts| parts.saturating_sub(1));
+        PartId { run: catalogue.run, part: part.min(last) }
     }
 }
 
@@ -70,3 +77,62 @@ impl Recording {
 const SEGMENTS_MAX: usize = 256;
 /// From so many parts on their mean says more than what they are to last.
 const ENOUGH: u64 = 30;
+
+#[cfg(test)]
+mod tests {
+    use trellis_core::time::Instant;
+    use trellis_proto::Mode;
+
+    use super::*;
+
+    const PART_US: u64 = 333_333;
+
+    fn descriptor(run: u64, part: u64) -> Descriptor {
+        Descriptor {
+            run: RunId(run),
+            part,
+            msn: part / 6,
+            index: (part % 6) as u16,
+            independent: part.is_multiple_of(6),
+            last_of_segment: part % 6 == 5,
+            discontinuity: false,
+            start_us: part * PART_US,
+            tracks: Vec::new(),
+        }
+    }
+
+    fn catalogue(run: u64) -> Catalogue {
+        Catalogue {
+            stream: "film".parse().unwrap(),
+            run: RunId(run),
+            key: [0; 32],
+            mode: Mode::Vod,
+            started_ms: 0,
+            first_msn: 0,
+            discontinuity: 0,
+            part_target_us: PART_US as u32,
+            segment_target_s: 2,
+            window_s: 0,
+            renditions: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_end_is_said_first_is_remembered_and_nobody_is_sent_beyond_it() {
+        let mut recording = Recording::default();
+        recording.ends(RunId(7), 30);
+        (0..9).for_each(|part| recording.know(&descriptor(7, part)));
+        let part_at = |recording: &Recording, run, us| recording.part_at(&catalogue(run), None, us).part;
+        assert_eq!([0, 4, 29, 30, 900].map(|part| part_at(&recording, 7, part * PART_US + 9)), [0, 4, 29, 29, 29]);
+        assert_eq!((recording.segment(RunId(7), 0), recording.segment(RunId(7), 1)), (Some(0..=5), None));
+        recording.know(&descriptor(8, 0));
+        assert_eq!((part_at(&recording, 8, 40 * PART_US + 9), recording.segment(RunId(7), 0)), (40, None));
+    }
+
+    #[test]
+    fn a_part_is_told_from_where_playback_is_by_how_long_parts_lasted() {
+        let at = Cursor { part: PartId { run: RunId(7), part: 100 }, start_us: 100 * 340_000, at: Instant(0) };
+        let part = |us| Recording::default().part_at(&catalogue(7), Some(at), us).part;
+        assert_eq!([0, 99, 110].map(|part_at| part(part_at * 340_000)), [0, 99, 110]);
+    }
+}

@@ -322,6 +322,7 @@ export class Mesh implements Host {
   /** The player goes elsewhere: it has nothing there. */
   seeks(): void {
     this.bufferMs = 0;
+    this.fetchedUntilMs = 0;
   }
 
   // --- What the engine wants ---

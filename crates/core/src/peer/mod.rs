@@ -197,7 +197,11 @@ impl<V: Verifier> Peer<V> {
             Input::Wake => {}
             Input::Seek(seek) => self.on_seek(now, seek),
             Input::Switch(layers) => self.send(PeerId::EDGE, Frame::Switch { layers }),
-            Input::Pause(paused) => self.playback.pause(now, paused),
+            Input::Pause(paused) => {
+                self.playback.pause(now, paused);
+                // Nothing else may come that would set it going again.
+                self.timers.play = Some(now).filter(|_| !paused).or(self.timers.play);
+            }
             Input::Upload(policy) => self.uplink.set_policy(policy),
             Input::Renew(ticket) => self.on_renew(ticket),
             Input::Leave => self.on_leave(now),

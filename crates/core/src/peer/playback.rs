@@ -120,6 +120,11 @@ impl Playback {
         }
     }
 
+    /// Does time pass without anything being played?
+    pub fn stands_still(&self) -> bool {
+        self.paused || self.is_stalled()
+    }
+
     /// Plays from this part: as soon as it can be fetched, but not before it is due.
     pub fn start(&mut self, now: Instant, part: PartTime) {
         let at = (part.arrived + self.hold_back).max(now + self.start_goal);

@@ -79,7 +79,7 @@ impl<V: Verifier> Peer<V> {
         let time = self.part_time(part, &held.descriptor);
         let recorded = catalogue.mode == Mode::Vod;
         // While a recording stands still nothing after that becomes more urgent.
-        let stands = self.playback.cursor().filter(|_| recorded && self.playback.is_stalled());
+        let stands = self.playback.cursor().filter(|_| recorded && self.playback.stands_still());
         let deadline = self.playback.deadline(&time) + stands.map_or(Duration::ZERO, |cursor| now.since(cursor.at));
         let cursor = self.playback.cursor().map_or(part.part, |cursor| cursor.part.part);
         if recorded && part.part > cursor + RECORDED_AHEAD {

@@ -344,6 +344,30 @@ fn who_goes_back_in_a_recording_finds_room_for_what_it_plays_there() {
 }
 
 #[test]
+fn a_recording_that_pauses_asks_for_nothing_in_haste_and_goes_on_where_it_was() {
+    let mut swarm = Swarm::of(Mode::Vod, 1);
+    swarm.seek(1, 12);
+    swarm.serve(4_000);
+    let played = |swarm: &Swarm| swarm.events.iter().filter(|(_, event)| matches!(event, Event::Due(_, true))).count();
+    swarm.give(PeerId(1), Input::Pause(true));
+    swarm.serve(500);
+    let (before, _) = (played(&swarm), swarm.wanted_of_edge(1));
+    swarm.wait(20_000);
+    assert_eq!((swarm.wanted_of_edge(1), played(&swarm)), (vec![], before));
+    swarm.give(PeerId(1), Input::Pause(false));
+    swarm.serve(3_000);
+    assert!(played(&swarm) >= before + 6, "{} after {before}", played(&swarm));
+    // Nor does it wait for something to come, when all is here.
+    (12..80).for_each(|part| swarm.push(1, part, &[0, 1, 2, 3]));
+    swarm.give(PeerId(1), Input::Pause(true));
+    swarm.wait(20_000);
+    let before = played(&swarm);
+    swarm.give(PeerId(1), Input::Pause(false));
+    swarm.wait(2_000);
+    assert!(played(&swarm) >= before + 5, "{} after {before}", played(&swarm));
+}
+
+#[test]
 fn what_a_host_got_elsewhere_is_believed_as_if_it_had_come() {
     let mut swarm = Swarm::of(Mode::Vod, 1);
     swarm.seek(1, 0);
