@@ -270,6 +270,7 @@ mod tests {
     #[test]
     fn who_reads_on_waits_for_the_mesh_and_who_goes_elsewhere_does_not() {
         let (mut reader, now) = (Reader::default(), Instant::now());
+        reader.set_run(RunId(1));
         let waits = |reader: &mut Reader, part| reader.wait(now, key(0, part), oneshot::channel().0);
         assert!(!waits(&mut reader, 3), "nobody asked for it");
         reader.on_read(now, 0, 0..=5);
@@ -279,6 +280,8 @@ mod tests {
         assert!(!waits(&mut reader, 12), "it did not ask for this");
         reader.on_read(now, 0, 6..=11);
         assert!(waits(&mut reader, 7), "asking again changes nothing");
+        let before = Key { run: RunId(0), ..key(0, 7) };
+        assert!(!reader.wait(now, before, oneshot::channel().0), "of a recording that was replaced nothing comes");
         reader.on_read(now, 0, 90..=95);
         assert!(!waits(&mut reader, 90));
         reader.on_read(now, 0, 90..=95);
