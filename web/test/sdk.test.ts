@@ -203,9 +203,13 @@ describe("the loader of media", () => {
   });
 
   it("waits no longer than the player can, and gives what came to others", async () => {
+    vi.useFakeTimers();
     const { mesh, came } = ask("coming");
-    mesh.patience = 0;
-    await new Promise((done) => setTimeout(done, 5));
+    mesh.patience = 40;
+    await vi.advanceTimersByTimeAsync(39);
+    expect([came.length, mesh.fetched, mesh.offered]).toEqual([0, 0, 0]);
+    await vi.advanceTimersByTimeAsync(1);
+    vi.useRealTimers();
     expect([came[0]?.byteLength, mesh.fetched, mesh.offered]).toEqual([5, 70, 1]);
   });
 
