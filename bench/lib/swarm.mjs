@@ -6,17 +6,14 @@
 // At `looks` every page is asked what it cost, after a garbage collection if `collect`; `profile` says whose code it was.
 // A context for each page, so that none shares its cache or its connections with another. A crashed page's renderer is killed.
 import { SourceMap } from "node:module";
-import { chromium } from "../../tests/browser/node_modules/playwright-core/index.mjs";
 import { launch } from "./bare.mjs";
 import { look, profile, readMaps, rendererOf } from "./cost.mjs";
 
 const [executablePath, plan] = [process.argv[2], JSON.parse(process.argv[3])];
 const FLAGS = ["--no-sandbox", "--disable-gpu", "--mute-audio", "--disable-quic", "--autoplay-policy=no-user-gesture-required",
                "--disable-background-timer-throttling", "--disable-renderer-backgrounding", "--disable-backgrounding-occluded-windows"];
-/** What is to show what pages hold is not looked at by what makes them hold more. */
-const bare = plan.collect ? await launch(executablePath, FLAGS) : null;
-const browser = bare ?? (await chromium.launch({ executablePath, args: FLAGS }));
-const system = bare?.system ?? (await browser.newBrowserCDPSession());
+const browser = await launch(executablePath, FLAGS);
+const { system } = browser;
 const began = Date.now();
 const pages = [];
 let done = false;
@@ -38,15 +35,9 @@ try {
 }
 
 async function open(url) {
-  const it = { page: null, renderer: 0, opened: Date.now() - began, crashed: null, samples: [], complaints: [], looks: [], profile: null, debug: null };
-  it.renderer = await rendererOf(system, async () => {
-    if (bare) return void (it.debug = await bare.open(url));
-    const context = await browser.newContext({ viewport: { width: 480, height: 270 } });
-    it.page = await context.newPage();
-    it.debug = await context.newCDPSession(it.page);
-    it.page.on("pageerror", (error) => it.complaints.length < 5 && it.complaints.push(error.message));
-    await it.page.goto(url, { waitUntil: "commit" });
-  });
+  const it = { renderer: 0, opened: Date.now() - began, crashed: null, samples: [], complaints: [], looks: [], profile: null, debug: null };
+  const complain = (text) => it.complaints.length < 5 && it.complaints.push(text);
+  it.renderer = await rendererOf(system, async () => (it.debug = await browser.open(url, complain)));
   return it;
 }
 

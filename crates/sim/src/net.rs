@@ -113,6 +113,11 @@ impl<P> Flow<P> {
         self.leaving
     }
 
+    /// How long a packet takes, µs.
+    pub fn way_us(&self) -> u64 {
+        self.way_us.into()
+    }
+
     /// Has its sender not hung up?
     pub fn is_held(&self) -> bool {
         self.held

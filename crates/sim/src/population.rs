@@ -25,8 +25,8 @@ pub struct Person {
     pub comes_us: u64,
     /// How long it stays once it is in, µs; None: to the end.
     pub stays_us: Option<u64>,
-    /// Goes without a word.
-    pub crashes: bool,
+    /// Is silent from then on, instead of leaving.
+    pub vanishes: bool,
     /// What it is up to.
     pub behaviour: Behaviour,
     /// What its network is.
@@ -134,7 +134,7 @@ impl Population {
         Person {
             comes_us,
             stays_us: stays_s.map(|seconds| (seconds * 1e6) as u64),
-            crashes: chance.happens(viewers.crash_share),
+            vanishes: chance.happens(viewers.vanish_share),
             behaviour: behaviours[self.behaviours.deal(chance)],
             nat: nats[self.nats.deal(chance)],
             up_bps: (uplink.bps as f64 * self.scale) as u64,

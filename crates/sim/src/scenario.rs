@@ -187,8 +187,8 @@ pub struct Viewers {
     pub stay_s: f64,
     /// How that is distributed.
     pub stay: Stay,
-    /// The share that is gone without a word.
-    pub crash_share: f64,
+    /// The share that vanishes instead of leaving: nothing says that it is gone.
+    pub vanish_share: f64,
     /// Whoever leaves makes room for another, so that about N are there (Poisson).
     pub replace: bool,
     /// Uplinks: which share has how much.
@@ -313,10 +313,8 @@ pub struct Net {
     pub set_up_round_trips: f64,
     /// One that cannot be set up fails after so long, ms.
     pub set_up_fails_ms: f64,
-    /// A crashed peer's links break at the other end after so long, ms (ICE consent).
-    pub crash_noticed_peer_ms: f64,
-    /// And its WebSocket at the edge, ms (TCP resets when the machine lives on).
-    pub crash_noticed_edge_ms: f64,
+    /// The links of a peer that crashed or vanished break at the other end after so long, ms (ICE consent).
+    pub silence_noticed_ms: f64,
 }
 
 /// What the analytical model is told of a scenario beyond the stream's rate (β) and the arrivals (λ).
@@ -335,8 +333,15 @@ pub struct Model {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, tag = "kind", rename_all = "kebab-case")]
 pub enum Fault {
-    /// A share of the viewers is gone at once, without a word.
+    /// The programs of a share of the viewers end at once: no peer is told, but each machine closes its WebSocket.
     Crash {
+        /// When, s.
+        at_s: f64,
+        /// Of those present.
+        share: f64,
+    },
+    /// A share of the viewers is not heard of any more, as when their network is cut: nobody is told, the edge neither.
+    Vanish {
         /// When, s.
         at_s: f64,
         /// Of those present.
@@ -473,7 +478,7 @@ impl Default for Viewers {
             arrivals: Arrivals::Ramp { over_s: 30.0 },
             stay_s: 600.0,
             stay: Stay::Exponential,
-            crash_share: 0.05,
+            vanish_share: 0.05,
             replace: true,
             upload: vec![
                 Uplink { share: 0.4, bps: 1_000_000 },
@@ -520,8 +525,7 @@ impl Default for Net {
             tcp_window_max: 1024 * 1024,
             set_up_round_trips: 3.0,
             set_up_fails_ms: 3_000.0,
-            crash_noticed_peer_ms: 5_000.0,
-            crash_noticed_edge_ms: 1_000.0,
+            silence_noticed_ms: 5_000.0,
         }
     }
 }
@@ -646,8 +650,8 @@ impl Scenario {
         if !behaviours.iter().all(|it| share(*it)) || !share(behaviours.iter().sum()) {
             return wrong("viewers.free_rider_share", "and the other two must be shares that sum to at most 1");
         }
-        if ![viewers.crash_share, viewers.known_uplink_share].iter().all(|it| share(*it)) {
-            return wrong("viewers.crash_share", "and known_uplink_share must lie between 0 and 1");
+        if ![viewers.vanish_share, viewers.known_uplink_share].iter().all(|it| share(*it)) {
+            return wrong("viewers.vanish_share", "and known_uplink_share must lie between 0 and 1");
         }
         if self.net.rtt_ms[0] < 0.0 || self.net.rtt_ms[1] < self.net.rtt_ms[0] {
             return wrong("net.rtt_ms", "must be two numbers, the lesser first");

@@ -126,7 +126,7 @@ fn the_brain_repeats_itself_event_by_event_also_when_things_break() {
     let hash = |payload: &str| {
         let text = format!(
             "duration_s = 30\npayload = '{payload}'\n[edge]\nbudget_share = 0.6\n[viewers]\ncount = 15\nstay_s = 20
-            crash_share = 0.3\narrivals = {{ kind = 'poisson', mean_s = 0.5 }}\n[net]\nloss = 0.005
+            vanish_share = 0.3\narrivals = {{ kind = 'poisson', mean_s = 0.5 }}\n[net]\nloss = 0.005
             [[fault]]\nkind = 'control-loss'\nat_s = 15\nshare = 0.5\n[[fault]]\nkind = 'crash'\nat_s = 20\nshare = 0.3"
         );
         report(&text).trace_hash

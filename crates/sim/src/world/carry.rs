@@ -6,7 +6,7 @@ use super::*;
 use trellis_core::peer::{self, Input, Output};
 use trellis_proto::frame::Bye;
 
-use super::viewer::Stage;
+use super::viewer::{End, Stage};
 use crate::machine::{PeerMachine, WAKE_GAP};
 use crate::trace::Named;
 
@@ -128,7 +128,7 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
             self.figures.thrown_out += 1;
             self.trace.tell_if(self.now, [Some(viewer), None], &format!("viewer {viewer}: thrown out: {bye:?}"));
         }
-        self.remove(viewer, false);
+        self.remove(viewer, End::Leaves);
     }
 
     /// Ends a link from this side; the other notices when the last has arrived.

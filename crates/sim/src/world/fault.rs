@@ -1,6 +1,6 @@
 //! What breaks, and what that does to hosts and links.
 
-use super::viewer::Stage;
+use super::viewer::{End, Stage};
 use super::*;
 
 use crate::scenario::Fault;
@@ -12,6 +12,7 @@ const EDGE_NOTICED_US: u64 = 200_000;
 pub(super) fn at(fault: &Fault) -> Instant {
     let seconds = match fault {
         Fault::Crash { at_s, .. }
+        | Fault::Vanish { at_s, .. }
         | Fault::EdgeDies { at_s, .. }
         | Fault::ControlLoss { at_s, .. }
         | Fault::UplinkFalls { at_s, .. }
@@ -25,11 +26,8 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
         let fault = self.scenario.fault[number as usize].clone();
         self.trace.note(self.now, 107, u64::from(number), 0);
         match fault {
-            Fault::Crash { share, .. } => {
-                for viewer in self.some_of_those_present(share) {
-                    self.remove(viewer, true);
-                }
-            }
+            Fault::Crash { share, .. } => self.end_some(share, End::Crashes),
+            Fault::Vanish { share, .. } => self.end_some(share, End::Vanishes),
             Fault::EdgeDies { edge, .. } => self.edge_dies(edge),
             Fault::ControlLoss { share, .. } => {
                 for viewer in self.some_of_those_present(share) {
@@ -53,6 +51,12 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
                 }
             }
             Fault::SlowEdge { edge, link_bps, .. } => self.net.set_up_bps(edge, link_bps),
+        }
+    }
+
+    fn end_some(&mut self, share: f64, end: End) {
+        for viewer in self.some_of_those_present(share) {
+            self.remove(viewer, end);
         }
     }
 

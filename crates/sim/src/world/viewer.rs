@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use trellis_core::limits::KEEP_PARTS;
+use trellis_core::limits::{KEEP_PARTS, SILENT_PEER};
 use trellis_core::near::{Coming, Near};
 use trellis_core::peer::{Config, Input, Mesh, Support, UploadPolicy};
 use trellis_proto::SessionId;
@@ -37,6 +37,17 @@ pub(super) enum Stage {
     Leaving,
     /// Gone for good.
     Gone,
+}
+
+/// How a viewer ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// It says so, and what it sent arrives.
+    Leaves,
+    /// Its program does: its machine closes the WebSocket.
+    Crashes,
+    /// It is not heard of any more.
+    Vanishes,
 }
 
 /// What came of one part so far.
@@ -346,8 +357,8 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
             let person = self.population.person(at);
             self.expect(person);
         }
-        if self.viewers[viewer as usize].person.crashes {
-            return self.remove(viewer, true);
+        if self.viewers[viewer as usize].person.vanishes {
+            return self.remove(viewer, End::Vanishes);
         }
         self.viewers[viewer as usize].stage = Stage::Leaving;
         self.sum_up(viewer);
@@ -358,29 +369,36 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
     /// It had its time.
     pub(super) fn gone(&mut self, viewer: ViewerIx) {
         if self.viewers[viewer as usize].stage == Stage::Leaving {
-            self.remove(viewer, false);
+            self.remove(viewer, End::Leaves);
         }
     }
 
     /// It is no longer there.
-    pub(super) fn remove(&mut self, viewer: ViewerIx, crash: bool) {
+    pub(super) fn remove(&mut self, viewer: ViewerIx, end: End) {
         self.sum_up(viewer);
-        let (host, ms) = (viewer + self.edges_count(), |ms: f64| (ms * 1e3) as u64);
-        let net = &self.scenario.net;
-        let (peers_notice, edge_notices) = (ms(net.crash_noticed_peer_ms), ms(net.crash_noticed_edge_ms));
+        let silence_us = (self.scenario.net.silence_noticed_ms * 1e3) as u64;
         let it = &mut self.viewers[viewer as usize];
         (it.stage, it.machine) = (Stage::Gone, None);
         it.dialling.clear();
-        let links = std::mem::take(&mut it.peers).into_iter().map(|(_, flow)| (flow, peers_notice));
-        let links: Vec<_> = links.chain(it.edge_flow.take().map(|flow| (flow, edge_notices))).collect();
-        if crash {
-            self.net.kill(host);
+        let edge = it.edge_flow.take();
+        let peers: Vec<_> = std::mem::take(&mut it.peers).into_iter().map(|(_, flow)| flow).collect();
+        // Whoever vanishes is silent; a machine whose program ends closes its WebSocket, and who leaves sends what is left.
+        let edge_notices = edge.map(|flow| match end {
+            End::Leaves => self.net.drain_us(self.now, flow),
+            End::Crashes => self.net.flow(flow).map_or(0, |flow| flow.way_us()),
+            End::Vanishes => silence_us.max(SILENT_PEER.as_micros() as u64),
+        });
+        if end != End::Leaves {
+            self.net.kill(viewer + self.edges_count());
         }
-        for (flow, notice) in links {
-            let after = if crash { notice } else { self.net.drain_us(self.now, flow) };
+        for flow in peers {
+            let after = if end == End::Leaves { self.net.drain_us(self.now, flow) } else { silence_us };
             self.queue.push(Instant(self.now.0 + after), Event::Broken(flow));
         }
-        self.trace.note(self.now, 105, u64::from(viewer), u64::from(crash));
+        if let Some((flow, after)) = edge.zip(edge_notices) {
+            self.queue.push(Instant(self.now.0 + after), Event::Broken(flow));
+        }
+        self.trace.note(self.now, 105, u64::from(viewer), u64::from(end != End::Leaves));
     }
 }
 
