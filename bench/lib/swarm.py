@@ -172,6 +172,7 @@ def summary(plan, pages, server):
     sent = lambda since, until: at(server, until) - at(server, since)
     offload = lambda since, until: 1 - sent(since, until) / max(1, taken(since, until))
     last = [page["samples"][-1] for page in pages if page["samples"] and page["crashed"] is None]
+    total = lambda *what: sum(s.get(key) or 0 for s in last for key in what)
     starts = sorted(s["startupMs"] / 1000 for s in last if s["startupMs"] is not None)
     delays = sorted(s["latencyMs"] / 1000 for page in pages for s in page["samples"] if s["latencyMs"] is not None and s["at"] >= SETTLE_S)
     return {
@@ -186,7 +187,8 @@ def summary(plan, pages, server):
         "cpu_share": statistics.median(s["cpuS"] / (s["at"] - page["samples"][0]["at"] + 1) for s, page in zip(last, pages)) if native(last) else None,
         "memory_mb": statistics.median(s["rssBytes"] for s in last) / 1e6 if native(last) else None,
         "server_bytes": sent(0, plan["seconds"]), "viewer_bytes": taken(0, plan["seconds"]),
-        "control_share": sum(s.get("controlBytes") or 0 for s in last) / max(1, taken(0, plan["seconds"])),
+        # Viewers count both at both ends of a link: so the share is that of what went over the links.
+        "control_share": total("controlBytes") / max(1, total("httpBytes", "edgeBytes", "p2pBytes", "uploadedBytes")),
         "modes": sorted({str(s.get("mode")) for s in last}), "reasons": sorted({str(s.get("reason")) for s in last if s.get("reason")}),
         "samples": [page["samples"][-1] if page["samples"] else None for page in pages], "load": os.getloadavg(),
         "complaints": [c for page in pages for c in page["complaints"]], **cost.of(plan, pages),

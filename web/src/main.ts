@@ -19,6 +19,9 @@ import { drawQuality, setUpQuality } from "./ui/quality";
 import { drawSeek, setUpSeek } from "./ui/seek";
 
 const DRAW_MS = 250;
+/** While the controls have stepped back they are drawn every so many times. */
+const QUIET_DRAWS = 4;
+let quiet = 0;
 
 const route = readRoute(location.href);
 history.replaceState(null, "", route.cleanUrl);
@@ -57,11 +60,15 @@ function draw(): void {
   setAttr(app, "data-state", label(session.page));
   setAttr(app, "data-picture", String(session.page.picture));
   setAttr(app, "data-live", String(isLive(where)));
-  app.classList.toggle("idle", isIdle(session));
+  const idle = isIdle(session);
+  app.classList.toggle("idle", idle);
   drawCard(session);
-  drawBar(session, where, stats);
-  drawSeek(where);
-  drawQuality(session);
+  // What hardly anybody looks at is not laid out four times a second.
+  if (!idle || (quiet = (quiet + 1) % QUIET_DRAWS) === 0) {
+    drawBar(session, where, stats);
+    drawSeek(where);
+    drawQuality(session);
+  }
   drawPanel(stats, where.kind === "live", session.startupMs);
   drawMesh(stats.mesh);
 }

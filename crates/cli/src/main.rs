@@ -91,6 +91,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn keys_and_tokens_may_begin_with_a_dash_for_one_in_64_does() {
+        let publish = ["trellis", "publish", "film.mp4", "--stream", "town", "--key", "-Rq3"];
+        assert!(Cli::try_parse_from(publish).is_ok());
+        assert!(Cli::try_parse_from(["trellis", "peer", "http://here/watch/town", "--token", "-eyJ"]).is_ok());
+    }
+
+    #[test]
     fn no_cause_is_told_twice() {
         let io = || std::io::Error::other("no such file");
         let quoting = anyhow::Error::new(io()).context("key.pem: no such file; it must hold PEM").context("[tls]");

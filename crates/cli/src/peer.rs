@@ -28,7 +28,7 @@ pub struct Args {
     #[arg(long, default_value = "127.0.0.1:8090", value_parser = crate::address::parse, conflicts_with = "supporter")]
     listen: SocketAddr,
     /// Viewer token; the `token` in the URL when left out
-    #[arg(long, env = "TRELLIS_TOKEN", hide_env_values = true)]
+    #[arg(long, env = "TRELLIS_TOKEN", hide_env_values = true, allow_hyphen_values = true)]
     token: Option<String>,
     /// Give nothing to other viewers, as on a metered line
     #[arg(long, conflicts_with_all = ["upload_limit", "supporter"])]

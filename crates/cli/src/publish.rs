@@ -22,7 +22,7 @@ pub struct Args {
     #[arg(long, value_name = "URL", env = "TRELLIS_URL", default_value = "http://127.0.0.1:8080")]
     to: String,
     /// Stream key; by default `publish.key` of the data directory
-    #[arg(long, env = "TRELLIS_KEY", hide_env_values = true)]
+    #[arg(long, env = "TRELLIS_KEY", hide_env_values = true, allow_hyphen_values = true)]
     key: Option<String>,
     /// Where `publish.key` is, when publishing on the manager's machine
     #[arg(long, env = "TRELLIS_DATA_DIR", default_value = "trellis-data")]

@@ -1,6 +1,6 @@
 // When is it time? Hidden tabs get timers once a second and later once a minute, and a viewer in another tab goes on
-// serving others: so the alarm rings in a worker, made of a Blob so that it needs no file. Where pages forbid that
-// (Content-Security-Policy without `worker-src blob:`) the page's own timers have to do.
+// serving others: so there the alarm rings in a worker, made of a Blob so that it needs no file. Where pages forbid that
+// (Content-Security-Policy without `worker-src blob:`) the page's own timers have to do; in a tab that is seen they do, for less.
 // One alarm at a time. Set to a later time it rings at the earlier one first, and is set again then: an engine moves it with
 // every message, and a message to the worker for each would cost more than an alarm too many.
 
@@ -14,6 +14,7 @@ export class Alarm {
 
   constructor(private readonly ring: () => void) {
     this.worker = this.makeWorker();
+    globalThis.document?.addEventListener("visibilitychange", this.onVisibility);
   }
 
   /** Does it ring in hidden tabs, too? */
@@ -25,17 +26,27 @@ export class Alarm {
   set(atMs: number): void {
     if (atMs === Infinity || atMs >= this.at - 1) return;
     this.at = atMs;
-    const inMs = Math.max(0, Math.ceil(atMs - performance.now()));
-    if (this.worker) return this.worker.postMessage(inMs);
-    clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.rang(), inMs);
+    this.arm();
   }
 
   end(): void {
     this.worker?.terminate();
     this.worker = null;
     clearTimeout(this.timer);
+    globalThis.document?.removeEventListener("visibilitychange", this.onVisibility);
     this.at = Infinity;
+  }
+
+  /** Hidden just now: what the page's own timer was to do is the worker's. The other way round it may ring early. */
+  private readonly onVisibility = (): void => {
+    if (this.at !== Infinity) this.arm();
+  };
+
+  private arm(): void {
+    const inMs = Math.max(0, Math.ceil(this.at - performance.now()));
+    clearTimeout(this.timer);
+    if (this.worker && globalThis.document?.hidden) this.worker.postMessage(inMs);
+    else this.timer = setTimeout(() => this.rang(), inMs);
   }
 
   private rang(): void {
@@ -59,8 +70,6 @@ export class Alarm {
   private goOnWithout(): void {
     this.worker?.terminate();
     this.worker = null;
-    const at = this.at;
-    this.at = Infinity;
-    this.set(at);
+    if (this.at !== Infinity) this.arm();
   }
 }

@@ -17,6 +17,7 @@ const SETTINGS: Partial<HlsConfig> = {
   liveSyncOnStallIncrease: 0.5, // after a stall stay a little further back; a guess
   streamController: MainController,
   audioStreamController: AudioController,
+  liveDurationInfinity: true, // else the duration is another one with every part, and the page is laid out for it
   backBufferLength: 30, // what is further back is loaded again; a page stays open for hours, its memory does not grow
   maxBufferLength: 20, // recordings: enough to ride out a bad moment,
   maxMaxBufferLength: 30, // and no more: what is fetched and never seen costs the operator all the same
