@@ -158,12 +158,12 @@ impl Edge {
             Ok(visit) => visit,
             Err(refusal) => return refuse(refusal),
         };
-        let shelf = self.streams.shelf(visit.session().stream());
+        let (shelf, brief) = (self.streams.shelf(visit.session().stream()), ask.name.ends_with("/init.mp4"));
         let served = serve(&shelf, ask, &self.stop).await;
         if ask.method == http::Method::HEAD {
             return served.reply;
         }
-        let meter = meter::Out::new(visit, self.gate.clone(), self.sent.of(served.media), served.media);
+        let meter = meter::Out::new(visit, self.gate.clone(), self.sent.of(served.media), served.media).briefly(brief);
         served.reply.map(|body| body.metered(Box::new(meter)))
     }
 

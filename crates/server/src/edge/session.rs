@@ -60,8 +60,10 @@ pub struct Session {
     pace: Budget,
     words: Budget,
     share: Budget,
-    /// The share of who has a link: none.
+    /// The shares of who has a link: of media none, for it has them from its cluster, ...
     no_share: Budget,
+    /// ... and what it has to read before it can play them.
+    brief_share: Budget,
     /// Links that are let in; changed while `life` is held.
     links: AtomicU32,
     started_ms: u64,
@@ -147,9 +149,13 @@ impl Session {
         if media { &self.pace } else { &self.words }
     }
 
-    /// What it was promised: at this rate its bytes wait for nobody.
-    pub fn share(&self) -> &Budget {
-        if self.has_link() { &self.no_share } else { &self.share }
+    /// What it was promised: at this rate its bytes wait for nobody. `brief`: playlists, init segments and the like.
+    pub fn share(&self, brief: bool) -> &Budget {
+        match (self.has_link(), brief) {
+            (false, _) => &self.share,
+            (true, true) => &self.brief_share,
+            (true, false) => &self.no_share,
+        }
     }
 
     /// The most bytes to let out at once while others want to: what its share lets out at once.
@@ -455,6 +461,7 @@ fn new_session(ticket: Ticket) -> Session {
         words: Budget::new(WORDS_RATE, Duration::from_secs(WORDS_BURST / WORDS_RATE)),
         share: Gate::share(ticket.max_rate / 8),
         no_share: Budget::new(1, Duration::ZERO),
+        brief_share: Budget::new(BRIEF_RATE, Duration::from_secs(BRIEF_BURST / BRIEF_RATE)),
         links: AtomicU32::new(0),
         ticket,
         started_ms: now,
@@ -472,6 +479,11 @@ const STEP_MIN: usize = 16 * 1024;
 const WORDS_RATE: u64 = 128 * 1024;
 /// Those of a day's recording, not compressed.
 const WORDS_BURST: u64 = 4 * 1024 * 1024;
+/// What an engine's page reads of a live stream until its picture stands takes half of this; behind what its cluster sends
+/// on a small edge it would wait for seconds. Bytes, ...
+const BRIEF_BURST: u64 = 16 * 1024;
+/// ... and bytes per second: another page load a minute.
+const BRIEF_RATE: u64 = 256;
 /// Version, kind and session id, in base64.
 const TICKET_FRONT: usize = 24;
 /// Marks a session that has not had its place yet; no edge says this of itself.
