@@ -26,6 +26,8 @@ pub struct Numbers {
     pub newcomers_max: u64,
     /// Who was refused before it and is not in yet.
     pub ahead: u64,
+    /// Who is here.
+    pub present: u64,
 }
 
 /// How many can be started within [`START_S`]: each takes its fill and what is sent before it gives; there is what the
@@ -62,7 +64,8 @@ pub fn decide(n: Numbers) -> Verdict {
     if n.newcomers >= n.newcomers_max {
         return Verdict::Elsewhere(turn(n.ahead, n.newcomers_max));
     }
-    if n.fill_bits > n.start_up_bits {
+    // The first few exchange what the edge has sent one of them: they wait for that together and not for their turn.
+    if n.fill_bits > n.start_up_bits && n.present >= NEWCOMERS_LEAST {
         return Verdict::Elsewhere(retry(n.fill_bits - n.start_up_bits, n.start_up_bps));
     }
     // 3. "If the available bandwidth from supporting peers […] outweighs the requesting bandwidth of P".
@@ -111,6 +114,7 @@ mod tests {
         newcomers: 0,
         newcomers_max: 8,
         ahead: 0,
+        present: 500,
     };
 
     #[test]
@@ -129,6 +133,8 @@ mod tests {
     fn steps_1_and_2_a_new_peer_asked_the_manager_and_was_sent_here_so_its_first_fill_is_charged_here() {
         let late = Numbers { fill_bits: 90_000_000, ..PLENTY };
         assert_eq!(decide(late), Verdict::Elsewhere(2), "40 Mbit are missing, 20 Mbit/s come");
+        let of_eight = |present| decide(Numbers { present, ..late });
+        assert_eq!((of_eight(7), of_eight(8)), (Verdict::Peers, Verdict::Elsewhere(2)), "eight at once share one fill");
     }
 
     #[test]

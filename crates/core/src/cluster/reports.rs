@@ -134,6 +134,7 @@ impl<P: Payload> Cluster<P> {
             newcomers: 0,
             newcomers_max: u64::MAX,
             ahead: 0,
+            present: overlay.roster.len() as u64,
         }
     }
 }
