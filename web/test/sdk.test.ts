@@ -147,13 +147,16 @@ describe("the loader of media", () => {
   const inner = vi.fn();
 
   class Inner {
+    static isSlow = false;
     stats!: LoaderStats;
     load(context: FragmentLoaderContext, _: unknown, callbacks: LoaderCallbacks<FragmentLoaderContext>): void {
       inner(context.url);
-      callbacks.onSuccess({ url: context.url, data: new ArrayBuffer(5) }, this.stats, context, null);
+      if (!Inner.isSlow) callbacks.onSuccess({ url: context.url, data: new ArrayBuffer(5) }, this.stats, context, null);
     }
     abort(): void {}
-    destroy(): void {}
+    destroy(): void {
+      this.stats.aborted = true;
+    }
   }
 
   /** A mesh that answers as told, and a request of it. */
@@ -200,6 +203,22 @@ describe("the loader of media", () => {
     expect([came[0]?.byteLength, mesh.http, watchers.size]).toEqual([5, 5, 0]);
     expect(mesh.took).toEqual([{ run: RUN, rendition: "v0", kind: "p", number: 9 }]);
     expect(inner).toHaveBeenCalledWith(part.replace("edge", "elsewhere"));
+  });
+
+  it("takes what comes here after all while a busy edge lets it wait", async () => {
+    Inner.isSlow = true;
+    const { mesh, loader, came, watchers, callbacks } = ask("coming");
+    await Promise.resolve();
+    const change = () => [...watchers].forEach((changed) => changed());
+    mesh.found = "elsewhere";
+    change();
+    change();
+    expect([came.length, watchers.size]).toEqual([0, 1]);
+    mesh.found = "here";
+    change();
+    Inner.isSlow = false;
+    expect([came[0]?.byteLength, mesh.http, watchers.size, loader.stats.aborted]).toEqual([1_000, 0, 0, false]);
+    expect([callbacks.onAbort, callbacks.onError].map((call) => call.mock.calls.length)).toEqual([0, 0]);
   });
 
   it("waits no longer than the player can, and gives what came to others", async () => {

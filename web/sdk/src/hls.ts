@@ -11,7 +11,7 @@ import type {
 import { grantedAbr } from "./abr";
 import type { Mesh } from "./mesh";
 import { pace } from "./pace";
-import { mediaOf, renditionOf } from "./urls";
+import { mediaOf, renditionOf, type MediaName } from "./urls";
 
 /** A part that is on its way is waited for until its time is up, and no longer than this, whatever happens. */
 const MEDIA_WAIT_MS = 4_000;
@@ -139,8 +139,31 @@ abstract class MeshLoader<C extends LoaderContext> implements Loader<C> {
   protected wait(look: () => boolean, ms: number): void {
     if (look()) return;
     waiting(this.stats);
-    this.stopWatching = this.mesh.watch(() => this.callbacks && look() && this.rest());
+    this.watch(look);
     this.patience = setTimeout(() => this.fetch(), ms);
+  }
+
+  private failed(tell: () => void): void {
+    this.rest();
+    tell();
+  }
+
+  /** Asks `look` after every change, until it says that it is done. */
+  protected watch(look: () => boolean): void {
+    if (!this.callbacks) return;
+    this.stopWatching?.();
+    // What `look` decides may be to look for something else from then on.
+    const stop = this.mesh.watch(() => this.callbacks && look() && this.stopWatching === stop && this.rest());
+    this.stopWatching = stop;
+  }
+
+  /** The edge need not answer any more. */
+  protected giveUp(): void {
+    if (!this.inner) return;
+    // Its end is not ours.
+    this.inner.stats = newStats();
+    this.inner.destroy();
+    this.inner = null;
   }
 
   protected rest(): void {
@@ -173,13 +196,14 @@ abstract class MeshLoader<C extends LoaderContext> implements Loader<C> {
     const named = { ...context, url: this.mesh.address(context.url) };
     inner.load(named, config, {
       onSuccess: (response, stats, _, details) => {
+        this.rest();
         if (!this.callbacks) return;
         this.callbacks = null;
         if (this.fetched(context, response.data)) return callbacks.onSuccess(response, stats, context, details);
         callbacks.onError({ code: 0, text: "not what was signed" }, context, details, stats);
       },
-      onError: (error, _, details, stats) => callbacks.onError(error, context, details, stats),
-      onTimeout: (stats, _, details) => callbacks.onTimeout(stats, context, details),
+      onError: (error, _, details, stats) => this.failed(() => callbacks.onError(error, context, details, stats)),
+      onTimeout: (stats, _, details) => this.failed(() => callbacks.onTimeout(stats, context, details)),
       onAbort: (stats, _, details) => callbacks.onAbort?.(stats, context, details),
       onProgress: callbacks.onProgress && ((stats, _, data, details) => callbacks.onProgress?.(stats, context, data, details)),
     });
@@ -223,10 +247,22 @@ class PlaylistLoader extends MeshLoader<PlaylistLoaderContext> {
 }
 
 class MediaLoader extends MeshLoader<FragmentLoaderContext> {
+  /** A busy edge lets media of who has a link wait; whatever of both has all of it first is taken. */
   protected override fetch(): void {
     const endMs = this.context?.frag.endProgramDateTime;
     if (endMs) this.mesh.fetches(endMs);
     super.fetch();
+    const media = this.context && mediaOf(this.context.url);
+    if (media && media.kind !== "init") this.watch(() => this.takeHere(media));
+  }
+
+  private takeHere({ run, rendition, kind, number }: MediaName): boolean {
+    if (this.mesh.find(run, rendition, kind, number) !== "here") return false;
+    const taken = this.mesh.take(run, kind, number);
+    if (!taken) return false;
+    this.giveUp();
+    this.answer(taken.data, taken.ms);
+    return true;
   }
 
   protected begin(context: FragmentLoaderContext): void {
