@@ -164,14 +164,14 @@ impl Link {
     }
 
     /// Takes all it has to say; datagrams go out.
-    pub fn drain(&mut self, sockets: &Sockets, mut hear: impl FnMut(Heard)) {
+    pub fn drain(&mut self, sockets: &mut Sockets, mut hear: impl FnMut(Heard)) {
         loop {
             match self.rtc.poll_output() {
                 Ok(Output::Timeout(next)) => {
                     self.next = next;
                     break;
                 }
-                Ok(Output::Transmit(datagram)) => sockets.send(datagram.destination, &datagram.contents),
+                Ok(Output::Transmit(datagram)) => sockets.put(datagram.destination, &datagram.contents),
                 Ok(Output::Event(event)) => self.on_event(event, &mut hear),
                 Err(_) => {
                     self.stage = Stage::Over;
@@ -179,6 +179,7 @@ impl Link {
                 }
             }
         }
+        sockets.flush();
         if !self.rtc.is_alive() {
             self.stage = Stage::Over;
         }
@@ -218,7 +219,7 @@ impl Link {
     }
 
     /// Sends what waits as far as the connection and the pace allow; words before media.
-    pub fn flush(&mut self, now: Instant, pace: &mut Pace, sockets: &Sockets, mut hear: impl FnMut(Heard)) {
+    pub fn flush(&mut self, now: Instant, pace: &mut Pace, sockets: &mut Sockets, mut hear: impl FnMut(Heard)) {
         while self.stage == Stage::Open {
             let paced = self.control.is_empty();
             let Some(message) = self.control.front().or(self.chunks.front()).cloned() else { break };
@@ -308,7 +309,7 @@ impl Link {
     }
 
     /// Ends it; the other is told.
-    pub fn close(mut self, sockets: &Sockets) {
+    pub fn close(mut self, sockets: &mut Sockets) {
         let _ = self.rtc.close();
         self.drain(sockets, |_| {});
     }

@@ -18,7 +18,7 @@ use trellis_proto::signal::{Signal, Step, candidate};
 
 use crate::link::{Heard, Link};
 use crate::pace::Pace;
-use crate::sockets::Sockets;
+use crate::sockets::{ARRIVAL_BYTES_MAX, Arrival, Sockets};
 use crate::stun::{self, Next, Question};
 
 /// All of them.
@@ -74,7 +74,7 @@ impl Links {
             events: VecDeque::new(),
             dials: 0,
             numbers: 0,
-            buffer: vec![0; DATAGRAM_MAX],
+            buffer: vec![0; ARRIVAL_BYTES_MAX],
             turn: PeerId::EDGE,
             question: None,
         }
@@ -176,7 +176,7 @@ impl Links {
     fn insert(&mut self, now: Instant, peer: PeerId, link: Link) {
         tracing::debug!(peer = peer.0, "a connection is being made");
         if let Some(before) = self.links.insert(peer, Entry { link, began: now, source: None }) {
-            before.link.close(&self.sockets);
+            before.link.close(&mut self.sockets);
         }
         // Whose a datagram is has to be found out anew.
         self.by_source.clear();
@@ -207,7 +207,7 @@ impl Links {
             if !entry.link.is_open() {
                 self.signal(peer, entry.link.dial, Step::Hangup);
             }
-            entry.link.close(&self.sockets);
+            entry.link.close(&mut self.sockets);
         }
     }
 
@@ -225,24 +225,38 @@ impl Links {
     /// Receives what is here; a turn's worth, so that other things get theirs.
     pub fn receive(&mut self, now: Instant) {
         let mut buffer = std::mem::take(&mut self.buffer);
-        for _ in 0..DATAGRAMS_AT_ONCE {
-            let Some((length, source, destination)) = self.sockets.receive(&mut buffer) else { break };
-            self.on_datagram(now, source, destination, &buffer[..length]);
+        let mut datagrams = 0;
+        while datagrams < DATAGRAMS_AT_ONCE {
+            let Some(arrival) = self.sockets.receive(&mut buffer) else { break };
+            datagrams += arrival.length.div_ceil(arrival.each).max(1);
+            if arrival.each <= DATAGRAM_MAX {
+                self.on_arrival(now, arrival, &buffer[..arrival.length]);
+            }
         }
         self.buffer = buffer;
     }
 
-    fn on_datagram(&mut self, now: Instant, source: SocketAddr, destination: SocketAddr, bytes: &[u8]) {
-        if let Some(seen) = self.question.as_ref().and_then(|question| question.answered(source, bytes)) {
-            return self.on_seen(source, seen);
+    fn on_arrival(&mut self, now: Instant, arrival: Arrival, bytes: &[u8]) {
+        for datagram in bytes.chunks(arrival.each) {
+            if let Some(peer) = self.on_datagram(now, arrival.source, arrival.destination, datagram) {
+                self.settle(now, peer);
+            }
         }
-        let Ok(receive) = Receive::new(Protocol::Udp, source, destination, bytes) else { return };
+    }
+
+    /// Gives it to the connection it is part of, if it is of one.
+    fn on_datagram(&mut self, now: Instant, source: SocketAddr, to: SocketAddr, bytes: &[u8]) -> Option<PeerId> {
+        if let Some(seen) = self.question.as_ref().and_then(|question| question.answered(source, bytes)) {
+            self.on_seen(source, seen);
+            return None;
+        }
+        let receive = Receive::new(Protocol::Udp, source, to, bytes).ok()?;
         let input = Input::Receive(now, receive);
-        let Some(peer) = self.whose(source, bytes, &input) else { return };
-        let Some(entry) = self.links.get_mut(&peer) else { return };
+        let peer = self.whose(source, bytes, &input)?;
+        let entry = self.links.get_mut(&peer)?;
         entry.source = Some(source);
         entry.link.handle(input);
-        self.settle(now, peer);
+        Some(peer)
     }
 
     /// STUN says whose it is; of the rest, whoever was last heard from there, else the newest that knows the address.
@@ -298,8 +312,8 @@ impl Links {
             }
             Heard::Message(bytes) => events.push_back(Event::Message(peer, bytes)),
         };
-        entry.link.drain(&self.sockets, &mut hear);
-        entry.link.flush(now, &mut self.pace, &self.sockets, &mut hear);
+        entry.link.drain(&mut self.sockets, &mut hear);
+        entry.link.flush(now, &mut self.pace, &mut self.sockets, &mut hear);
         if let Some(unsent) = entry.link.tell(now) {
             events.push_back(Event::Unsent(peer, unsent));
         }
@@ -331,7 +345,7 @@ impl Links {
             self.signal(peer, entry.link.dial, Step::Hangup);
         }
         self.by_source.retain(|_, of| *of != peer);
-        entry.link.close(&self.sockets);
+        entry.link.close(&mut self.sockets);
         self.events.push_back(Event::Down(peer));
     }
 }
