@@ -237,26 +237,22 @@ impl Links {
     }
 
     fn on_arrival(&mut self, now: Instant, arrival: Arrival, bytes: &[u8]) {
-        for datagram in bytes.chunks(arrival.each) {
-            if let Some(peer) = self.on_datagram(now, arrival.source, arrival.destination, datagram) {
-                self.settle(now, peer);
-            }
+        for datagram in coupled(bytes, arrival.each) {
+            self.on_datagram(now, arrival.source, arrival.destination, datagram);
         }
     }
 
-    /// Gives it to the connection it is part of, if it is of one.
-    fn on_datagram(&mut self, now: Instant, source: SocketAddr, to: SocketAddr, bytes: &[u8]) -> Option<PeerId> {
+    fn on_datagram(&mut self, now: Instant, source: SocketAddr, destination: SocketAddr, bytes: &[u8]) {
         if let Some(seen) = self.question.as_ref().and_then(|question| question.answered(source, bytes)) {
-            self.on_seen(source, seen);
-            return None;
+            return self.on_seen(source, seen);
         }
-        let receive = Receive::new(Protocol::Udp, source, to, bytes).ok()?;
+        let Ok(receive) = Receive::new(Protocol::Udp, source, destination, bytes) else { return };
         let input = Input::Receive(now, receive);
-        let peer = self.whose(source, bytes, &input)?;
-        let entry = self.links.get_mut(&peer)?;
+        let Some(peer) = self.whose(source, bytes, &input) else { return };
+        let Some(entry) = self.links.get_mut(&peer) else { return };
         entry.source = Some(source);
         entry.link.handle(input);
-        Some(peer)
+        self.settle(now, peer);
     }
 
     /// STUN says whose it is; of the rest, whoever was last heard from there, else the newest that knows the address.
@@ -350,6 +346,25 @@ impl Links {
     }
 }
 
+/// The datagrams of an arrival, those that hold nothing but a record of application data a few together: DTLS lets a datagram
+/// hold several records (RFC 6347 §4.1.1). So the connection looks through what is under way once for all of them, and
+/// acknowledges them with one packet; both together are half of what a channel costs.
+fn coupled(mut bytes: &[u8], each: usize) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let records = bytes.chunks(each).take(RECORDS_MAX).take_while(|datagram| is_record(datagram));
+        let length = records.map(<[u8]>::len).sum::<usize>().max(each.min(bytes.len()));
+        let (next, rest) = bytes.split_at(length);
+        bytes = rest;
+        (!next.is_empty()).then_some(next)
+    })
+}
+
+/// Is it one record of application data (RFC 6347 §4.3.1), to the byte?
+fn is_record(datagram: &[u8]) -> bool {
+    let [23, _, _, _, _, _, _, _, _, _, _, high, low, rest @ ..] = datagram else { return false };
+    usize::from(u16::from_be_bytes([*high, *low])) == rest.len()
+}
+
 fn candidates(sockets: &Sockets) -> Vec<Candidate> {
     sockets.hosts().iter().filter_map(|host| Candidate::host(*host, "udp").ok()).collect()
 }
@@ -357,6 +372,8 @@ fn candidates(sockets: &Sockets) -> Vec<Candidate> {
 /// Larger ones do not come over the internet.
 const DATAGRAM_MAX: usize = 2_000;
 const DATAGRAMS_AT_ONCE: usize = 64;
+/// More in one datagram the library does not take.
+const RECORDS_MAX: usize = 8;
 /// Attempts beside what stands.
 const DIALLING_MAX: usize = 16;
 /// Who offers again sooner offers too much: each offer costs a handshake.
@@ -454,6 +471,28 @@ mod tests {
         .await;
         pair.0[0].hang_up(NAMES[1]);
         pair.run(|_, end, event| matches!((end, event), (1, Event::Down(PeerId(1))))).await;
+    }
+
+    #[test]
+    fn only_whole_records_of_application_data_are_coupled() {
+        let record = |kind: u8, body: u16| {
+            let header = [kind, 0xfe, 0xfd, 0, 1, 0, 0, 0, 0, 0, 9];
+            [&header[..], &body.to_be_bytes(), &vec![kind; body.into()]].concat()
+        };
+        let lengths = |datagrams: &[Vec<u8>]| {
+            let each = datagrams[0].len();
+            coupled(&datagrams.concat(), each).map(<[u8]>::len).collect::<Vec<_>>()
+        };
+        let media = record(23, 37);
+        assert_eq!(lengths(&vec![media.clone(); 11]), [400, 150]);
+        // The last may be shorter; a handshake, a word of STUN and a wrong length stand alone.
+        assert_eq!(lengths(&[media.clone(), media.clone(), record(23, 7)]), [120]);
+        assert_eq!(lengths(&[media.clone(), record(22, 37), media.clone(), media.clone()]), [50, 50, 100]);
+        assert_eq!(lengths(&[vec![1; 50], vec![1; 50], media.clone()]), [50, 50, 50]);
+        let wrong = [&record(23, 36)[..], &[0]].concat();
+        assert_eq!(lengths(&[media.clone(), wrong.clone(), media]), [50, 50, 50]);
+        assert_eq!(lengths(&[wrong[..12].to_vec()]), [12]);
+        assert_eq!(lengths(&[vec![]]), [0; 0]);
     }
 
     #[tokio::test]

@@ -264,6 +264,24 @@ mod tests {
         assert_eq!(&buffer[..length], b"elsewhere");
     }
 
+    #[tokio::test]
+    async fn what_comes_in_at_once_is_told_with_the_length_of_each() {
+        let mut sockets = Sockets::bind(Some(Ipv4Addr::LOCALHOST.into())).await.unwrap();
+        let mut other = Sockets::bind(Some(Ipv4Addr::LOCALHOST.into())).await.unwrap();
+        let here = *sockets.hosts().iter().find(|host| host.ip() == Ipv4Addr::LOCALHOST).unwrap();
+        let sent: Vec<_> = (0..10).map(|n| vec![n; if n < 9 { 1_200 } else { 50 }]).collect();
+        sent.iter().for_each(|datagram| other.put(here, datagram));
+        other.flush();
+        let (mut buffer, mut came) = (vec![0; ARRIVAL_BYTES_MAX], Vec::new());
+        while came.len() < sent.len() {
+            sockets.readable().await;
+            while let Some(arrival) = sockets.receive(&mut buffer) {
+                came.extend(buffer[..arrival.length].chunks(arrival.each).map(<[u8]>::to_vec));
+            }
+        }
+        assert_eq!(came, sent);
+    }
+
     async fn bound() -> UdpSocket {
         UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap()
     }
