@@ -168,7 +168,8 @@ impl Socket {
         let segment_size = Some(train.each).filter(|each| *each < train.bytes.len());
         let transmit =
             Transmit { destination: train.to, ecn: None, contents: &train.bytes, segment_size, src_ip: None };
-        let _ = self.udp.try_io(Interest::WRITABLE, || self.state.try_send((&self.udp).into(), &transmit));
+        // Not by way of the runtime: of a new socket it does not know yet that something can be sent.
+        let _ = self.state.try_send((&self.udp).into(), &transmit);
     }
 }
 
