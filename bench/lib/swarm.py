@@ -39,9 +39,10 @@ CASES = {
     "memory": dict(pages=2, every_ms=1250, minutes=60, collect=True, goals={"growth_mb": 5}),
 }
 #: Native peers, so many: they come twice a second, and count from twenty seconds after the last one came.
+#: The edge sends each substream once, from 25 viewers on twice (`core/cluster/seeding`): so much of that is the goal.
 NATIVES = [2, 6, 12, 30, 60]
 CASES.update({f"natives{n}": dict(pages=n, every_ms=500, seconds=60 + n // 2, window=(20 + n // 2, 58 + n // 2), engines=["native"],
-                                  goals={"offload": 0.97 * (1 - 1 / n), "missed": 0}) for n in NATIVES})
+                                  goals={"offload": 0.97 * (1 - (1 if n < 25 else 2) / n), "missed": 0}) for n in NATIVES})
 GROUPS = {"natives": [f"natives{n}" for n in NATIVES]}
 #: Asked for by name only: they take long, or all of the machine.
 APART = {"memory", *GROUPS["natives"]}
