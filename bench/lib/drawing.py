@@ -5,7 +5,7 @@ COLOURS = {"mesh": "#1b9e77", "native": "#7570b3", "incumbent": "#d95f02", "plai
 
 
 def offload(results):
-    """SVG: a point per run, a line per engine through its runs of the case `steady…`; empty if nothing was measured."""
+    """SVG: a point per run, a line per engine through its runs of the cases `steady…` and `natives…`; empty if nothing was measured."""
     runs = [(key.split("/"), result) for key, result in results.items() if result.get("offload") is not None]
     if not runs:
         return ""
@@ -22,7 +22,7 @@ def offload(results):
     for place, engine in enumerate(sorted({engine for (_, engine), _ in runs})):
         colour = COLOURS[engine]
         its = sorted((result["pages"], result["offload"], case) for (case, other), result in runs if other == engine)
-        parts.append(line([(n, share) for n, share, case in its if case.startswith("steady")], f'stroke="{colour}" stroke-width="2"'))
+        parts.append(line([(n, share) for n, share, case in its if case.startswith(("steady", "natives"))], f'stroke="{colour}" stroke-width="2"'))
         parts += [f'<circle cx="{x(n):.1f}" cy="{y(share):.1f}" r="4" fill="{colour}"><title>{case}, {engine}, {n}: {share:.1%}</title></circle>' for n, share, case in its]
         parts.append(f'<circle cx="{WIDTH - RIGHT + 14}" cy="{HEIGHT / 2 + 20 * place}" r="4" fill="{colour}"/>')
         parts.append(text(WIDTH - RIGHT + 24, HEIGHT / 2 + 4 + 20 * place, engine))

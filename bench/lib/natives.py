@@ -37,7 +37,7 @@ class Peer:
     """One of them."""
 
     def __init__(self, w, name, url, upload):
-        self.log, self.name, self.samples, self.urls = w.dir / f"{name}.log", name, [], None
+        self.log, self.name, self.samples, self.urls, self.player = w.dir / f"{name}.log", name, [], None, None
         limit = ["--upload-limit", str(upload)] if upload else []
         self.process = w.start([w.binary, "peer", url, "--listen", "127.0.0.1:0", "--json", *limit], name)
 
@@ -49,10 +49,16 @@ class Peer:
             if not lines:
                 return players
             self.urls = json.loads(lines[0])
-            players.append(w.start(["ffmpeg", "-v", "error", "-i", self.urls["url"], "-c", "copy", "-f", "null", "-"], f"{self.name}-player"))
-        with urllib.request.urlopen(self.urls["stats"], timeout=2) as answer:
-            told = json.load(answer)
-        self.samples.append({"at": now, "mode": "native", **told, **used(self.process.pid),
+            self.player = w.start(["ffmpeg", "-v", "error", "-i", self.urls["url"], "-c", "copy", "-f", "null", "-"], f"{self.name}-player")
+            players.append(self.player)
+        try:
+            with urllib.request.urlopen(self.urls["stats"], timeout=2) as answer:
+                told = json.load(answer)
+        except OSError:
+            # A machine that is too busy to answer is one of the things measured.
+            return players
+        player = used(self.player.pid)["cpuS"] if self.player.poll() is None else self.samples[-1]["playerCpuS"] if self.samples else 0
+        self.samples.append({"at": now, "mode": "native", **told, **used(self.process.pid), "playerCpuS": player,
                              "startupMs": told["startupMs"] or None, "latencyMs": told["latencyMs"] or None})
         return players
 

@@ -12,7 +12,7 @@ import subprocess
 import time
 import urllib.parse
 
-from . import cost, natives, page, world
+from . import cost, cpu, natives, page, world
 
 INCUMBENT = world.ROOT / "bench/incumbent"
 STREAM = "swarm"
@@ -38,6 +38,14 @@ CASES = {
                  engines=["incumbent", "plain", "mesh"], goals={"js_share": 0.015, "page_ratio": 1.2}),
     "memory": dict(pages=2, every_ms=1250, minutes=60, collect=True, goals={"growth_mb": 5}),
 }
+#: Native peers, so many: they come twice a second, and count from twenty seconds after the last one came.
+#: The edge sends each substream once, from 25 viewers on twice (`core/cluster/seeding`): so much of that is the goal.
+NATIVES = [2, 6, 12, 30, 60]
+CASES.update({f"natives{n}": dict(pages=n, every_ms=500, seconds=60 + n // 2, window=(20 + n // 2, 58 + n // 2), engines=["native"],
+                                  goals={"offload": 0.97 * (1 - (1 if n < 25 else 2) / n), "missed": 0}) for n in NATIVES})
+GROUPS = {"natives": [f"natives{n}" for n in NATIVES]}
+#: Asked for by name only: they take long, or all of the machine.
+APART = {"memory", *GROUPS["natives"]}
 AT_MOST = {"delay_s", "stalls", "start_s", "missed", "js_share", "page_ratio", "growth_mb"}
 #: So many looks, the first when so much of the time is over.
 LOOKS = 6
@@ -102,14 +110,14 @@ def measure(w, case, engine):
         told = json.dumps({"urls": [url] * plan["pages"], **asked, "maps": str(cost.maps(w)) if "profile" in plan else None})
         meter = Meter(server)
         if engine == "native":
-            return summary(plan, natives.run(w, name, url, plan, meter), meter.samples)
+            return summary(plan, natives.run(w, name, url, plan, meter), meter)
         # Into a file: a pipe that nobody empties meanwhile would stop the pages' driver.
         answer = w.dir / f"{name}.json"
         with open(answer, "w") as out, open(w.dir / f"{name}.err", "w") as errors:
             meter.follow(subprocess.Popen(["node", page.HERE / "swarm.mjs", page.browser(), told], stdout=out, stderr=errors))
         if not answer.stat().st_size:
             raise SystemExit(f"{name}: {(w.dir / f'{name}.err').read_text()}")
-        return summary(plan, json.loads(answer.read_text())["pages"], meter.samples)
+        return summary(plan, json.loads(answer.read_text())["pages"], meter)
     finally:
         for process in [*helpers, publisher, server.process]:
             world.stop(process)
@@ -132,13 +140,15 @@ def address(w, engine, server, name, helpers):
 
 
 class Meter:
-    """What the server sent, second by second, and the CPU time it took."""
+    """What the server sent, second by second, and the CPU time that it and the whole machine took."""
 
     def __init__(self, server):
-        self.server, self.samples, self.began = server, [], time.monotonic()
+        self.server, self.samples, self.used, self.began = server, [], [], time.monotonic()
 
     def look(self):
-        self.samples.append((time.monotonic() - self.began, media(self.server)))
+        now = time.monotonic() - self.began
+        self.samples.append((now, media(self.server)))
+        self.used.append((now, (cpu.machine(), cpu.seconds(self.server.pid))))
 
     def follow(self, run):
         self.began = time.monotonic()
@@ -149,8 +159,10 @@ class Meter:
             except subprocess.TimeoutExpired:
                 pass
 
-    def between(self, start, end):
-        return at(self.samples, end) - at(self.samples, start)
+    def cores(self, start, end):
+        """CPU seconds a second: the machine's, and the server's of it."""
+        before, after = at(self.used, start), at(self.used, end)
+        return [(late - early) / (end - start) for early, late in zip(before, after)]
 
 
 def media(server):
@@ -164,12 +176,13 @@ def at(samples, when):
     return known[-1] if known else (samples[0][1] if samples else 0)
 
 
-def summary(plan, pages, server):
+def summary(plan, pages, meter):
     start, end = plan.get("window", (SETTLE_S, plan["seconds"] - 2))
     given = lambda page, until: at([(s["at"], s["httpBytes"] + s.get("edgeBytes", 0) + s["p2pBytes"]) for s in page["samples"]], until)
     taken = lambda since, until: sum(max(0, given(page, until) - (given(page, since) if page["samples"][0]["at"] <= since else 0))
                                      for page in pages if page["samples"])
-    sent = lambda since, until: at(server, until) - at(server, since)
+    sent = lambda since, until: at(meter.samples, until) - at(meter.samples, since)
+    machine, server = meter.cores(start, end)
     offload = lambda since, until: 1 - sent(since, until) / max(1, taken(since, until))
     last = [page["samples"][-1] for page in pages if page["samples"] and page["crashed"] is None]
     total = lambda *what: sum(s.get(key) or 0 for s in last for key in what)
@@ -185,6 +198,10 @@ def summary(plan, pages, server):
         "stall_s": None if native(last) else sum(s["stallMs"] for s in last) / 1000,
         "missed": sum(s.get("missed") or 0 for s in last),
         "cpu_share": statistics.median(s["cpuS"] / (s["at"] - page["samples"][0]["at"] + 1) for s, page in zip(last, pages)) if native(last) else None,
+        # Of the whole machine, and what of it the server, the peers and their players took.
+        "cores": machine, "cores_server": server,
+        "cores_peers": cores(pages, "cpuS", start, end) if native(last) else None,
+        "cores_players": cores(pages, "playerCpuS", start, end) if native(last) else None,
         "memory_mb": statistics.median(s["rssBytes"] for s in last) / 1e6 if native(last) else None,
         "server_bytes": sent(0, plan["seconds"]), "viewer_bytes": taken(0, plan["seconds"]),
         # Viewers count both at both ends of a link: so the share is that of what went over the links.
@@ -193,6 +210,12 @@ def summary(plan, pages, server):
         "samples": [page["samples"][-1] if page["samples"] else None for page in pages], "load": os.getloadavg(),
         "complaints": [c for page in pages for c in page["complaints"]], **cost.of(plan, pages),
     }
+
+
+def cores(pages, what, start, end):
+    """CPU seconds a second of all of them."""
+    of = lambda page, when: at([(s["at"], s[what]) for s in page["samples"]], when)
+    return sum(of(page, end) - of(page, start) for page in pages if page["samples"]) / (end - start)
 
 
 def native(last):

@@ -1,4 +1,5 @@
-//! What does a data channel between two native peers carry, and what does it cost? Prints a line per message size.
+//! What does a data channel between two native peers carry, and what does it cost? Prints a line per message size, for
+//! people and for `bench/run channel`.
 
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ fn main() {
     for message in [4 * 1024, 16 * 1024 - 64, 64 * 1024] {
         match trellis_node::measure::channel_carries(message, Duration::from_secs(5)) {
             Ok(figures) => println!(
-                "{message:>8} {:>10.0} {:>22.2} {:>22.2}",
+                "{message:>8} {:>10.0} {:>22.3} {:>22.3}",
                 figures.bps / 1e6,
                 figures.sender_s,
                 figures.receiver_s

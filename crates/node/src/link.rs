@@ -97,6 +97,7 @@ impl Link {
     fn new(dial: u32, number: u64, hosts: &[Candidate], now: Instant) -> Self {
         let mut config = Rtc::builder()
             .clear_codecs()
+            .set_mtu(DATAGRAM_BYTES..=DATAGRAM_BYTES)
             .set_sctp_max_buffered_amount(SEND_BUFFER_BYTES)
             .set_sctp_max_message_size(FRAME_BYTES_MAX as u32);
         // A peer that is gone is noticed in some seconds.
@@ -164,14 +165,14 @@ impl Link {
     }
 
     /// Takes all it has to say; datagrams go out.
-    pub fn drain(&mut self, sockets: &Sockets, mut hear: impl FnMut(Heard)) {
+    pub fn drain(&mut self, sockets: &mut Sockets, mut hear: impl FnMut(Heard)) {
         loop {
             match self.rtc.poll_output() {
                 Ok(Output::Timeout(next)) => {
                     self.next = next;
                     break;
                 }
-                Ok(Output::Transmit(datagram)) => sockets.send(datagram.destination, &datagram.contents),
+                Ok(Output::Transmit(datagram)) => sockets.put(datagram.destination, &datagram.contents),
                 Ok(Output::Event(event)) => self.on_event(event, &mut hear),
                 Err(_) => {
                     self.stage = Stage::Over;
@@ -179,6 +180,7 @@ impl Link {
                 }
             }
         }
+        sockets.flush();
         if !self.rtc.is_alive() {
             self.stage = Stage::Over;
         }
@@ -218,7 +220,7 @@ impl Link {
     }
 
     /// Sends what waits as far as the connection and the pace allow; words before media.
-    pub fn flush(&mut self, now: Instant, pace: &mut Pace, sockets: &Sockets, mut hear: impl FnMut(Heard)) {
+    pub fn flush(&mut self, now: Instant, pace: &mut Pace, sockets: &mut Sockets, mut hear: impl FnMut(Heard)) {
         while self.stage == Stage::Open {
             let paced = self.control.is_empty();
             let Some(message) = self.control.front().or(self.chunks.front()).cloned() else { break };
@@ -308,7 +310,7 @@ impl Link {
     }
 
     /// Ends it; the other is told.
-    pub fn close(mut self, sockets: &Sockets) {
+    pub fn close(mut self, sockets: &mut Sockets) {
         let _ = self.rtc.close();
         self.drain(sockets, |_| {});
     }
@@ -348,4 +350,7 @@ const SEND_BUFFER_BYTES: usize = 128 * 1024;
 const WAITING_BYTES_MAX: usize = 512 * 1024;
 const CANDIDATES_MAX: usize = 32;
 const PACKET_BYTES: usize = 1_200;
+/// The longest datagram: what every way of IPv6 carries (RFC 8200 §5), less its header and UDP's. Browsers' are four bytes
+/// shorter; the library's own choice would be a twelfth more datagrams.
+const DATAGRAM_BYTES: usize = 1_232;
 const TELL_EVERY: Duration = Duration::from_millis(10);

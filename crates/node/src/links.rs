@@ -18,7 +18,7 @@ use trellis_proto::signal::{Signal, Step, candidate};
 
 use crate::link::{Heard, Link};
 use crate::pace::Pace;
-use crate::sockets::Sockets;
+use crate::sockets::{ARRIVAL_BYTES_MAX, Arrival, Sockets};
 use crate::stun::{self, Next, Question};
 
 /// All of them.
@@ -74,7 +74,7 @@ impl Links {
             events: VecDeque::new(),
             dials: 0,
             numbers: 0,
-            buffer: vec![0; DATAGRAM_MAX],
+            buffer: vec![0; ARRIVAL_BYTES_MAX],
             turn: PeerId::EDGE,
             question: None,
         }
@@ -176,7 +176,7 @@ impl Links {
     fn insert(&mut self, now: Instant, peer: PeerId, link: Link) {
         tracing::debug!(peer = peer.0, "a connection is being made");
         if let Some(before) = self.links.insert(peer, Entry { link, began: now, source: None }) {
-            before.link.close(&self.sockets);
+            before.link.close(&mut self.sockets);
         }
         // Whose a datagram is has to be found out anew.
         self.by_source.clear();
@@ -207,7 +207,7 @@ impl Links {
             if !entry.link.is_open() {
                 self.signal(peer, entry.link.dial, Step::Hangup);
             }
-            entry.link.close(&self.sockets);
+            entry.link.close(&mut self.sockets);
         }
     }
 
@@ -225,11 +225,21 @@ impl Links {
     /// Receives what is here; a turn's worth, so that other things get theirs.
     pub fn receive(&mut self, now: Instant) {
         let mut buffer = std::mem::take(&mut self.buffer);
-        for _ in 0..DATAGRAMS_AT_ONCE {
-            let Some((length, source, destination)) = self.sockets.receive(&mut buffer) else { break };
-            self.on_datagram(now, source, destination, &buffer[..length]);
+        let mut datagrams = 0;
+        while datagrams < DATAGRAMS_AT_ONCE {
+            let Some(arrival) = self.sockets.receive(&mut buffer) else { break };
+            datagrams += arrival.length.div_ceil(arrival.each).max(1);
+            if arrival.each <= DATAGRAM_MAX {
+                self.on_arrival(now, arrival, &buffer[..arrival.length]);
+            }
         }
         self.buffer = buffer;
+    }
+
+    fn on_arrival(&mut self, now: Instant, arrival: Arrival, bytes: &[u8]) {
+        for datagram in coupled(bytes, arrival.each) {
+            self.on_datagram(now, arrival.source, arrival.destination, datagram);
+        }
     }
 
     fn on_datagram(&mut self, now: Instant, source: SocketAddr, destination: SocketAddr, bytes: &[u8]) {
@@ -298,8 +308,8 @@ impl Links {
             }
             Heard::Message(bytes) => events.push_back(Event::Message(peer, bytes)),
         };
-        entry.link.drain(&self.sockets, &mut hear);
-        entry.link.flush(now, &mut self.pace, &self.sockets, &mut hear);
+        entry.link.drain(&mut self.sockets, &mut hear);
+        entry.link.flush(now, &mut self.pace, &mut self.sockets, &mut hear);
         if let Some(unsent) = entry.link.tell(now) {
             events.push_back(Event::Unsent(peer, unsent));
         }
@@ -331,9 +341,28 @@ impl Links {
             self.signal(peer, entry.link.dial, Step::Hangup);
         }
         self.by_source.retain(|_, of| *of != peer);
-        entry.link.close(&self.sockets);
+        entry.link.close(&mut self.sockets);
         self.events.push_back(Event::Down(peer));
     }
+}
+
+/// The datagrams of an arrival, those that hold nothing but a record of application data a few together: DTLS lets a datagram
+/// hold several records (RFC 6347 §4.1.1). So the connection looks through what is under way once for all of them, and
+/// acknowledges them with one packet; both together are half of what a channel costs.
+fn coupled(mut bytes: &[u8], each: usize) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let records = bytes.chunks(each).take(RECORDS_MAX).take_while(|datagram| is_record(datagram));
+        let length = records.map(<[u8]>::len).sum::<usize>().max(each.min(bytes.len()));
+        let (next, rest) = bytes.split_at(length);
+        bytes = rest;
+        (!next.is_empty()).then_some(next)
+    })
+}
+
+/// Is it one record of application data (RFC 6347 §4.3.1), to the byte?
+fn is_record(datagram: &[u8]) -> bool {
+    let [23, _, _, _, _, _, _, _, _, _, _, high, low, rest @ ..] = datagram else { return false };
+    usize::from(u16::from_be_bytes([*high, *low])) == rest.len()
 }
 
 fn candidates(sockets: &Sockets) -> Vec<Candidate> {
@@ -343,6 +372,8 @@ fn candidates(sockets: &Sockets) -> Vec<Candidate> {
 /// Larger ones do not come over the internet.
 const DATAGRAM_MAX: usize = 2_000;
 const DATAGRAMS_AT_ONCE: usize = 64;
+/// More in one datagram the library does not take.
+const RECORDS_MAX: usize = 8;
 /// Attempts beside what stands.
 const DIALLING_MAX: usize = 16;
 /// Who offers again sooner offers too much: each offer costs a handshake.
@@ -440,6 +471,28 @@ mod tests {
         .await;
         pair.0[0].hang_up(NAMES[1]);
         pair.run(|_, end, event| matches!((end, event), (1, Event::Down(PeerId(1))))).await;
+    }
+
+    #[test]
+    fn only_whole_records_of_application_data_are_coupled() {
+        let record = |kind: u8, body: u16| {
+            let header = [kind, 0xfe, 0xfd, 0, 1, 0, 0, 0, 0, 0, 9];
+            [&header[..], &body.to_be_bytes(), &vec![kind; body.into()]].concat()
+        };
+        let lengths = |datagrams: &[Vec<u8>]| {
+            let each = datagrams[0].len().max(1);
+            coupled(&datagrams.concat(), each).map(<[u8]>::len).collect::<Vec<_>>()
+        };
+        let media = record(23, 37);
+        assert_eq!(lengths(&vec![media.clone(); 11]), [400, 150]);
+        // The last may be shorter; a handshake, a word of STUN and a wrong length stand alone.
+        assert_eq!(lengths(&[media.clone(), media.clone(), record(23, 7)]), [120]);
+        assert_eq!(lengths(&[media.clone(), record(22, 37), media.clone(), media.clone()]), [50, 50, 100]);
+        assert_eq!(lengths(&[vec![1; 50], vec![1; 50], media.clone()]), [50, 50, 50]);
+        let wrong = [&record(23, 36)[..], &[0]].concat();
+        assert_eq!(lengths(&[media.clone(), wrong.clone(), media]), [50, 50, 50]);
+        assert_eq!(lengths(&[wrong[..12].to_vec()]), [12]);
+        assert_eq!(lengths(&[vec![]]), [0; 0]);
     }
 
     #[tokio::test]

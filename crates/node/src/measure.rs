@@ -31,8 +31,10 @@ pub fn channel_carries(message: usize, time: Duration) -> Result<Figures, String
     let ((to_sender, from_receiver), (to_receiver, from_sender)) = (channel(), channel());
     let sender = std::thread::spawn(move || End::run(Role::Sends(message), time, to_receiver, from_receiver));
     let receiver = std::thread::spawn(move || End::run(Role::Receives, time, to_sender, from_sender));
-    let ends = (sender.join(), receiver.join());
-    let (Ok(Ok(sent)), Ok(Ok(received))) = ends else { return Err("the two ends were not linked".into()) };
+    let ended = |end: std::thread::JoinHandle<_>| end.join().unwrap_or_else(|_| Err("it panicked".into()));
+    let (sent, received) = (ended(sender), ended(receiver));
+    let sent = sent.map_err(|why| format!("at the sender: {why}"))?;
+    let received = received.map_err(|why| format!("at the receiver: {why}"))?;
     let gbit = received.bytes as f64 * 8.0 / 1e9;
     Ok(Figures { bps: gbit * 1e9 / received.took_s, sender_s: sent.cpu_s / gbit, receiver_s: received.cpu_s / gbit })
 }
@@ -71,21 +73,21 @@ impl End {
             if links.wake_at().is_some_and(|at| at <= now) {
                 links.on_time(now);
             }
-            while let Some(event) = links.poll() {
-                match event {
-                    Event::Signal(_, signal) => drop(out.send(signal)),
-                    Event::Up(_) => (since, room) = (Some((now, cpu_s())), UNDER_WAY),
-                    Event::Message(_, message) => bytes += message.len() as u64,
-                    Event::Unsent(_, unsent) => room = UNDER_WAY - i64::from(unsent),
-                    Event::Seen(_) => {}
-                    Event::Down(_) => return Err("the link broke".into()),
+            // What is under way is told of a moment: before more is sent it has to be heard.
+            loop {
+                while let Some(event) = links.poll() {
+                    match event {
+                        Event::Signal(_, signal) => drop(out.send(signal)),
+                        Event::Up(_) => (since, room) = (Some((now, cpu_s())), UNDER_WAY),
+                        Event::Message(_, message) => bytes += message.len() as u64,
+                        Event::Unsent(_, unsent) => room = UNDER_WAY - i64::from(unsent),
+                        Event::Seen(_) => {}
+                        Event::Down(_) => return Err("the link broke".into()),
+                    }
                 }
-            }
-            if let (Role::Sends(size), Some(_)) = (role, since) {
-                while room > 0 {
-                    links.send(now, other, Bytes::from(vec![7; size]), Some(size));
-                    room -= size as i64;
-                }
+                let (Role::Sends(size), Some(_), true) = (role, since, room > 0) else { break };
+                links.send(now, other, Bytes::from(vec![7; size]), Some(size));
+                room -= size as i64;
             }
             match since {
                 Some((start, cpu)) if now > start + time => {

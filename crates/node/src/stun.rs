@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::time::timeout_at;
 use trellis_proto::frame::Nat;
 
-use crate::sockets::Sockets;
+use crate::sockets::{ARRIVAL_BYTES_MAX, Arrival, Sockets};
 
 /// A question that was put and not answered yet; it is put again some times.
 pub struct Question {
@@ -60,7 +60,7 @@ impl Question {
 /// Asks before anything else is to come through the sockets. None: no answer comes.
 pub async fn ask(sockets: &mut Sockets, server: SocketAddr) -> Option<SocketAddr> {
     let mut question = Question::new(server, Instant::now())?;
-    let mut buffer = [0; 512];
+    let mut buffer = vec![0; ARRIVAL_BYTES_MAX];
     loop {
         let until = match question.next(Instant::now()) {
             Next::Send(server, request) => {
@@ -72,9 +72,10 @@ pub async fn ask(sockets: &mut Sockets, server: SocketAddr) -> Option<SocketAddr
         };
         // Too late is no answer: then the question is put again.
         if timeout_at(until.into(), sockets.readable()).await.is_ok() {
-            while let Some((length, source, _)) = sockets.receive(&mut buffer) {
-                if let Some(seen) = question.answered(source, &buffer[..length]) {
-                    return Some(seen);
+            while let Some(Arrival { length, each, source, .. }) = sockets.receive(&mut buffer) {
+                let seen = buffer[..length].chunks(each).find_map(|datagram| question.answered(source, datagram));
+                if seen.is_some() {
+                    return seen;
                 }
             }
         }
