@@ -15,7 +15,7 @@ use super::event::{Event, Mesh, Output, Part};
 use super::pull::TABLES_AHEAD;
 use super::store::Put;
 use super::{ASK_MANY, BEGIN, BEGIN_WITHOUT, Peer, SILENCE, Stage};
-use crate::limits::{AHEAD_PARTS_MAX, NEIGHBORS_MAX};
+use crate::limits::{AHEAD_PARTS_MAX, HAVE_EVERY, NEIGHBORS_MAX};
 use crate::time::Instant;
 use crate::trust::verifier::check;
 use crate::trust::{Payload, Verified, Verifier};
@@ -65,6 +65,10 @@ impl<V: Verifier> Peer<V> {
             self.playback.set_hold_back(Duration::from_micros(assign.hold_back_us.into()));
         }
         self.next_layers = assign.layers.or(self.next_layers.take());
+        if self.granted().is_some() {
+            // The host has its time to say from where on.
+            self.timers.have = now + HAVE_EVERY;
+        }
         if !self.begun {
             self.timers.begin = self.timers.begin.or(Some(now + BEGIN_WITHOUT));
         }

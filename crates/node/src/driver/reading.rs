@@ -209,6 +209,7 @@ mod tests {
             }
             film.running.list(now);
             assert_eq!(film.running.driver.player.newest(), Some(PARTS - 1));
+            film.running.keep_with_the_reader(now);
             film
         }
 
@@ -273,12 +274,17 @@ mod tests {
     fn another_rung_is_brought_from_where_its_player_will_ask_for_it() {
         let mut film = Film::new();
         film.reads(0, 0);
+        film.now += Duration::from_secs(1);
         film.reads(1, 1);
         let low = LayerId { rendition: 1, layer: 0 };
         film.told(Frame::Assign(Assign { plan: 1, layers: Some(vec![low]), ..Assign::default() }));
         film.running.keep_with_the_reader(film.now);
         let wanted = |part| film.brain().wanted(id(part)).map(|of| of.rendition).collect::<Vec<_>>();
-        assert_eq!([6, 11, 12, 60].map(wanted), [vec![0], vec![0], vec![1], vec![1]]);
+        assert_eq!(
+            [6, 11, 12, 60].map(wanted),
+            [vec![0], vec![0], vec![1], vec![1]],
+            "the segment it asked for is not"
+        );
     }
 
     #[test]
