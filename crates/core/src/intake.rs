@@ -1,14 +1,14 @@
 //! What did a viewer's media come from? Every byte counts once, by who brought it, and only once the peer has believed it;
 //! what came in vain (wrong, twice, too late, or taken from elsewhere after all) is counted beside.
 //!
-//! Think of a till: what is put on the counter is not sold yet. Bounded: chunks that wait for their descriptor, and parts, are
-//! forgotten from the oldest on.
+//! Think of a till: what is put on the counter is not sold yet. Bounded: of chunks that wait for their descriptor the oldest is
+//! forgotten, of parts the one that nothing was said of for longest.
 
 use alloc::collections::{BTreeMap, VecDeque};
 
 use trellis_proto::frame::{ChunkId, LayerId, PartId, PeerId};
 
-use crate::limits::{KEEP_PARTS, ORPHANS_MAX};
+use crate::limits::{KEEP_PARTS_RECORDED, ORPHANS_MAX};
 
 /// Kept by a host, beside its peer.
 #[derive(Debug, Clone, Default)]
@@ -22,6 +22,8 @@ pub struct Intake {
     /// Chunks that came and were not believed so far, newest last.
     on_the_counter: VecDeque<(ChunkId, PeerId)>,
     parts: BTreeMap<(PartId, LayerId), Share>,
+    /// How often a part was spoken of.
+    turns: u64,
 }
 
 /// What came of a layer of a part.
@@ -31,6 +33,8 @@ struct Share {
     peer_bytes: u64,
     /// The player has it from elsewhere: whatever comes of it is of no use here.
     elsewhere: bool,
+    /// When it was spoken of last.
+    turn: u64,
 }
 
 impl Intake {
@@ -61,7 +65,8 @@ impl Intake {
     /// The player has this from elsewhere: what came of it came in vain.
     pub fn on_elsewhere(&mut self, part: PartId, of: LayerId) {
         let share = self.share(part, of);
-        let Share { edge_bytes, peer_bytes, .. } = core::mem::take(share);
+        let edge_bytes = core::mem::take(&mut share.edge_bytes);
+        let peer_bytes = core::mem::take(&mut share.peer_bytes);
         share.elsewhere = true;
         self.edge_bytes -= edge_bytes;
         self.peer_bytes -= peer_bytes;
@@ -70,16 +75,21 @@ impl Intake {
 
     fn share(&mut self, part: PartId, of: LayerId) -> &mut Share {
         if self.parts.len() >= SHARES_MAX && !self.parts.contains_key(&(part, of)) {
-            self.parts.pop_first();
+            // Some hundred are looked through, once for a part: viewers of a recording go back, so the lowest may be the newest.
+            let stale = self.parts.iter().min_by_key(|(_, share)| share.turn).map(|(key, _)| *key);
+            stale.and_then(|key| self.parts.remove(&key));
         }
-        self.parts.entry((part, of)).or_default()
+        self.turns += 1;
+        let share = self.parts.entry((part, of)).or_default();
+        share.turn = self.turns;
+        share
     }
 }
 
 /// Those that the peer keeps, and those of one input.
 const WAITING_MAX: usize = 2 * ORPHANS_MAX;
-/// A picture and a sound as long as a peer keeps them, and what was asked of other renditions.
-const SHARES_MAX: usize = 4 * KEEP_PARTS;
+/// A picture and a sound as long as a peer keeps them of a recording, and four of them as long as it does of a live stream.
+const SHARES_MAX: usize = 2 * KEEP_PARTS_RECORDED;
 
 #[cfg(test)]
 mod tests {
@@ -129,6 +139,19 @@ mod tests {
         assert_eq!(intake.on_accepted(chunk(1, 3), 10), None);
         intake.on_elsewhere(part(1), VIDEO);
         assert_eq!(sums(&intake), (0, 100, 210));
+    }
+
+    #[test]
+    fn who_goes_back_is_still_counted_right_when_much_was_before() {
+        let mut intake = Intake::default();
+        let take = |intake: &mut Intake, number| {
+            intake.on_chunk(FRIEND, chunk(number, 0), 1);
+            intake.on_accepted(chunk(number, 0), 1);
+        };
+        (10_000..11_000).for_each(|number| take(&mut intake, number));
+        (10..40).for_each(|number| take(&mut intake, number));
+        (10..40).for_each(|number| intake.on_elsewhere(part(number), VIDEO));
+        assert_eq!(sums(&intake), (0, 1_000, 30));
     }
 
     #[test]

@@ -234,7 +234,7 @@ fn lay_input(w: &mut Writer, input: &Input<Bytes>) {
         Input::Frame(from, frame) => w.u8(3).varint(from.0.into()).bytes(&frame.encode()),
         Input::Unsent(peer, bytes) => w.u8(4).varint(peer.0.into()).varint((*bytes).into()),
         Input::Seek(Seek::Live) => w.u8(5),
-        Input::Seek(Seek::To(part)) => w.u8(6).array(&part.run.0.to_be_bytes()).varint(part.part),
+        Input::Seek(Seek::To(part)) => lay_part(w.u8(6), *part),
         Input::Switch(layers) => {
             lay_layers(w.u8(7), layers);
             w
@@ -246,6 +246,7 @@ fn lay_input(w: &mut Writer, input: &Input<Bytes>) {
         }
         Input::Renew(ticket) => w.u8(10).bytes(ticket),
         Input::Leave => w.u8(11),
+        Input::Change(from) => lay_part(w.u8(12), *from),
     };
 }
 
@@ -259,18 +260,24 @@ fn read_record(r: &mut Reader<'_>) -> Result<(Duration, [u8; DIGEST], Input<Byte
         3 => Input::Frame(read_peer(r)?, read_frame(r)?),
         4 => Input::Unsent(read_peer(r)?, r.varint("unsent", u32::MAX.into())? as u32),
         5 => Input::Seek(Seek::Live),
-        6 => Input::Seek(Seek::To(PartId {
-            run: RunId(u64::from_be_bytes(r.array()?)),
-            part: r.varint("part", u64::MAX)?,
-        })),
+        6 => Input::Seek(Seek::To(read_part(r)?)),
         7 => Input::Switch(read_layers(r)?),
         8 => Input::Pause(one_of(r, "paused", 2)? == 1),
         9 => Input::Upload(read_policy(r)?),
         10 => Input::Renew(Bytes::copy_from_slice(r.bytes("ticket", TICKET_BYTES_MAX)?)),
         11 => Input::Leave,
+        12 => Input::Change(read_part(r)?),
         other => return Err(DecodeError::Kind(other)),
     };
     Ok((after, digest, input))
+}
+
+fn lay_part(w: &mut Writer, part: PartId) -> &mut Writer {
+    w.array(&part.run.0.to_be_bytes()).varint(part.part)
+}
+
+fn read_part(r: &mut Reader<'_>) -> Result<PartId, DecodeError> {
+    Ok(PartId { run: RunId(u64::from_be_bytes(r.array()?)), part: r.varint("part", u64::MAX)? })
 }
 
 fn read_frame(r: &mut Reader<'_>) -> Result<Frame, DecodeError> {

@@ -3,6 +3,8 @@
 //! It decides nothing of the protocol. Invariant: after every input all outputs are taken, and whatever the network says
 //! becomes an input or is dropped; nothing here grows with what others send.
 
+mod reading;
+
 use std::pin::Pin;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -10,14 +12,12 @@ use bytes::Bytes;
 use tokio::sync::{mpsc, watch};
 use trellis_core::intake::Intake;
 use trellis_core::limits::{KEEP_PARTS, KEEP_PARTS_RECORDED};
-use trellis_core::peer::{self, Input, Mesh, Output, Part, Peer, Seek, Support, UploadPolicy};
+use trellis_core::peer::{self, Input, Mesh, Output, Peer, Support, UploadPolicy};
 use trellis_core::time::Instant as CoreInstant;
 use trellis_core::trust::{Noting, RealCrypto};
-use trellis_proto::RunId;
-use trellis_proto::frame::{Bye, ChunkId, Decoded, Frame, Hello, Nat, PartId, PeerId};
+use trellis_proto::frame::{Bye, ChunkId, Decoded, Frame, Hello, Nat, PeerId};
 use trellis_proto::signal::Signal;
 use trellis_server::http::Stop;
-use trellis_server::shelf::{Item, Key};
 
 use crate::choice::Choice;
 use crate::edge_link::EdgeLink;
@@ -26,7 +26,7 @@ use crate::fetch;
 use crate::join::{Past, Place, Refused};
 use crate::links::{Event, Links};
 use crate::player::{Listed, Player};
-use crate::reader::{Asked, Reader, joined, layer_of};
+use crate::reader::{Asked, Reader};
 use crate::stats::{State, Stats};
 
 /// What decides; it notes what it has come to believe.
@@ -87,7 +87,13 @@ impl Driver {
     /// Runs until it is told to stop. Err: it cannot go on, and why.
     pub async fn run(self, first: Result<Entered, Refused>) -> Result<(), String> {
         let now = Instant::now();
-        let mut running = Running {
+        let mut running = self.begin(now);
+        running.entered(now, first);
+        running.work().await
+    }
+
+    fn begin(self, now: Instant) -> Running {
+        Running {
             began: self.began,
             driver: self,
             place: None,
@@ -108,9 +114,7 @@ impl Driver {
             rescued: std::collections::VecDeque::new(),
             shown: now,
             ended: None,
-        };
-        running.entered(now, first);
-        running.work().await
+        }
     }
 }
 
@@ -389,111 +393,6 @@ impl Running {
         }
     }
 
-    fn on_asked(&mut self, now: Instant, asked: Asked) {
-        match asked {
-            Asked::Parts(run, rendition, parts) => {
-                if self.driver.player.recording().is_some_and(|(plays, _)| plays == run) {
-                    self.reader.on_read(now, rendition, parts);
-                }
-            }
-            Asked::Missing(key) => self.on_elsewhere(now, key),
-            Asked::Wanted(key, answer) => {
-                if !self.reader.wait(now, key, answer) {
-                    self.on_elsewhere(now, key);
-                }
-            }
-            Asked::Came(key, whole) => self.share(now, key, &whole),
-        }
-    }
-
-    /// The edge brings this over HTTP.
-    fn on_elsewhere(&mut self, now: Instant, key: Key) {
-        if let Item::Part(part) = key.item {
-            self.intake.on_elsewhere(PartId { run: key.run, part }, layer_of(key));
-        }
-        // All of a recording is as new as what is read.
-        let newest = match (self.driver.player.recording(), key.item) {
-            (Some(_), Item::Part(part)) => Some(part),
-            _ => self.driver.player.newest(),
-        };
-        let Some(newest) = newest else { return };
-        let (player, choice) = (&self.driver.player, &mut self.choice);
-        let layers = player.catalogue(key.run, |catalogue| choice.on_asked(now, key, newest, catalogue));
-        if let Some(layers) = layers.flatten() {
-            self.tell(now, Input::Switch(layers));
-        }
-    }
-
-    /// What the edge brought over HTTP the brain can give to others: it looks at it as if it had come on the link.
-    fn share(&mut self, now: Instant, key: Key, whole: &Bytes) {
-        let Item::Part(part) = key.item else { return };
-        let id = PartId { run: key.run, part };
-        if self.peer.as_ref().is_some_and(|peer| peer.descriptor(id).is_none()) {
-            self.tell_tables(now, id, 1);
-        }
-        let chunks = self.peer.as_ref().map(|peer| peer.missing_of(id, layer_of(key), whole));
-        for chunk in chunks.into_iter().flatten() {
-            self.tell(now, Input::Frame(PeerId::EDGE, Frame::Chunk(chunk)));
-        }
-    }
-
-    /// Did the local player wait for this?
-    fn answers(&mut self, part: &Part<Bytes>) -> bool {
-        let id = PartId { run: part.descriptor.run, part: part.descriptor.part };
-        let bytes = || joined(part.chunks.iter().map(|chunk| chunk.payload().clone()));
-        self.reader.on_part(id, part.of, bytes)
-    }
-
-    /// Of a recording all tables are here, or on their way.
-    fn reads_tables(&self) -> bool {
-        !self.driver.supporter && self.driver.player.is_recorded()
-    }
-
-    /// The brain hears of a recording's parts. Until somebody reads it has nothing to play.
-    fn tell_tables(&mut self, now: Instant, from: PartId, count: u64) {
-        if self.reader.has_read() {
-            let tables = self.driver.player.tables(from, count);
-            tables.into_iter().for_each(|table| self.tell(now, Input::Frame(PeerId::EDGE, Frame::Table(table))));
-        }
-    }
-
-    /// It knows all it can ask for, however fast the player reads.
-    fn tell_next_tables(&mut self, now: Instant, run: RunId) {
-        let Some(peer) = &self.peer else { return };
-        let Some(here) = self.reader.here(peer) else { return };
-        let unknown = |part: &u64| peer.descriptor(PartId { run, part: *part }).is_none();
-        if let Some(part) = (here..here + RECORDED_AHEAD).find(unknown) {
-            self.tell_tables(now, PartId { run, part }, here + RECORDED_AHEAD - part);
-        }
-    }
-
-    /// Of a recording the brain plays where the local player reads, and stands still when nobody does.
-    fn keep_with_the_reader(&mut self, now: Instant) {
-        let recording = self.driver.player.recording().filter(|_| !self.driver.supporter);
-        let Some((run, parts)) = recording else {
-            // A live run may have taken its place: whoever waited for the recording turns to the edge.
-            self.reader = Reader::default();
-            return self.pause(now, false);
-        };
-        self.reader.set_run(run);
-        self.pause(now, self.reader.is_idle(now));
-        let target = self.peer.as_ref().and_then(|peer| self.reader.target(now, peer, run, parts));
-        if let Some(part) = target {
-            self.tell(now, Input::Seek(Seek::To(part)));
-        }
-        self.tell_next_tables(now, run);
-        for key in self.reader.give_up(now, self.core(now), self.peer.as_ref()) {
-            self.on_elsewhere(now, key);
-        }
-    }
-
-    fn pause(&mut self, now: Instant, paused: bool) {
-        if paused != self.paused && self.peer.is_some() {
-            self.paused = paused;
-            self.tell(now, Input::Pause(paused));
-        }
-    }
-
     fn on_edge_lost(&mut self, now: Instant) {
         self.edge = None;
         if let Some(place) = &self.place {
@@ -755,8 +654,6 @@ async fn poll_entering(entering: &mut Option<Entering>) -> Result<Entered, Refus
 /// The brain gives itself two seconds; then it is over in any case.
 const LEAVE_TIME: Duration = Duration::from_millis(2_500);
 const SHOW_EVERY: Duration = Duration::from_millis(500);
-/// Parts of a recording the brain may ask for, and a few more.
-const RECORDED_AHEAD: u64 = 64;
 /// How often it is looked at what a local player waits for.
 const READER_TICK: Duration = Duration::from_millis(50);
 const WAKE_GAP: Duration = Duration::from_millis(1);

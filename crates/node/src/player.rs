@@ -472,7 +472,7 @@ const GAP_PATIENCE: Duration = Duration::from_secs(4);
 const SHELF_BYTES_MAX: usize = 128 * 1024 * 1024;
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::sync::Mutex;
 
     use ed25519_dalek::{Signer, SigningKey};
@@ -487,7 +487,8 @@ mod tests {
     const BASE: LayerId = LayerId { rendition: 0, layer: 0 };
     const PART_US: u64 = 333_333;
 
-    struct Origin(SigningKey);
+    /// Two rungs of the same bytes.
+    pub(crate) struct Origin(pub(crate) SigningKey);
 
     impl Origin {
         fn sign(&self, body: Vec<u8>) -> Bytes {
@@ -495,7 +496,7 @@ mod tests {
             sealed(body, &signature).into()
         }
 
-        fn catalogue(&self, run: u64, mode: Mode, first_msn: u64) -> Bytes {
+        pub(crate) fn catalogue(&self, run: u64, mode: Mode, first_msn: u64) -> Bytes {
             let video = Rendition {
                 media: Media::Video { width: 640, height: 360, frame_rate_millihertz: 30_000 },
                 codecs: "avc1.64001f".into(),
@@ -516,16 +517,18 @@ mod tests {
                 part_target_us: PART_US as u32,
                 segment_target_s: 2,
                 window_s: 60,
-                renditions: vec![video],
+                renditions: vec![video; 2],
             };
             self.sign(catalogue.encode())
         }
 
-        fn media(part: u64) -> Bytes {
+        pub(crate) fn media(part: u64) -> Bytes {
             vec![part as u8; 100].into()
         }
 
         fn described(run: u64, part: u64, first_msn: u64) -> Descriptor {
+            let layers = vec![describe(&Self::media(part), 1)];
+            let track = TrackPart { duration_us: PART_US as u32, layers };
             Descriptor {
                 run: RunId(run),
                 part,
@@ -535,15 +538,15 @@ mod tests {
                 last_of_segment: part % 6 == 5,
                 discontinuity: run > 1 && part == 0,
                 start_us: part * PART_US,
-                tracks: vec![TrackPart { duration_us: PART_US as u32, layers: vec![describe(&Self::media(part), 1)] }],
+                tracks: vec![track; 2],
             }
         }
 
-        fn descriptor(&self, run: u64, part: u64) -> Bytes {
+        pub(crate) fn descriptor(&self, run: u64, part: u64) -> Bytes {
             self.sign(Self::described(run, part, 0).encode())
         }
 
-        fn end(&self, run: u64, parts: u64) -> Bytes {
+        pub(crate) fn end(&self, run: u64, parts: u64) -> Bytes {
             self.sign(RunEnd { run: RunId(run), parts, reason: EndReason::Paused }.encode())
         }
     }

@@ -112,6 +112,12 @@ impl Reader {
         !self.waits.is_empty()
     }
 
+    /// What it will ask for next of one of these renditions, the one it asked for last.
+    pub fn next_of(&self, renditions: impl Iterator<Item = u8>) -> Option<u64> {
+        let places = renditions.filter_map(|rendition| self.places.get(&rendition));
+        places.max_by_key(|place| place.at).map(|place| place.parts.end() + 1)
+    }
+
     /// Where the brain is, or will be in a moment.
     pub fn here(&mut self, brain: &Brain) -> Option<u64> {
         let cursor = brain.cursor().filter(|cursor| Some(cursor.part.run) == self.run).map(|cursor| cursor.part.part);
@@ -287,6 +293,9 @@ mod tests {
         reader.on_read(now, 0, 90..=95);
         assert!(!waits(&mut reader, 95), "nor then");
         assert_eq!(reader.jumped, Some(96));
+        let next_of = |reader: &Reader, renditions: [u8; 2]| reader.next_of(renditions.into_iter());
+        reader.on_read(now + Duration::from_secs(1), 1, 96..=101);
+        assert_eq!([[0, 1], [0, 2], [2, 3]].map(|it| next_of(&reader, it)), [Some(102), Some(96), None]);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! whole of what there is to do.
 
 use std::collections::VecDeque;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -43,6 +44,10 @@ pub struct Engine {
     moved: Option<Instant>,
     /// It is known where the player is.
     placed: bool,
+    /// What the player asked for last of each rendition of a recording, by position: the last part of it. The newest is last.
+    asked: Vec<(u8, PartId)>,
+    /// Segments of a recording that came from the edge before their descriptors.
+    pub(crate) offers: VecDeque<(RunId, RenditionName, u64, Bytes)>,
     /// Of the last input.
     now: Instant,
     /// Moves whenever something new can be played or listed.
@@ -113,6 +118,8 @@ impl Engine {
             paused: false,
             moved: None,
             placed: false,
+            asked: Vec::new(),
+            offers: VecDeque::new(),
             now,
             version: 0,
         }
@@ -249,6 +256,18 @@ impl Engine {
             self.placed = true;
             self.moved = Some(now);
             self.input(now, Input::Seek(Seek::To(part)));
+            if recorded {
+                self.ask_before(part);
+            }
+        }
+    }
+
+    /// Where a player goes it fetches the first segment itself, before the peer has heard of it: once it is described others
+    /// can have it from here.
+    fn ask_before(&mut self, part: PartId) {
+        let from = PartId { part: part.part.saturating_sub(SEGMENT_PARTS), ..part };
+        if (from.part..part.part).any(|part| self.peer.descriptor(PartId { part, ..from }).is_none()) {
+            self.send(PeerId::EDGE, &Frame::Ask { from, count: (part.part - from.part) as u8 });
         }
     }
 
@@ -294,17 +313,32 @@ impl Engine {
         cursor.is_none_or(|cursor| cursor.part != to).then_some(to)
     }
 
-    /// The player has got a part or a segment of a recording from the edge: others can get it from here.
-    pub fn offer(
-        &mut self,
-        now: Instant,
-        run: RunId,
-        name: RenditionName,
-        parts: impl Iterator<Item = u64>,
-        whole: Bytes,
-    ) {
+    /// The player has got a segment of a recording from the edge: others can get it from here.
+    pub fn offer(&mut self, now: Instant, run: RunId, name: RenditionName, msn: u64, whole: Bytes) {
+        if !self.is_recorded() {
+            return;
+        }
+        self.offers.push_back((run, name, msn, whole));
+        if self.offers.len() > OFFERS_MAX {
+            self.offers.pop_front();
+        }
+        self.share(now);
+    }
+
+    /// What was offered and is described by now.
+    fn share(&mut self, now: Instant) {
+        for (run, name, msn, whole) in std::mem::take(&mut self.offers) {
+            let described = |part| self.peer.descriptor(PartId { run, part }).is_some();
+            match self.recording.segment(run, msn).filter(|parts| parts.clone().all(described)) {
+                Some(parts) => self.share_parts(now, run, name, parts, whole),
+                None => self.offers.push_back((run, name, msn, whole)),
+            }
+        }
+    }
+
+    fn share_parts(&mut self, now: Instant, run: RunId, name: RenditionName, parts: RangeInclusive<u64>, whole: Bytes) {
         let rendition = self.listing.catalogue(run).and_then(|catalogue| catalogue.index_of(name));
-        let Some(rendition) = rendition.filter(|_| self.is_recorded()) else { return };
+        let Some(rendition) = rendition else { return };
         let of = LayerId { rendition: rendition as u8, layer: 0 };
         let mut rest = whole;
         for part in parts.map(|part| PartId { run, part }) {
@@ -319,6 +353,27 @@ impl Engine {
         }
     }
 
+    /// The player asks for a rendition of a recording up to this part: it will have that, from here or elsewhere.
+    pub fn asks(&mut self, last: PartId, name: RenditionName) {
+        let rendition = self.listing.catalogue(last.run).and_then(|catalogue| catalogue.index_of(name));
+        if let Some(rendition) = rendition.filter(|_| self.is_recorded()) {
+            self.asked.retain(|(other, _)| usize::from(*other) != rendition);
+            self.asked.push((rendition as u8, last));
+        }
+    }
+
+    /// Layers of a recording were granted: they are of use from where the player has asked for nothing of them, nor of those
+    /// they replace.
+    fn take_up(&mut self, now: Instant) {
+        let Some(granted) = self.peer.granted() else { return };
+        let has = |layers: &[LayerId], rendition: u8| layers.iter().any(|of| of.rendition == rendition);
+        let changes = |rendition| has(granted, rendition) != has(self.peer.layers(), rendition);
+        let asked = self.asked.iter().rev().find(|(rendition, _)| changes(*rendition)).map(|(_, last)| *last);
+        if let Some(last) = asked {
+            self.input(now, Input::Change(PartId { part: last.part + 1, ..last }));
+        }
+    }
+
     fn input(&mut self, now: Instant, input: Input<Bytes>) {
         self.now = now;
         self.tape.iter_mut().for_each(|tape| tape.input(now, &input));
@@ -327,13 +382,21 @@ impl Engine {
             self.tape.iter_mut().for_each(|tape| tape.output(&output));
             self.on_output(now, output);
         }
+        if self.asked_layers.take_if(|(asked, _)| asked == self.peer.layers()).is_some() {
+            self.out.push_back(Action::Switched);
+        }
         let Noted { tables, chunks } = self.peer.verifier().take();
         for (id, bytes) in chunks {
             self.counts.intake.on_accepted(id, bytes);
         }
+        let described = !tables.is_empty() && !self.offers.is_empty();
         for table in tables {
             self.on_table(now, table);
         }
+        if described {
+            self.share(now);
+        }
+        self.take_up(now);
         if let Some((part, _)) = self.late.take_if(|(_, since)| now.since(*since) > START_GRACE) {
             self.give_up(part);
         }
@@ -387,10 +450,6 @@ impl Engine {
             }
             Output::Event(event) => self.on_event(now, event),
             Output::Closed(why) => self.out.push_back(Action::Closed(why)),
-        }
-        if self.asked_layers.as_ref().is_some_and(|(asked, _)| asked == self.peer.layers()) {
-            self.asked_layers = None;
-            self.out.push_back(Action::Switched);
         }
     }
 
@@ -547,7 +606,7 @@ impl Engine {
     }
 
     /// The part numbers of a segment that is complete.
-    pub fn parts_of(&self, run: RunId, msn: u64) -> Option<std::ops::RangeInclusive<u64>> {
+    pub fn parts_of(&self, run: RunId, msn: u64) -> Option<RangeInclusive<u64>> {
         match self.is_recorded() {
             true => self.recording.segment(run, msn),
             false => self.listing.timeline().segment(run, msn),
@@ -598,6 +657,10 @@ const MOVE_AGAIN_RECORDED: Duration = Duration::from_millis(400);
 const BEFORE_MAX: Duration = Duration::from_secs(10);
 /// ... and goes on no farther before it than this: eight seconds are time for other peers.
 const BEFORE_PARTS: u64 = 24;
+/// A segment has so many parts, or fewer.
+const SEGMENT_PARTS: u64 = 8;
+/// A segment of the picture and one of the sound, and what was under way when the player went elsewhere.
+const OFFERS_MAX: usize = 4;
 /// How far beyond the end of the player's buffer the peer may be.
 const BEYOND_MAX: Duration = Duration::from_millis(1_500);
 /// What is needed sooner the edge brings.

@@ -3,6 +3,7 @@
 //! A call never throws for what others sent. `poll` moves to the next action and tells its kind; what belongs to it is read
 //! from the getters until the next `poll`.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use trellis_core::limits::KEEP_PARTS;
@@ -12,7 +13,7 @@ use trellis_core::time::Instant;
 use trellis_core::trust::RealCrypto;
 use trellis_core::trust::table::Authority;
 use trellis_media::playlist::Wait;
-use trellis_proto::frame::{Bye, Nat, PeerId};
+use trellis_proto::frame::{Bye, Nat, PartId, PeerId};
 use trellis_proto::signal::candidate::Candidate;
 use trellis_proto::signal::session::Sdp;
 use trellis_proto::signal::{Signal, Step};
@@ -107,6 +108,16 @@ pub struct PeerEngine {
     found: Vec<u8>,
 }
 
+impl PeerEngine {
+    /// What is named as a part (`p`), or as a segment (`s`) that is known.
+    fn parts(&self, run: RunId, kind: &str, number: f64) -> Option<RangeInclusive<u64>> {
+        match kind {
+            "p" => Some(number as u64..=number as u64),
+            _ => self.engine.parts_of(run, number as u64),
+        }
+    }
+}
+
 #[wasm_bindgen]
 impl PeerEngine {
     /// Undefined: the options are not good (a stream's name, a key).
@@ -174,16 +185,10 @@ impl PeerEngine {
         self.engine.player(at(now_us), date_ms as u64, buffer, paused);
     }
 
-    /// A part (`p`) or a segment (`s`) of a recording that came from the edge: others may have it from here.
-    pub fn offer(&mut self, now_us: f64, run: &str, rendition: &str, kind: &str, number: f64, bytes: Vec<u8>) {
+    /// A segment of a recording that came from the edge: others may have it from here.
+    pub fn offer(&mut self, now_us: f64, run: &str, rendition: &str, number: f64, bytes: Vec<u8>) {
         let (Ok(run), Ok(name)) = (run.parse::<RunId>(), rendition.parse::<RenditionName>()) else { return };
-        let parts = match kind {
-            "p" => Some(number as u64..=number as u64),
-            _ => self.engine.parts_of(run, number as u64),
-        };
-        if let Some(parts) = parts {
-            self.engine.offer(at(now_us), run, name, parts, bytes.into());
-        }
+        self.engine.offer(at(now_us), run, name, number as u64, bytes.into());
     }
 
     /// What may be given from now on; a cap of 0 is none.
@@ -311,6 +316,9 @@ impl PeerEngine {
             "p" => self.engine.part(run, name, number as u64),
             _ => self.engine.segment(run, name, number as u64),
         };
+        if let Some(last) = self.parts(run, kind, number).map(|parts| *parts.end()) {
+            self.engine.asks(PartId { run, part: last }, name);
+        }
         match found {
             Media::Elsewhere => 0,
             Media::Coming => 1,
@@ -324,10 +332,7 @@ impl PeerEngine {
     /// The player has a part (`p`) or all parts of a segment (`s`) from elsewhere: what came of them came in vain.
     pub fn elsewhere(&mut self, run: &str, rendition: &str, kind: &str, number: f64) {
         let (Ok(run), Ok(name)) = (run.parse::<RunId>(), rendition.parse::<RenditionName>()) else { return };
-        let parts = match kind {
-            "p" => Some(number as u64..=number as u64),
-            _ => self.engine.parts_of(run, number as u64),
-        };
+        let parts = self.parts(run, kind, number);
         parts.into_iter().flatten().for_each(|part| self.engine.took_elsewhere(run, name, part));
     }
 
@@ -339,10 +344,7 @@ impl PeerEngine {
     /// How long a part (`p`) or all parts of a segment (`s`) took to come, ms; below 0: nobody noted it.
     pub fn load_ms(&self, run: &str, kind: &str, number: f64) -> f64 {
         let Ok(run) = run.parse::<RunId>() else { return -1.0 };
-        let parts = match kind {
-            "p" => Some(number as u64..=number as u64),
-            _ => self.engine.parts_of(run, number as u64),
-        };
+        let parts = self.parts(run, kind, number);
         let times =
             parts.and_then(|parts| parts.map(|part| self.engine.load_time(run, part)).sum::<Option<Duration>>());
         times.map_or(-1.0, |time| time.as_secs_f64() * 1e3)

@@ -65,7 +65,7 @@ impl Recording {
         // Parts last as long as those before did.
         let usual_us =
             from.1.checked_div(from.0).filter(|_| from.0 > ENOUGH).unwrap_or(catalogue.part_target_us.into());
-        let parts = (at_us as i64 - from.1 as i64) / usual_us.max(1) as i64;
+        let parts = (at_us as i64 - from.1 as i64).div_euclid(usual_us.max(1) as i64);
         let part = u64::try_from(from.0 as i64 + parts).unwrap_or(0);
         let last =
             self.parts.filter(|_| self.run == Some(catalogue.run)).map_or(u64::MAX, |parts| parts.saturating_sub(1));
@@ -133,6 +133,6 @@ mod tests {
     fn a_part_is_told_from_where_playback_is_by_how_long_parts_lasted() {
         let at = Cursor { part: PartId { run: RunId(7), part: 100 }, start_us: 100 * 340_000, at: Instant(0) };
         let part = |us| Recording::default().part_at(&catalogue(7), Some(at), us).part;
-        assert_eq!([0, 99, 110].map(|part_at| part(part_at * 340_000)), [0, 99, 110]);
+        assert_eq!([0, 99, 110].map(|part_at| part(part_at * 340_000 + 9)), [0, 99, 110]);
     }
 }

@@ -16,9 +16,13 @@ use trellis_core::trust::chunk::{describe, init_hash};
 use trellis_core::trust::table::{Authority, sealed};
 use trellis_media::playlist::Wait;
 use trellis_proto::descriptor::{TrackPart, chunk_range};
-use trellis_proto::frame::{Chunk, ChunkId, Decoded, Frame, LayerId, Nat, PartId, PeerId};
+use trellis_proto::frame::{
+    Assign, Chunk, ChunkId, Decoded, Frame, LINK_VERSION, LayerId, Nat, PartId, PeerId, Welcome,
+};
 use trellis_proto::signal::{Signal, Step};
-use trellis_proto::{Catalogue, Descriptor, Layer, Media as Kind, Mode, Rendition, RenditionName, RunId, SessionId};
+use trellis_proto::{
+    Catalogue, Descriptor, EndReason, Layer, Media as Kind, Mode, Rendition, RenditionName, RunEnd, RunId, SessionId,
+};
 
 use crate::engine::{Action, Engine, Media, Start, layers_of};
 
@@ -44,7 +48,7 @@ struct Swarm {
     waiting: VecDeque<(usize, PeerId, Vec<u8>)>,
 }
 
-fn catalogue(key: &SigningKey) -> Catalogue {
+fn catalogue(key: &SigningKey, mode: Mode) -> Catalogue {
     let rendition = |media, bandwidth, substreams| Rendition {
         media,
         codecs: "x".into(),
@@ -58,7 +62,7 @@ fn catalogue(key: &SigningKey) -> Catalogue {
         stream: "demo".parse().unwrap(),
         run: RUN,
         key: key.verifying_key().to_bytes(),
-        mode: Mode::Live,
+        mode,
         started_ms: 1_000_000,
         first_msn: 7,
         discontinuity: 0,
@@ -79,6 +83,47 @@ fn bytes_of(rendition: u64, part: u64) -> Bytes {
 
 const SUBSTREAMS: [u8; 3] = [4, 2, 1];
 
+fn described(part: u64) -> Descriptor {
+    let track = |(rendition, k)| TrackPart {
+        duration_us: PART_US as u32,
+        layers: vec![describe(&bytes_of(rendition, part), k)],
+    };
+    Descriptor {
+        run: RUN,
+        part,
+        msn: 7 + part / 6,
+        index: (part % 6) as u16,
+        independent: part.is_multiple_of(6),
+        last_of_segment: part % 6 == 5,
+        discontinuity: false,
+        start_us: part * PART_US,
+        tracks: (0..).zip(SUBSTREAMS).map(track).collect(),
+    }
+}
+
+fn sign(key: &SigningKey, body: Vec<u8>) -> Bytes {
+    let signature = key.sign(&body).to_bytes();
+    sealed(body, &signature).into()
+}
+
+fn start(key: &SigningKey) -> Start {
+    let wanted = vec![PICTURE, SOUND];
+    let config = Config {
+        ticket: Bytes::from_static(b"ticket"),
+        layers: layers_of(&wanted, 2),
+        declared_bps: 5_000_000,
+        upload: UploadPolicy { cap_bps: None, receive_only: false },
+        nat: Nat::Open,
+        behind: Duration::from_secs(1),
+        support: Support::WhileWatching,
+        keep_parts: 90,
+        mesh: Mesh::Hybrid,
+        on_schedule: true,
+    };
+    let crypto = RealCrypto(Authority::new(&key.verifying_key().to_bytes()).unwrap());
+    Start { config, crypto, stream: "demo".parse().unwrap(), wanted }
+}
+
 impl Swarm {
     fn new() -> Self {
         let now = Instant(50_000_000);
@@ -92,35 +137,15 @@ impl Swarm {
             part: 0,
             waiting: VecDeque::new(),
         };
-        let catalogue = catalogue(&swarm.key);
-        let message = swarm.sign(catalogue.encode());
+        let catalogue = catalogue(&swarm.key, Mode::Live);
+        let message = sign(&swarm.key, catalogue.encode());
         swarm.tell_cluster(cluster::Input::Catalogue(Arc::new(catalogue), message));
         swarm
     }
 
-    fn sign(&self, body: Vec<u8>) -> Bytes {
-        let signature = self.key.sign(&body).to_bytes();
-        sealed(body, &signature).into()
-    }
-
     fn join(&mut self) -> usize {
-        let wanted = vec![PICTURE, SOUND];
-        let config = Config {
-            ticket: Bytes::from_static(b"ticket"),
-            layers: layers_of(&wanted, 2),
-            declared_bps: 5_000_000,
-            upload: UploadPolicy { cap_bps: None, receive_only: false },
-            nat: Nat::Open,
-            behind: Duration::from_secs(1),
-            support: Support::WhileWatching,
-            keep_parts: 90,
-            mesh: Mesh::Hybrid,
-            on_schedule: true,
-        };
-        let crypto = RealCrypto(Authority::new(&self.key.verifying_key().to_bytes()).unwrap());
         let number = self.viewers.len();
-        let start = Start { config, crypto, stream: "demo".parse().unwrap(), wanted };
-        let engine = Engine::new(start, number as u64, self.now);
+        let engine = Engine::new(start(&self.key), number as u64, self.now);
         self.viewers.push(Viewer { engine, id: None, said: Vec::new() });
         let session = SessionId([number as u8 + 1; 16]);
         let (link, locality) = (LinkId(number as u64), Locality::default());
@@ -213,22 +238,8 @@ impl Swarm {
             let count = describe(bytes, k).hashes.len();
             (0..count).map(|index| bytes.slice(chunk_range(bytes.len(), count, index))).collect()
         };
-        let tracks = all
-            .iter()
-            .zip(SUBSTREAMS)
-            .map(|(bytes, k)| TrackPart { duration_us: PART_US as u32, layers: vec![describe(bytes, k)] });
-        let descriptor = Descriptor {
-            run: RUN,
-            part,
-            msn: 7 + part / 6,
-            index: (part % 6) as u16,
-            independent: part.is_multiple_of(6),
-            last_of_segment: part % 6 == 5,
-            discontinuity: false,
-            start_us: part * PART_US,
-            tracks: tracks.collect(),
-        };
-        let message = self.sign(descriptor.encode());
+        let descriptor = described(part);
+        let message = sign(&self.key, descriptor.encode());
         let chunks = all.iter().zip(SUBSTREAMS).map(|(bytes, k)| vec![cut(bytes, k)]).collect();
         self.tell_cluster(cluster::Input::Part(Arc::new(descriptor), message, Arc::new(chunks)));
         self.settle();
@@ -364,4 +375,129 @@ fn bytes_that_were_not_signed_are_never_media() {
     (0..2).for_each(|_| swarm.part());
     assert!(swarm.viewers[viewer].said.contains(&Action::CutOff(PeerId(77))));
     assert_eq!(bytes(swarm.viewers[viewer].engine.part(RUN, SOUND, 7)), bytes_of(2, 7));
+}
+
+/// One viewer of a recording of ten minutes. The edge is the test.
+struct Film {
+    key: SigningKey,
+    now: Instant,
+    engine: Engine,
+}
+
+const FILM_PARTS: u64 = 1_800;
+const LOW: RenditionName = RenditionName::Video(1);
+
+impl Film {
+    fn new() -> Self {
+        let (key, now) = (SigningKey::from_bytes(&[7; 32]), Instant(50_000_000));
+        let mut film = Self { engine: Engine::new(start(&key), 7, now), key, now };
+        film.engine.connected(now, PeerId::EDGE);
+        film.told(Frame::Welcome(Welcome {
+            version: LINK_VERSION,
+            you: PeerId(5),
+            hold_back_us: 1_000_000,
+            now_us: 0,
+            credit_bps: 0,
+            start_us: 60_000,
+        }));
+        film.told(Frame::Table(sign(&film.key, catalogue(&film.key, Mode::Vod).encode())));
+        let end = RunEnd { run: RUN, parts: FILM_PARTS, reason: EndReason::Ended };
+        film.told(Frame::Table(sign(&film.key, end.encode())));
+        film
+    }
+
+    fn told(&mut self, frame: Frame) {
+        self.engine.message(self.now, PeerId::EDGE, frame.encode().into());
+    }
+
+    fn describe(&mut self, parts: std::ops::Range<u64>) {
+        parts.for_each(|part| self.told(Frame::Table(sign(&self.key, described(part).encode()))));
+    }
+
+    fn offer(&mut self, name: RenditionName, rendition: u64, segment: u64) {
+        let whole: Vec<u8> = (6 * segment..6 * segment + 6).flat_map(|part| bytes_of(rendition, part)).collect();
+        self.engine.offer(self.now, RUN, name, 7 + segment, whole.into());
+    }
+
+    /// A second passes, and the player has this from its playhead on; all in parts. Where the peer is then.
+    fn plays(&mut self, at: u64, buffer: u64) -> Option<u64> {
+        self.now = self.now + Duration::from_secs(1);
+        let date_ms = 1_000_000 + at * PART_US / 1_000 + 50;
+        self.engine.player(self.now, date_ms, Duration::from_micros(buffer * PART_US), false);
+        self.engine.peer().cursor().map(|cursor| cursor.part.part)
+    }
+
+    fn said(&mut self) -> Vec<Frame> {
+        let said = std::iter::from_fn(|| self.engine.poll()).filter_map(|action| match action {
+            Action::Send(PeerId::EDGE, message) => Some(Frame::decode(message.into())),
+            _ => None,
+        });
+        said.map(|frame| if let Ok(Decoded::Frame(frame)) = frame { frame } else { panic!("{frame:?}") }).collect()
+    }
+
+    fn asks(&mut self) -> Vec<(u64, u8)> {
+        let ask = |frame| if let Frame::Ask { from, count } = frame { Some((from.part, count)) } else { None };
+        self.said().into_iter().filter_map(ask).collect()
+    }
+}
+
+#[test]
+fn in_a_recording_the_peer_goes_on_where_the_players_buffer_ends_or_before_it_as_far_as_all_is_here() {
+    let mut film = Film::new();
+    assert_eq!(film.asks(), [], "nobody knows where it is to begin");
+    assert_eq!(film.plays(60, 30), None);
+    let asks = film.asks();
+    assert!(asks.contains(&(90, 16)) && asks.contains(&(82, 8)), "and what the player has fetched itself: {asks:?}");
+    film.describe(90..240);
+    assert_eq!(film.plays(60, 30), Some(90));
+    assert_eq!(film.plays(63, 33), Some(90), "near enough: it comes by itself");
+    film.offer(PICTURE, 0, 22);
+    film.offer(SOUND, 2, 22);
+    film.offer(PICTURE, 0, 21);
+    assert_eq!(
+        film.plays(66, 72),
+        Some(132),
+        "the player fetched much: all of segment 22 is here, of 21 only the picture"
+    );
+    assert_eq!(film.plays(66, 72), Some(132));
+    film.plays(15, 0);
+    assert!(film.asks().contains(&(15, 16)));
+    film.describe(15..16);
+    assert_eq!(film.engine.peer().cursor().map(|cursor| cursor.part.part), Some(15));
+}
+
+#[test]
+fn what_the_player_fetches_where_it_goes_is_given_to_others_once_it_is_described() {
+    let mut film = Film::new();
+    film.offer(PICTURE, 0, 14);
+    film.plays(84, 6);
+    assert_eq!(film.engine.part(RUN, PICTURE, 84), Media::Elsewhere);
+    film.describe(90..96);
+    film.describe(82..90);
+    assert_eq!(bytes(film.engine.segment(RUN, PICTURE, 21)), (84..90).flat_map(|n| bytes_of(0, n)).collect::<Vec<_>>());
+    assert_eq!(film.engine.counts().intake.edge_bytes, 0, "it is counted as HTTP's");
+    film.engine.offer(film.now, RUN, SOUND, 21, Bytes::from_static(b"something else"));
+    assert_eq!(film.engine.part(RUN, SOUND, 84), Media::Elsewhere);
+    (0..90).for_each(|segment| film.offer(PICTURE, 0, 100 + segment));
+    assert!(film.engine.offers.len() <= 4, "what is never described is forgotten");
+}
+
+#[test]
+fn another_rung_of_a_recording_is_brought_from_where_the_player_will_ask_for_it() {
+    let mut film = Film::new();
+    film.plays(60, 30);
+    film.describe(90..130);
+    film.engine.asks(PartId { run: RUN, part: 95 }, PICTURE);
+    film.engine.asks(PartId { run: RUN, part: 107 }, SOUND);
+    film.engine.switch(film.now, vec![LOW, SOUND]);
+    film.said();
+    let layers = Some(layers_of(&[LOW, SOUND], 2));
+    film.told(Frame::Assign(Assign { plan: 1, layers, ..Assign::default() }));
+    let wanted = |film: &Film, part| -> Vec<u8> {
+        film.engine.peer().wanted(PartId { run: RUN, part }).map(|of| of.rendition).collect()
+    };
+    assert_eq!([95, 96, 129].map(|part| wanted(&film, part)), [vec![0, 2], vec![2, 1], vec![2, 1]]);
+    film.describe(130..132);
+    assert_eq!(wanted(&film, 131), [1, 2]);
+    assert!(std::iter::from_fn(|| film.engine.poll()).any(|action| action == Action::Switched));
 }

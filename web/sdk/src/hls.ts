@@ -269,6 +269,7 @@ class MediaLoader extends MeshLoader<FragmentLoaderContext> {
     const media = mediaOf(context.url);
     if (!media || media.kind === "init" || context.rangeEnd) return this.fetch();
     const { run, rendition, kind, number } = media;
+    if (this.mesh.isRecording) this.mesh.wants(rendition);
     this.wait(() => {
       const found = this.mesh.find(run, rendition, kind, number);
       if (found === "coming") return false;

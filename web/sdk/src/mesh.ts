@@ -135,6 +135,10 @@ export class Mesh implements Host {
     return this.isIn && performance.now() - this.changedMs < FLOWS_MS;
   }
 
+  get isRecording(): boolean {
+    return this.options.recording === true;
+  }
+
   /** Not yet known whether it will. */
   get undecided(): boolean {
     return this.reason === "starting" && performance.now() - this.begunMs < START_PATIENCE_MS;
@@ -195,7 +199,7 @@ export class Mesh implements Host {
     this.rungs.know(text);
   }
 
-  /** The player wants this rendition's playlist, so it will want its media. */
+  /** The player wants this rendition's playlist, so it will want its media; a recording's playlist it loads but once. */
   wants(rendition: string): void {
     const news = this.rungs.take(rendition);
     if (!this.engine) this.beginEngine();
@@ -274,8 +278,8 @@ export class Mesh implements Host {
 
   /** Media of a recording came over HTTP: others may have it from here. */
   offer({ run, rendition, kind, number }: MediaName, data: ArrayBuffer): void {
-    if (!this.options.recording || kind === "init") return;
-    this.engine?.tell((peer, now) => peer.offer(now, run, rendition, kind, number, new Uint8Array(data)));
+    if (!this.options.recording || kind !== "s") return;
+    this.engine?.tell((peer, now) => peer.offer(now, run, rendition, number, new Uint8Array(data)));
   }
 
   /** How long the player can wait for media that is on its way, ms: of a recording as long as its buffer lasts, and then

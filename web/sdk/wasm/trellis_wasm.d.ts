@@ -118,9 +118,9 @@ export class PeerEngine {
      */
     number(): number;
     /**
-     * A part (`p`) or a segment (`s`) of a recording that came from the edge: others may have it from here.
+     * A segment of a recording that came from the edge: others may have it from here.
      */
-    offer(now_us: number, run: string, rendition: string, kind: string, number: number, bytes: Uint8Array | number[]): void;
+    offer(now_us: number, run: string, rendition: string, number: number, bytes: Uint8Array | number[]): void;
     /**
      * Whom the action is about.
      */
@@ -228,7 +228,7 @@ export interface InitOutput {
     readonly peerengine_lost: (a: number, b: number, c: number) => void;
     readonly peerengine_message: (a: number, b: number, c: number, d: number, e: number) => void;
     readonly peerengine_number: (a: number) => number;
-    readonly peerengine_offer: (a: number, b: number, c: number, d: number, e: number, f: number, g: number, h: number, i: number, j: number, k: number) => void;
+    readonly peerengine_offer: (a: number, b: number, c: number, d: number, e: number, f: number, g: number, h: number, i: number) => void;
     readonly peerengine_peer: (a: number) => number;
     readonly peerengine_player: (a: number, b: number, c: number, d: number, e: number) => void;
     readonly peerengine_playlist: (a: number, b: number, c: number) => [number, number];

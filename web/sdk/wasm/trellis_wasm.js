@@ -335,35 +335,31 @@ export class PeerEngine {
         return ret;
     }
     /**
-     * A part (`p`) or a segment (`s`) of a recording that came from the edge: others may have it from here.
+     * A segment of a recording that came from the edge: others may have it from here.
      * @param {number} now_us
      * @param {string} run
      * @param {string} rendition
-     * @param {string} kind
      * @param {number} number
      * @param {Uint8Array | number[]} bytes
      */
-    offer(now_us, run, rendition, kind, number, bytes) {
-        const val5 = +now_us;
-        const val6 = +number;
-        let ptr0, len0, ptr1, len1, ptr2, len2, ptr3, len3;
+    offer(now_us, run, rendition, number, bytes) {
+        const val4 = +now_us;
+        const val5 = +number;
+        let ptr0, len0, ptr1, len1, ptr2, len2;
         try {
             ptr0 = passStringToWasm0(run, wasm.__wbindgen_malloc, wasm.__wbindgen_realloc);
             len0 = WASM_VECTOR_LEN;
             ptr1 = passStringToWasm0(rendition, wasm.__wbindgen_malloc, wasm.__wbindgen_realloc);
             len1 = WASM_VECTOR_LEN;
-            ptr2 = passStringToWasm0(kind, wasm.__wbindgen_malloc, wasm.__wbindgen_realloc);
+            ptr2 = passArray8ToWasm0(bytes, wasm.__wbindgen_malloc);
             len2 = WASM_VECTOR_LEN;
-            ptr3 = passArray8ToWasm0(bytes, wasm.__wbindgen_malloc);
-            len3 = WASM_VECTOR_LEN;
         } catch (e) {
-            if (ptr3) { wasm.__wbindgen_free(ptr3, len3 * 1, 1); }
             if (ptr2) { wasm.__wbindgen_free(ptr2, len2 * 1, 1); }
             if (ptr1) { wasm.__wbindgen_free(ptr1, len1 * 1, 1); }
             if (ptr0) { wasm.__wbindgen_free(ptr0, len0 * 1, 1); }
             throw e;
         }
-        wasm.peerengine_offer(this.__wbg_ptr, val5, ptr0, len0, ptr1, len1, ptr2, len2, val6, ptr3, len3);
+        wasm.peerengine_offer(this.__wbg_ptr, val4, ptr0, len0, ptr1, len1, val5, ptr2, len2);
     }
     /**
      * Whom the action is about.

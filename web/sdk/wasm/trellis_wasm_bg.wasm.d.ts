@@ -28,7 +28,7 @@ export const peerengine_load_ms: (a: number, b: number, c: number, d: number, e:
 export const peerengine_lost: (a: number, b: number, c: number) => void;
 export const peerengine_message: (a: number, b: number, c: number, d: number, e: number) => void;
 export const peerengine_number: (a: number) => number;
-export const peerengine_offer: (a: number, b: number, c: number, d: number, e: number, f: number, g: number, h: number, i: number, j: number, k: number) => void;
+export const peerengine_offer: (a: number, b: number, c: number, d: number, e: number, f: number, g: number, h: number, i: number) => void;
 export const peerengine_peer: (a: number) => number;
 export const peerengine_player: (a: number, b: number, c: number, d: number, e: number) => void;
 export const peerengine_playlist: (a: number, b: number, c: number) => [number, number];

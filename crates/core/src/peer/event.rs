@@ -84,6 +84,8 @@ pub enum Input<P> {
     Seek(Seek),
     /// The viewer wants other layers.
     Switch(Vec<LayerId>),
+    /// Of a recording: the layers that were granted ([`super::Peer::granted`]) are wanted from this part on.
+    Change(PartId),
     /// The viewer stops for a while, or goes on.
     Pause(bool),
     /// The viewer's mind about giving changed.

@@ -107,6 +107,12 @@ impl<V: Verifier> Peer<V> {
         if self.uplink.gives() { self.uplink.alpha_bps() } else { 0 }
     }
 
+    /// Of a recording: layers that the edge has granted, and that are not watched yet. The host knows from where on they are
+    /// of use, and says so by [`super::Input::Change`]; if it does not, they are from the playhead on.
+    pub fn granted(&self) -> Option<&[LayerId]> {
+        self.next_layers.as_deref().filter(|_| self.is_recorded())
+    }
+
     /// The layers it watches.
     pub fn layers(&self) -> &[LayerId] {
         &self.layers

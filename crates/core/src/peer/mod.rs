@@ -10,6 +10,7 @@
 
 pub mod event;
 
+mod change;
 mod downstream;
 mod follow;
 mod give;
@@ -197,6 +198,7 @@ impl<V: Verifier> Peer<V> {
             Input::Wake => {}
             Input::Seek(seek) => self.on_seek(now, seek),
             Input::Switch(layers) => self.send(PeerId::EDGE, Frame::Switch { layers }),
+            Input::Change(from) => self.on_change(now, from),
             Input::Pause(paused) => {
                 self.playback.pause(now, paused);
                 // Nothing else may come that would set it going again.
@@ -290,6 +292,7 @@ impl<V: Verifier> Peer<V> {
         }
         if now >= self.timers.have {
             self.timers.have = now + HAVE_EVERY;
+            self.change_here(now);
             self.tell_neighbors();
             self.set_the_silent_aside(now);
         }

@@ -15,7 +15,7 @@ use super::event::{Event, Mesh, Output, Part};
 use super::pull::TABLES_AHEAD;
 use super::store::Put;
 use super::{ASK_MANY, BEGIN, BEGIN_WITHOUT, Peer, SILENCE, Stage};
-use crate::limits::{AHEAD_PARTS_MAX, NEIGHBORS_MAX};
+use crate::limits::{AHEAD_PARTS_MAX, HAVE_EVERY, NEIGHBORS_MAX};
 use crate::time::Instant;
 use crate::trust::verifier::check;
 use crate::trust::{Payload, Verified, Verifier};
@@ -65,6 +65,10 @@ impl<V: Verifier> Peer<V> {
             self.playback.set_hold_back(Duration::from_micros(assign.hold_back_us.into()));
         }
         self.next_layers = assign.layers.or(self.next_layers.take());
+        if self.granted().is_some() {
+            // The host has its time to say from where on.
+            self.timers.have = now + HAVE_EVERY;
+        }
         if !self.begun {
             self.timers.begin = self.timers.begin.or(Some(now + BEGIN_WITHOUT));
         }
@@ -130,14 +134,17 @@ impl<V: Verifier> Peer<V> {
         let Some(catalogue) = self.catalogues.get(descriptor.run) else {
             return self.tables.shown(now, id, from);
         };
-        let oldest = self.seeking.or(self.playback.cursor().map(|cursor| cursor.part));
-        let too_old = oldest.is_some_and(|oldest| id < oldest);
-        if !descriptor.fits(catalogue) || too_old {
+        if !descriptor.fits(catalogue) {
             return;
+        }
+        let oldest = self.seeking.or(self.playback.cursor().map(|cursor| cursor.part));
+        if let Some(oldest) = oldest.filter(|oldest| id < *oldest) {
+            return self.on_passed(now, oldest, (id, signed, descriptor));
         }
         let forwarded = forwarding(catalogue, id.part);
         self.on_pace(now, &descriptor);
         if descriptor.independent
+            && !self.is_recorded()
             && let Some(layers) = self.next_layers.take()
         {
             self.change_layers(layers);
@@ -160,6 +167,17 @@ impl<V: Verifier> Peer<V> {
             self.on_chunk(now, from, chunk);
         }
         self.scan_later(now, id);
+    }
+
+    /// What lies before the playhead nobody here waits for. Of a recording the player has got it elsewhere when it was sought
+    /// there: once it is described others can have it.
+    fn on_passed(&mut self, now: Instant, oldest: PartId, (id, signed, descriptor): (PartId, Bytes, Arc<Descriptor>)) {
+        let kept = self.config.keep_parts as u64;
+        if self.is_recorded() && id.run == oldest.run && id.part + kept >= oldest.part {
+            self.store.know(id, descriptor, signed, now, &self.layers);
+            self.store.close(id);
+            self.make_room();
+        }
     }
 
     /// What lies farthest goes first. Who went back in a recording has that before it.
@@ -378,17 +396,6 @@ impl<V: Verifier> Peer<V> {
         self.neighbors.on_lost(peer);
         self.forget_peer(now, peer);
         self.out.push_back(Output::Disconnect(peer));
-    }
-
-    /// Watches other layers from the next part on.
-    fn change_layers(&mut self, layers: Vec<LayerId>) {
-        let gone: Vec<_> = self.layers.iter().copied().filter(|of| !layers.contains(of)).collect();
-        for of in gone {
-            for (peer, set) in self.upstream.drop_layer(of) {
-                self.send(peer, Frame::Unsubscribe(alloc::vec![set]));
-            }
-        }
-        self.layers = layers;
     }
 }
 

@@ -220,6 +220,26 @@ impl<P: Clone> Store<P> {
         self.open = self.from(from).filter(|(_, held)| lacks(held)).map(|(id, _)| id).collect();
     }
 
+    /// From this part on of its run these layers are wanted. Of others what is whole stays, for it is of use to somebody; the
+    /// rest goes. Who was asked for that, and for what.
+    pub fn want(&mut self, from: PartId, wanted: &[LayerId]) -> Vec<(PeerId, Row)> {
+        let at = self.place(from).unwrap_or_else(|at| at);
+        let mut in_vain = Vec::new();
+        for (id, held) in self.parts.range_mut(at..).filter(|(id, _)| id.run == from.run) {
+            let goes = |layer: &HeldLayer<P>| !layer.is_complete() && !wanted.contains(&layer.of);
+            held.layers.iter().filter(|layer| goes(layer)).for_each(|layer| in_vain.extend(layer.awaited(*id)));
+            held.layers.retain(|layer| !goes(layer));
+            let new = wanted.iter().filter(|of| held.layers.iter().all(|layer| layer.of != **of));
+            let new: Vec<_> = new.filter_map(|of| HeldLayer::new(*of, &held.descriptor)).collect();
+            held.layers.extend(new);
+        }
+        let before = self.open.partition_point(|id| *id < from);
+        let lacks = self.parts.range(at..).filter(|(_, held)| held.layers.iter().any(|layer| layer.missing > 0));
+        let lacks: Vec<_> = lacks.map(|(id, _)| *id).collect();
+        self.open.splice(before.., lacks);
+        in_vain
+    }
+
     /// Brings near where a chunk will lie: see `Peer::glance`.
     pub fn glance<N: Near>(&self, level: u8, id: ChunkId) {
         match level {
@@ -302,6 +322,12 @@ impl<P: Clone> HeldLayer<P> {
     /// Who was asked for a chunk, the last one first.
     pub fn asked_for(&self, index: u16) -> impl Iterator<Item = &Asked> {
         self.asked.iter().rev().filter(move |asked| asked.index == index)
+    }
+
+    /// Who may still bring what.
+    fn awaited(&self, part: PartId) -> impl Iterator<Item = (PeerId, Row)> + '_ {
+        let row = move |index: u16| Row { part, of: self.of, chunks: [usize::from(index)].into_iter().collect() };
+        self.asked.iter().filter(|asked| asked.open).map(move |asked| (asked.whom, row(asked.index)))
     }
 
     fn row(&self, part: PartId) -> Option<Row> {

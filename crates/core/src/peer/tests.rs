@@ -18,6 +18,8 @@ use crate::trust::chunk::describe;
 use crate::trust::table::{Authority, sealed};
 
 const BASE: LayerId = LayerId { rendition: 0, layer: 0 };
+/// Recordings have another rung, of the same bytes.
+const LOW: LayerId = LayerId { rendition: 1, layer: 0 };
 const RUN: RunId = RunId(1);
 const K: u8 = 4;
 const PART: u64 = 333_000;
@@ -52,9 +54,13 @@ impl Origin {
             part_target_us: PART as u32,
             segment_target_s: 2,
             window_s: 120,
-            renditions: vec![video],
+            renditions: vec![video; self.rungs()],
         };
         self.sign(catalogue.encode())
+    }
+
+    fn rungs(&self) -> usize {
+        if self.1 == Mode::Vod { 2 } else { 1 }
     }
 
     fn media(part: u64) -> Bytes {
@@ -62,6 +68,7 @@ impl Origin {
     }
 
     fn descriptor(&self, part: u64) -> Bytes {
+        let track = TrackPart { duration_us: PART as u32, layers: vec![describe(&Self::media(part), K)] };
         let descriptor = Descriptor {
             run: RUN,
             part,
@@ -71,7 +78,7 @@ impl Origin {
             last_of_segment: part % 6 == 5,
             discontinuity: false,
             start_us: part * PART,
-            tracks: vec![TrackPart { duration_us: PART as u32, layers: vec![describe(&Self::media(part), K)] }],
+            tracks: vec![track; self.rungs()],
         };
         self.sign(descriptor.encode())
     }
@@ -82,9 +89,13 @@ fn chunk_id(part: u64, index: u16) -> ChunkId {
 }
 
 fn chunk(part: u64, index: u16) -> Frame {
+    chunk_of(BASE, part, index)
+}
+
+fn chunk_of(of: LayerId, part: u64, index: u16) -> Frame {
     let media = Origin::media(part);
     let payload = media.slice(chunk_range(media.len(), usize::from(K), usize::from(index)));
-    Frame::Chunk(Chunk { id: chunk_id(part, index), hop: 0, payload })
+    Frame::Chunk(Chunk { id: ChunkId { of, ..chunk_id(part, index) }, hop: 0, payload })
 }
 
 /// Some peers, an edge that is the test, and a clock.
@@ -245,7 +256,8 @@ impl Swarm {
                     Frame::Ask { from: first, count } => (first.part..first.part + u64::from(count))
                         .for_each(|part| self.edge_says(from, Frame::Table(self.origin.descriptor(part)))),
                     Frame::Want { rows, .. } => rows.iter().for_each(|row| {
-                        row.chunks.iter().for_each(|index| self.edge_says(from, chunk(row.part.part, index as u16)));
+                        let chunk = |index| chunk_of(row.of, row.part.part, index as u16);
+                        row.chunks.iter().for_each(|index| self.edge_says(from, chunk(index)));
                     }),
                     _ => {}
                 }
@@ -365,6 +377,62 @@ fn a_recording_that_pauses_asks_for_nothing_in_haste_and_goes_on_where_it_was() 
     swarm.give(PeerId(1), Input::Pause(false));
     swarm.wait(2_000);
     assert!(played(&swarm) >= before + 5, "{} after {before}", played(&swarm));
+}
+
+#[test]
+fn another_rung_of_a_recording_is_watched_from_where_its_player_has_nothing_of_the_one_before() {
+    let mut swarm = Swarm::of(Mode::Vod, 1);
+    swarm.assign(1, vec![(0b1111, 0, 0)], vec![], vec![]);
+    swarm.seek(1, 0);
+    swarm.serve(2_000);
+    swarm.wait(400);
+    let part = |part| chunk_id(part, 0).part;
+    let lacks = |swarm: &Swarm, number: &u64| !swarm.peers[&PeerId(1)].is_whole(part(*number));
+    let first = (0..60).find(|number| lacks(&swarm, number)).expect("not all of it is here");
+    let set = Substreams { of: LOW, mask: 0b1111 };
+    let take = vec![Take { set, parent: PeerId::EDGE, backup: PeerId::EDGE }];
+    let granted = Assign { plan: 2, take, layers: Some(vec![LOW]), ..Assign::default() };
+    swarm.edge_says(PeerId(1), Frame::Assign(granted));
+    assert_eq!(swarm.peers[&PeerId(1)].granted(), Some(&[LOW][..]));
+    swarm.edge.clear();
+    swarm.give(PeerId(1), Input::Change(part(first + 1)));
+    assert_eq!((swarm.peers[&PeerId(1)].granted(), swarm.peers[&PeerId(1)].layers()), (None, &[LOW][..]));
+    let rows = |frames: &[(PeerId, Frame)]| -> Vec<Row> {
+        let rows = frames.iter().filter_map(|(_, frame)| match frame {
+            Frame::Want { rows, .. } | Frame::Cancel(rows) => Some(rows.clone()),
+            _ => None,
+        });
+        rows.flatten().collect()
+    };
+    let (vain, asks): (Vec<_>, Vec<_>) =
+        swarm.edge.iter().cloned().partition(|(_, frame)| matches!(frame, Frame::Cancel(_)));
+    assert!(rows(&vain).iter().any(|row| row.part == part(first + 1)), "it was under way: {vain:?}");
+    assert!(rows(&vain).iter().all(|row| row.of == BASE && row.part > part(first)));
+    assert!(rows(&asks).iter().any(|row| row.of == LOW && row.part == part(first + 1)), "{asks:?}");
+    let mut later = asks;
+    for _ in 0..400 {
+        swarm.serve(20);
+        later.extend(swarm.edge.iter().cloned());
+    }
+    assert!(rows(&later).iter().all(|row| (row.of == LOW) == (row.part > part(first))), "{later:?}");
+    let held = |number, of| matches!(swarm.peers[&PeerId(1)].held(part(number), of), Held::Whole(_));
+    assert_eq!([first, first + 1].map(|n| [held(n, BASE), held(n, LOW)]), [[true, false], [false, true]]);
+    assert!(!swarm.events.iter().any(|(_, event)| matches!(event, Event::Due(_, false))));
+}
+
+#[test]
+fn what_lies_before_the_place_somebody_went_to_is_not_asked_for_but_can_be_had_from_its_player() {
+    let mut swarm = Swarm::of(Mode::Vod, 1);
+    swarm.seek(1, 600);
+    (594..600).for_each(|part| swarm.push(1, part, &[]));
+    swarm.push(1, 500, &[]);
+    swarm.serve(3_000);
+    assert_eq!(swarm.parts.first(), Some(&(PeerId(1), 600)), "it plays from there on");
+    let peer =
+        |swarm: &Swarm, part| swarm.peers[&PeerId(1)].missing_of(chunk_id(part, 0).part, BASE, &Origin::media(part));
+    assert_eq!([500, 594, 599].map(|part| peer(&swarm, part).len()), [0, 4, 4]);
+    peer(&swarm, 599).into_iter().for_each(|chunk| swarm.edge_says(PeerId(1), Frame::Chunk(chunk)));
+    assert!(swarm.peers[&PeerId(1)].is_whole(chunk_id(599, 0).part));
 }
 
 #[test]
