@@ -2,22 +2,20 @@
 // and every asset carries a hash in its name (the server may send it as immutable).
 import { defineConfig, type Plugin } from "vite";
 
-/** hls.js is imported lazily, and imports the engine; this starts both downloads beside the entry's, not one after the other. */
+/** hls.js is imported lazily; this starts its download beside the entry's, not after it. */
 function preloadPlayer(): Plugin {
-  const link = (fileName: string, attrs: Record<string, string>) => ({
-    tag: "link",
-    attrs: { ...attrs, href: `/${fileName}`, crossorigin: true },
-    injectTo: "head" as const,
-  });
   return {
     name: "preload-player",
     transformIndexHtml: {
       order: "post",
       handler: (_html, ctx) =>
-        Object.values(ctx.bundle ?? {}).flatMap((file) => {
-          if (file.type === "chunk") return file.name === "choose" ? [link(file.fileName, { rel: "modulepreload" })] : [];
-          return file.fileName.endsWith(".wasm") ? [link(file.fileName, { rel: "preload", as: "fetch" })] : [];
-        }),
+        Object.values(ctx.bundle ?? {})
+          .filter((file) => file.type === "chunk" && file.name === "choose")
+          .map((file) => ({
+            tag: "link",
+            attrs: { rel: "modulepreload", href: `/${file.fileName}`, crossorigin: true },
+            injectTo: "head" as const,
+          })),
     },
   };
 }

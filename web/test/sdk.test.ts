@@ -214,10 +214,10 @@ describe("the loader of media", () => {
     change();
     change();
     expect([came.length, watchers.size]).toEqual([0, 1]);
-    mesh.found = "here";
+    [mesh.found, loader.stats.loaded] = ["here", 300];
     change();
     Inner.isSlow = false;
-    expect([came[0]?.byteLength, mesh.http, watchers.size, loader.stats.aborted]).toEqual([1_000, 0, 0, false]);
+    expect([came[0]?.byteLength, mesh.http, mesh.thrown, watchers.size, loader.stats.aborted]).toEqual([1_000, 0, 300, 0, false]);
     expect([callbacks.onAbort, callbacks.onError].map((call) => call.mock.calls.length)).toEqual([0, 0]);
   });
 

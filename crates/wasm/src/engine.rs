@@ -657,7 +657,7 @@ const MOVE_AGAIN_RECORDED: Duration = Duration::from_millis(400);
 const BEFORE_MAX: Duration = Duration::from_secs(10);
 /// ... and goes on no farther before it than this: eight seconds are time for other peers.
 const BEFORE_PARTS: u64 = 24;
-/// A segment has so many parts, or fewer.
+/// A segment has usually so many parts, or fewer; the first of a longer one after a jump is not shared.
 const SEGMENT_PARTS: u64 = 8;
 /// A segment of the picture and one of the sound, and what was under way when the player went elsewhere.
 const OFFERS_MAX: usize = 4;

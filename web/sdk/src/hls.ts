@@ -252,7 +252,7 @@ class MediaLoader extends MeshLoader<FragmentLoaderContext> {
     const endMs = this.context?.frag.endProgramDateTime;
     if (endMs) this.mesh.fetches(endMs);
     super.fetch();
-    const media = this.context && mediaOf(this.context.url);
+    const media = this.context && !this.context.rangeEnd ? mediaOf(this.context.url) : null;
     if (media && media.kind !== "init") this.watch(() => this.takeHere(media));
   }
 
@@ -260,6 +260,7 @@ class MediaLoader extends MeshLoader<FragmentLoaderContext> {
     if (this.mesh.find(run, rendition, kind, number) !== "here") return false;
     const taken = this.mesh.take(run, kind, number);
     if (!taken) return false;
+    this.mesh.threwAway(this.stats.loaded);
     this.giveUp();
     this.answer(taken.data, taken.ms);
     return true;

@@ -28,6 +28,8 @@ pub struct Numbers {
     pub ahead: u64,
     /// Who is here.
     pub present: u64,
+    /// Bits of first fills the edge has sent, or promised, beyond what it had saved up.
+    pub owed_bits: u64,
 }
 
 /// How many can be started within [`START_S`]: each takes its fill and what is sent before it gives; there is what the
@@ -65,7 +67,8 @@ pub fn decide(n: Numbers) -> Verdict {
         return Verdict::Elsewhere(turn(n.ahead, n.newcomers_max));
     }
     // The first few exchange what the edge has sent one of them: they wait for that together and not for their turn.
-    if n.fill_bits > n.start_up_bits && n.present >= NEWCOMERS_LEAST {
+    let few = n.present < NEWCOMERS_LEAST && n.owed_bits <= n.start_up_bps * START_S;
+    if n.fill_bits > n.start_up_bits && !few {
         return Verdict::Elsewhere(retry(n.fill_bits - n.start_up_bits, n.start_up_bps));
     }
     // 3. "If the available bandwidth from supporting peers […] outweighs the requesting bandwidth of P".
@@ -115,6 +118,7 @@ mod tests {
         newcomers_max: 8,
         ahead: 0,
         present: 500,
+        owed_bits: 0,
     };
 
     #[test]
@@ -135,6 +139,8 @@ mod tests {
         assert_eq!(decide(late), Verdict::Elsewhere(2), "40 Mbit are missing, 20 Mbit/s come");
         let of_eight = |present| decide(Numbers { present, ..late });
         assert_eq!((of_eight(7), of_eight(8)), (Verdict::Peers, Verdict::Elsewhere(2)), "eight at once share one fill");
+        let owing = Numbers { present: 0, owed_bits: 40_000_001, ..late };
+        assert_eq!(decide(owing), Verdict::Elsewhere(2), "few who come and go do not take fill after fill");
     }
 
     #[test]

@@ -53,7 +53,6 @@ impl<P: Payload> Cluster<P> {
             newcomers: if waiting.rejoins { 0 } else { self.crowd.newcomers(now) },
             newcomers_max: self.newcomers_max(layers, past_bits),
             ahead: self.crowd.ahead(waiting.session),
-            present: viewers,
             ..self.numbers(layers, credit_bps, hello.nat, start.edge_bits)
         };
         match admission::decide(numbers) {

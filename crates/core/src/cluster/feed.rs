@@ -190,6 +190,11 @@ impl<P: Payload> Feed<P> {
         if self.is_behind(BEHIND * 2) { 0 } else { u64::try_from(self.fills.bytes).unwrap_or(0) * 8 }
     }
 
+    /// Bits of first fills beyond what was saved up.
+    pub fn owed_bits(&self) -> u64 {
+        self.fills.bytes.min(0).unsigned_abs() * 8
+    }
+
     /// Bits per second by which that grows.
     pub fn fill_bps(&self) -> u64 {
         self.fills.bps

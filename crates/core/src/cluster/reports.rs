@@ -135,6 +135,7 @@ impl<P: Payload> Cluster<P> {
             newcomers_max: u64::MAX,
             ahead: 0,
             present: overlay.roster.len() as u64,
+            owed_bits: self.feed.owed_bits(),
         }
     }
 }

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use trellis_proto::descriptor::chunk_range;
 use trellis_proto::frame::{Chunk, ChunkId, LayerId, PartId};
 
-use super::Peer;
 use super::playback::Cursor;
+use super::{Peer, Stage};
 use crate::time::Instant;
 use crate::trust::{VerifiedChunk, Verifier};
 
@@ -110,7 +110,7 @@ impl<V: Verifier> Peer<V> {
     /// Of a recording: layers that the edge has granted, and that are not watched yet. The host knows from where on they are
     /// of use, and says so by [`super::Input::Change`]; if it does not, they are from the playhead on.
     pub fn granted(&self) -> Option<&[LayerId]> {
-        self.next_layers.as_deref().filter(|_| self.is_recorded())
+        self.next_layers.as_deref().filter(|_| self.is_recorded() && self.stage != Stage::Closed)
     }
 
     /// The layers it watches.

@@ -64,8 +64,9 @@ impl<V: Verifier> Peer<V> {
         if assign.hold_back_us > 0 {
             self.playback.set_hold_back(Duration::from_micros(assign.hold_back_us.into()));
         }
+        let news = assign.layers.is_some();
         self.next_layers = assign.layers.or(self.next_layers.take());
-        if self.granted().is_some() {
+        if news && self.granted().is_some() {
             // The host has its time to say from where on.
             self.timers.have = now + HAVE_EVERY;
         }

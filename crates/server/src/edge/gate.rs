@@ -6,7 +6,8 @@
 //!
 //! Invariant: whatever others ask, a session that takes no more than its rate gets its bytes at its rate; for admission
 //! never promises more than the budget, all shares together fit into it. In any time no more media leaves than the budget
-//! for that time and for half a second; playlists, which may run ahead of their session's share, for a second more.
+//! for that time and for half a second; playlists, which may run ahead of their session's share, for a second more; and what
+//! engines' pages have to read before they can play, which no session was promised, for a twentieth of the budget.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -21,6 +22,8 @@ use super::budget::{Booked, Budget};
 pub struct Gate {
     /// All that leaves, of either class.
     budget: Budget,
+    /// Of that what engines' pages have to read first.
+    brief: Budget,
     surplus: Mutex<Queue>,
     /// Of the queue: looked at by every answer, so without its lock.
     queued: AtomicUsize,
@@ -68,7 +71,8 @@ impl Gate {
     /// Of an edge that may upload so much.
     pub fn new(bytes_per_second: u64) -> Arc<Self> {
         let (surplus, queued) = Default::default();
-        Arc::new(Self { budget: Budget::new(bytes_per_second, BURST), surplus, queued })
+        let brief = Budget::new(bytes_per_second / BRIEF_PART, BRIEF_SAVED);
+        Arc::new(Self { budget: Budget::new(bytes_per_second, BURST), brief, surplus, queued })
     }
 
     /// The share of a session of this rate.
@@ -109,6 +113,18 @@ impl Gate {
             self.budget.take(now, len);
         }
         of_share
+    }
+
+    /// Lets `len` bytes that a page has to read first out at once, if its session and the edge have so much left for that.
+    pub fn briefly(self: &Arc<Self>, now: Instant, session: &Budget, len: usize) -> Option<Grant> {
+        if len > session.burst_len() || session.try_take(now, len).is_err() {
+            return None;
+        }
+        if self.brief.try_take(now, len).is_err() {
+            session.refund(len);
+            return None;
+        }
+        Some(self.book(now, len))
     }
 
     /// Books what leaves without asking, as share does: the less surplus leaves after it.
@@ -184,6 +200,10 @@ pub const STEP_MAX: usize = 256 * 1024;
 /// budget, so shares need not wait for each other either.
 const BURST: Duration = Duration::from_millis(250);
 const TIDY_MIN: usize = 64;
+/// Of the budget one part in so many may leave although nobody was promised it, ...
+const BRIEF_PART: u64 = 20;
+/// ... saved up for so long: half a second of the whole, which is some ten pages that load at an edge of 1 Mbit/s.
+const BRIEF_SAVED: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {

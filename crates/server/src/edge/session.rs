@@ -60,10 +60,10 @@ pub struct Session {
     pace: Budget,
     words: Budget,
     share: Budget,
-    /// The shares of who has a link: of media none, for it has them from its cluster, ...
+    /// The share of who has a link: none.
     no_share: Budget,
-    /// ... and what it has to read before it can play them.
-    brief_share: Budget,
+    /// What it has to read before it can play what its cluster brings.
+    brief: Budget,
     /// Links that are let in; changed while `life` is held.
     links: AtomicU32,
     started_ms: u64,
@@ -149,13 +149,14 @@ impl Session {
         if media { &self.pace } else { &self.words }
     }
 
-    /// What it was promised: at this rate its bytes wait for nobody. `brief`: playlists, init segments and the like.
-    pub fn share(&self, brief: bool) -> &Budget {
-        match (self.has_link(), brief) {
-            (false, _) => &self.share,
-            (true, true) => &self.brief_share,
-            (true, false) => &self.no_share,
-        }
+    /// What it was promised: at this rate its bytes wait for nobody.
+    pub fn share(&self) -> &Budget {
+        if self.has_link() { &self.no_share } else { &self.share }
+    }
+
+    /// Of who has a link: for playlists, init segments and the like, beside its share.
+    pub fn brief(&self) -> Option<&Budget> {
+        self.has_link().then_some(&self.brief)
     }
 
     /// The most bytes to let out at once while others want to: what its share lets out at once.
@@ -461,7 +462,7 @@ fn new_session(ticket: Ticket) -> Session {
         words: Budget::new(WORDS_RATE, Duration::from_secs(WORDS_BURST / WORDS_RATE)),
         share: Gate::share(ticket.max_rate / 8),
         no_share: Budget::new(1, Duration::ZERO),
-        brief_share: Budget::new(BRIEF_RATE, Duration::from_secs(BRIEF_BURST / BRIEF_RATE)),
+        brief: Budget::new(BRIEF_RATE, Duration::from_secs(BRIEF_BURST / BRIEF_RATE)),
         links: AtomicU32::new(0),
         ticket,
         started_ms: now,
