@@ -1,7 +1,7 @@
 //! A viewer's engine: takes what is pushed, asks for what is missing, passes on what it has, and is never late.
 //!
 //! The hallway: inputs come in, are handed to the rooms, and what the rooms decide goes out as values. Rooms do not
-//! know each other: `store` what is here, `playback` what is needed by when, `pace` when parts came to be, `upstream` who
+//! know each other: `store` what is here, `playback` what is needed by when, `upstream` who
 //! pushes, `downstream` who is pushed to, `schedule` whom to ask, `gossip` who has what, `tables` which descriptors are
 //! missing, `uplink` what may be given, `neighbor` which links there are.
 //!
@@ -17,7 +17,6 @@ mod give;
 mod gossip;
 pub mod look;
 mod neighbor;
-mod pace;
 mod playback;
 mod pull;
 mod receive;
@@ -49,6 +48,7 @@ use crate::few::Few;
 use crate::limits::{HAVE_EVERY, HOLD_BACK_MIN, REPORT_EVERY};
 use crate::near::{Coming, Near};
 use crate::outbox::{Outbox, Room};
+use crate::pace::Pace;
 use crate::seeded::Seeded;
 use crate::time::Instant;
 use crate::trust::Verifier;
@@ -74,7 +74,7 @@ pub struct Peer<V: Verifier> {
     /// Granted, and taken up with the next part that starts with a key frame.
     next_layers: Option<Vec<LayerId>>,
     plan: u32,
-    pace: Option<pace::Pace>,
+    pace: Option<Pace>,
     store: store::Store<V::Payload>,
     playback: Playback,
     upstream: upstream::Upstream,

@@ -25,6 +25,8 @@ pub struct Cursor {
 #[derive(Debug, Clone)]
 pub struct Playback {
     cursor: Option<Cursor>,
+    /// When the player could play the cursor's part, were it due.
+    free_at: Instant,
     hold_back: Duration,
     /// Who starts behind schedule gives itself this long to fetch the first part.
     start_goal: Duration,
@@ -71,10 +73,11 @@ pub enum Step {
 impl Playback {
     /// Plays this far behind; begins on schedule, wherever the key frame before that lies, or at that one.
     pub fn new(hold_back: Duration, on_schedule: bool) -> Self {
-        let (cursor, stalled_since, stalled) = (None, None, Duration::ZERO);
+        let (cursor, free_at, stalled_since, stalled) = (None, Instant(0), None, Duration::ZERO);
         let (start_goal, paused, live) = (START_GOAL, false, true);
         Self {
             cursor,
+            free_at,
             hold_back,
             start_goal,
             stalled_since,
@@ -117,6 +120,7 @@ impl Playback {
         self.paused = paused;
         if let Some(cursor) = self.cursor.as_mut().filter(|_| !paused) {
             cursor.at = cursor.at.max(now);
+            self.free_at = self.free_at.max(now);
         }
     }
 
@@ -127,7 +131,8 @@ impl Playback {
 
     /// Plays from this part: as soon as it can be fetched, but not before it is due.
     pub fn start(&mut self, now: Instant, part: PartTime) {
-        let at = (part.arrived + self.hold_back).max(now + self.start_goal);
+        self.free_at = now + self.start_goal;
+        let at = (part.arrived + self.hold_back).max(self.free_at);
         self.skipping = self.skips && self.live && self.cursor.is_none_or(|_| self.skipping);
         self.cursor = Some(Cursor { part: part.part, start_us: part.start_us, at });
         self.stalled += self.stalled_since.take().map_or(Duration::ZERO, |since| now.since(since));
@@ -136,7 +141,15 @@ impl Playback {
     /// Goes on with this part, which is here, as soon as it is due.
     pub fn start_here(&mut self, now: Instant, part: PartTime) {
         self.start(now, part);
+        self.free_at = now;
         self.cursor.iter_mut().for_each(|cursor| cursor.at = now.max(part.arrived + self.hold_back));
+    }
+
+    /// The cursor's part came to be then. Is it due before it was?
+    pub fn came_earlier(&mut self, arrived: Instant) -> bool {
+        let at = (arrived + self.hold_back).max(self.free_at);
+        let earlier = self.cursor.as_mut().filter(|cursor| at < cursor.at);
+        earlier.map(|cursor| cursor.at = at).is_some()
     }
 
     /// By when must this part be there? For parts of the cursor's run and after.
@@ -184,7 +197,8 @@ impl Playback {
                     let due = next.arrived + self.hold_back;
                     let takes = if self.skipping { Duration::ZERO } else { self.played_in(duration) };
                     self.skipping &= due <= played_at;
-                    let at = due.max(played_at + takes);
+                    self.free_at = played_at + takes;
+                    let at = due.max(self.free_at);
                     self.cursor = Some(Cursor { part: next.part, start_us: next.start_us, at });
                     Step::Played(cursor.part)
                 }

@@ -314,6 +314,25 @@ fn what_a_parent_does_not_bring_comes_from_a_neighbor_and_costs_the_edge_nothing
 }
 
 #[test]
+fn after_a_silence_only_who_was_cut_off_asks_the_edge_at_once() {
+    for (known, asks) in [(12..13, vec![]), (12..18, vec![12, 13, 14, 15])] {
+        let mut swarm = Swarm::new(1);
+        swarm.assign(1, vec![(0b1111, 0, 0)], vec![], vec![]);
+        for part in 0..12 {
+            swarm.push(1, part, &[0, 1, 2, 3]);
+            swarm.wait(333);
+        }
+        swarm.wait(1_665);
+        swarm.wanted_of_edge(1);
+        // The publisher paused, or the rest of it came to others meanwhile.
+        known.for_each(|part| swarm.push(1, part, &[]));
+        swarm.wait(20);
+        let parts: Vec<_> = swarm.wanted_of_edge(1).into_iter().map(|(part, _)| part).collect();
+        assert_eq!(parts, asks);
+    }
+}
+
+#[test]
 fn a_seek_in_a_recording_gives_the_player_what_comes_next_and_nothing_else() {
     let mut swarm = Swarm::of(Mode::Vod, 1);
     let consecutive = |swarm: &Swarm, from: u64| {

@@ -7,11 +7,11 @@ use trellis_proto::Descriptor;
 use trellis_proto::frame::{Frame, PartId, PeerId};
 
 use super::event::{Event, Output, Seek};
-use super::pace::Pace;
 use super::playback::{Cursor, PartTime, Step};
 use super::pull::RECORDED_AHEAD;
 use super::store::Held;
 use super::{ASK_MANY, Peer, duration_us};
+use crate::pace::Pace;
 use crate::time::Instant;
 use crate::trust::Verifier;
 
@@ -183,6 +183,14 @@ impl<V: Verifier> Peer<V> {
         match self.pace.as_mut().filter(|pace| pace.run == descriptor.run) {
             Some(pace) => pace.on_descriptor(now, descriptor.start_us),
             None => self.pace = Some(Pace::new(descriptor.run, now, descriptor.start_us)),
+        }
+        // After a silence the first descriptor may be old, and only those behind it tell.
+        let cursor = self.playback.cursor().filter(|cursor| cursor.part.run == descriptor.run);
+        let pace = self.pace.filter(|_| self.playing && !self.is_recorded());
+        if let Some((cursor, pace)) = cursor.zip(pace)
+            && self.playback.came_earlier(pace.arrival(cursor.start_us))
+        {
+            self.scan_soon(now);
         }
     }
 }

@@ -2,6 +2,7 @@
 //! long it lasts; the answer comes when it ends.
 
 use std::collections::BTreeSet;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -235,7 +236,14 @@ pub(super) async fn pump(
 ) -> Result<(), Stopped> {
     let mut pulse = Pulse::new(Instant::now());
     loop {
-        match next(upload, origin, pulse.since + silence).await? {
+        let mut next = pin!(next(upload, origin, pulse.since + silence));
+        let piece = loop {
+            tokio::select! {
+                piece = &mut next => break piece?,
+                () = run.next_due() => run.show_due().await.map_err(Stopped::Media)?,
+            }
+        };
+        match piece {
             Some(bytes) => run.push(bytes).await.map_err(Stopped::Media)?,
             None => return Ok(()),
         }

@@ -1,8 +1,12 @@
 //! One publishing: from the packager's events to signed tables and objects on the shelf.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use tokio::time::{Duration, Instant};
+use trellis_core::smooth::{DELAY_MAX, Smooth};
+use trellis_core::time;
 use trellis_core::trust::chunk::{describe, substreams};
 use trellis_ingest::packager::{self, Event, Packager, Part, Shape};
 use trellis_media::timeline::{Timeline, TimelineError, VOD_PARTS_MAX};
@@ -25,6 +29,10 @@ pub struct Run {
     packager: Packager,
     numbers: Numbers,
     mode: Mode,
+    began: Instant,
+    smooth: Option<Smooth>,
+    /// Parts that came in a lump, and when each is to be shown.
+    waiting: VecDeque<(Instant, Part)>,
     started: Option<Started>,
     parts: u64,
     bytes: u64,
@@ -78,6 +86,9 @@ impl Run {
             place,
             packager: Packager::new(options),
             mode,
+            began: Instant::now(),
+            smooth: None,
+            waiting: VecDeque::new(),
             started: None,
             parts: 0,
             bytes: 0,
@@ -114,11 +125,67 @@ impl Run {
         Ok(pushed?)
     }
 
+    /// When the next part is to be shown that waits for that; never when none does.
+    pub async fn next_due(&self) {
+        match self.waiting.front() {
+            Some((due, _)) => tokio::time::sleep_until(*due).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Shows what is due, and what waits beyond all bounds: a body that comes faster than it plays needs no smoothing.
+    pub async fn show_due(&mut self) -> Result<(), RunError> {
+        let now = Instant::now();
+        let size = |part: &Part| part.tracks.iter().map(|track| track.data.len()).sum::<usize>();
+        let mut bytes: usize = self.waiting.iter().map(|(_, part)| size(part)).sum();
+        while let (Some((due, first)), Some((_, last))) = (self.waiting.front(), self.waiting.back()) {
+            let media = Duration::from_micros(last.start_us - first.start_us);
+            if *due > now && media <= DELAY_MAX && bytes <= WAITING_BYTES_MAX {
+                break;
+            }
+            bytes -= size(first);
+            self.show_next().await?;
+        }
+        Ok(())
+    }
+
+    async fn show_next(&mut self) -> Result<(), RunError> {
+        match self.waiting.pop_front() {
+            Some((_, part)) => self.add(part).await,
+            None => Ok(()),
+        }
+    }
+
+    /// A live part came: when to show it.
+    fn due(&mut self, part: &Part) -> Instant {
+        let now = time::Instant(self.began.elapsed().as_micros() as u64);
+        let Some(run) = self.started.as_ref().map(|started| started.catalogue.run) else { return Instant::now() };
+        let smooth = self.smooth.get_or_insert_with(|| Smooth::new(run, now, part.start_us));
+        let due = self.began + Duration::from_micros(smooth.on_part(now, part.start_us).0);
+        let delay = smooth.delay();
+        if !delay.is_zero() && !self.warnings.iter().any(|said| said.starts_with(LUMPS)) {
+            let seconds = delay.as_secs_f64();
+            self.warn(format!(
+                "{LUMPS} up to {seconds:.1} s apart, so viewers see it that much later; send shorter fragments \
+                 (-frag_duration 100000), and look at the encoder's load and its line"
+            ));
+        }
+        due
+    }
+
+    fn warn(&mut self, text: String) {
+        tracing::warn!(stream = %self.place.shelf().stream(), "{text}");
+        self.warnings.push(text);
+    }
+
     /// Ends the run, whatever comes in between. A live publisher that is lost has the grace time to return in; a recording
     /// that is not whole goes, and the one before it stays.
     pub async fn finish(&mut self, how: Finish) -> Result<(), RunError> {
         let finished = self.packager.finish();
-        let drained = self.drain().await;
+        let mut drained = self.drain().await;
+        while drained.is_ok() && !self.waiting.is_empty() {
+            drained = self.show_next().await;
+        }
         let outcome = drained.and(finished.map_err(RunError::from));
         let how = if outcome.is_ok() { how } else { Finish::Lost };
         let Some(started) = self.started.take() else { return outcome };
@@ -167,15 +234,16 @@ impl Run {
         }
         for event in events {
             match event {
-                Event::Part(part) => self.add(part).await?,
-                Event::Warning(warning) => {
-                    tracing::warn!(stream = %self.place.shelf().stream(), "{warning}");
-                    self.warnings.push(warning.to_string());
+                Event::Part(part) if self.mode == Mode::Live => {
+                    let due = self.due(&part);
+                    self.waiting.push_back((due, part));
                 }
+                Event::Part(part) => self.add(part).await?,
+                Event::Warning(warning) => self.warn(warning.to_string()),
                 Event::Shape(_) => {}
             }
         }
-        Ok(())
+        self.show_due().await
     }
 
     async fn start(&mut self, shape: Shape, held_us: u64) -> Result<(), RunError> {
@@ -351,6 +419,9 @@ fn language(stated: &str) -> String {
     if stated == "und" || !is_language(stated) { String::new() } else { stated.to_owned() }
 }
 
+const LUMPS: &str = "media comes in lumps";
+/// What may wait to be shown, beside one part.
+const WAITING_BYTES_MAX: usize = 64 << 20;
 const SIGNATURE_BYTES: usize = size_of::<trellis_proto::Signature>();
 
 #[cfg(test)]

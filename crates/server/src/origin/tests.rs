@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use tempfile::TempDir;
 use tokio::sync::watch;
 use trellis_ingest::SAMPLE;
 use trellis_ingest::packager::Options;
+use trellis_ingest::sample::Looper;
 use trellis_media::timeline::Timeline;
 use trellis_proto::{Mode, RunId, StreamId};
 
@@ -144,6 +145,47 @@ async fn bytes_without_media_keep_no_place() {
     let pumped = pump(&mut run, &mut upload, &house.origin, Duration::from_millis(100));
     let ended = tokio::time::timeout(Duration::from_secs(10), pumped).await;
     assert!(matches!(ended, Ok(Err(Stopped::Silent))), "it holds the stream's place");
+}
+
+#[tokio::test]
+async fn what_comes_in_lumps_again_and_again_is_shown_part_by_part() {
+    const LUMP: Duration = Duration::from_secs(1);
+    let house = House::new().await;
+    let mut run = house.begin(Mode::Live).await;
+    let began = tokio::time::Instant::now();
+    let lumps = futures_util::stream::unfold((Looper::sample(), 1), move |(mut looper, n)| async move {
+        let mut lump = BytesMut::new();
+        loop {
+            let (due, bytes) = looper.next_due().unwrap();
+            lump.extend_from_slice(&bytes);
+            if due >= LUMP * n {
+                break;
+            }
+        }
+        tokio::time::sleep_until(began + LUMP * n).await;
+        Some((Ok::<_, std::io::Error>(lump.freeze()), (looper, n + 1)))
+    });
+    let (mut upload, _asked) = Upload::new(axum::body::Body::from_stream(lumps));
+    let watched = async {
+        let (mut before, mut grown) = (0, 0);
+        for quarter in 14..30 {
+            tokio::time::sleep_until(began + Duration::from_millis(quarter * 250)).await;
+            let parts =
+                house.shelf().and_then(|shelf| shelf.look(Timeline::newest_part)).map_or(0, |(_, part)| part + 1);
+            grown += u32::from(parts > before);
+            before = parts;
+        }
+        grown
+    };
+    let grown = tokio::select! {
+        grown = watched => grown,
+        _ = pump(&mut run, &mut upload, &house.origin, Duration::from_secs(10)) => panic!("the lumps never end"),
+    };
+    assert!(grown >= 9, "of sixteen quarters of a second {grown} had a part of their own; there were four lumps");
+    assert_eq!(run.take_warnings().len(), 1);
+    // What waits is shown at the end: seven seconds and what was ahead of them, in thirds.
+    run.finish(Finish::Lost).await.unwrap();
+    assert!((21..=30).contains(&run.parts()), "{}", run.parts());
 }
 
 #[tokio::test]

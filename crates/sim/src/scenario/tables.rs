@@ -304,6 +304,13 @@ pub enum Fault {
         /// Of what each had.
         to: f64,
     },
+    /// The publisher stops for a while and goes on where it was: all is that much later from then on.
+    PublisherPauses {
+        /// When, s.
+        at_s: f64,
+        /// For how long, s.
+        for_s: f64,
+    },
     /// An edge's wire carries only so much from now on.
     SlowEdge {
         /// When, s.

@@ -103,7 +103,7 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
             }
         }
         if !self.scenario.stream.on_demand {
-            let next = (self.arrivals.len() as u64 + 1) * u64::from(self.scenario.stream.part_us);
+            let next = (self.arrivals.len() as u64 + 1) * u64::from(self.scenario.stream.part_us) + self.later_us;
             self.queue.push(Instant(next), Event::Part);
         }
     }

@@ -16,6 +16,7 @@ pub(super) fn at(fault: &Fault) -> Instant {
         | Fault::EdgeDies { at_s, .. }
         | Fault::ControlLoss { at_s, .. }
         | Fault::UplinkFalls { at_s, .. }
+        | Fault::PublisherPauses { at_s, .. }
         | Fault::SlowEdge { at_s, .. } => *at_s,
     };
     Instant((seconds * 1e6) as u64)
@@ -50,6 +51,7 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
                     self.net.set_up_bps(host, (bps as f64 * to) as u64);
                 }
             }
+            Fault::PublisherPauses { for_s, .. } => self.later_us += (for_s * 1e6) as u64,
             Fault::SlowEdge { edge, link_bps, .. } => self.net.set_up_bps(edge, link_bps),
         }
     }

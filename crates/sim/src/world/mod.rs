@@ -104,6 +104,8 @@ pub struct World<C: Crypto, B: Brain<C>> {
     origin: Origin<C>,
     /// When each part's descriptor was at the edges, µs.
     arrivals: Vec<u64>,
+    /// How long the publisher paused until now.
+    later_us: u64,
     edges: Vec<edge::Edge<B::Cluster>>,
     viewers: Vec<viewer::Viewer<B::Peer>>,
     population: Population,
@@ -183,6 +185,7 @@ impl<C: Crypto, B: Brain<C>> World<C, B> {
             net: Net::new(scenario.net.clone(), seed),
             origin: Origin::new(&scenario.stream, sizes, seed)?,
             arrivals: Vec::new(),
+            later_us: 0,
             edges: Vec::new(),
             viewers: Vec::new(),
             population: Population::new(scenario, seed),
