@@ -6,7 +6,7 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use trellis_proto::frame::{Give, LayerId, PeerId, Substream, Substreams};
+use trellis_proto::frame::{Give, LayerId, PartId, PeerId, Substream, Substreams};
 
 use crate::few::Few;
 use crate::limits::CHILDREN_MAX;
@@ -42,6 +42,8 @@ struct Child {
     backup: u16,
     below: u16,
     asked: u16,
+    /// From where on, when it asked last.
+    from: Option<PartId>,
 }
 
 impl Child {
@@ -77,14 +79,15 @@ impl Downstream {
         self.settle(key);
     }
 
-    /// A child asks to be pushed to. The substreams that are new to it and allowed.
-    pub fn subscribe(&mut self, child: PeerId, set: Substreams) -> Substreams {
+    /// A child asks to be pushed to, from a part on. The substreams that are allowed.
+    pub fn subscribe(&mut self, child: PeerId, set: Substreams, from: PartId) -> Substreams {
         let key = (child, set.of);
         if self.children.len() >= 4 * CHILDREN_MAX && !self.children.contains_key(&key) {
             return Substreams { mask: 0, ..set };
         }
         let entry = self.children.entry(key).or_default();
         entry.asked |= set.mask;
+        entry.from = Some(from);
         let mask = entry.granted() & set.mask;
         self.settle(key);
         Substreams { mask, ..set }
@@ -102,6 +105,11 @@ impl Downstream {
     pub fn served(&self, child: PeerId, of: LayerId) -> Substreams {
         let mask = self.children.get(&(child, of)).map_or(0, |child| child.granted() & child.asked);
         Substreams { of, mask }
+    }
+
+    /// From where on a child wants what it asked for last.
+    pub fn wanted_from(&self, child: PeerId, of: LayerId) -> Option<PartId> {
+        self.children.get(&(child, of)).and_then(|child| child.from)
     }
 
     /// The link to a child broke: it must ask again.
@@ -190,6 +198,7 @@ mod tests {
     use alloc::vec;
 
     const BASE: LayerId = LayerId { rendition: 0, layer: 0 };
+    const FIRST: PartId = PartId { run: trellis_proto::RunId(1), part: 7 };
 
     fn give(child: u32, mask: u16, below: u16) -> Give {
         Give { set: Substreams { of: BASE, mask }, child: PeerId(child), reserved: true, below }
@@ -203,10 +212,11 @@ mod tests {
     fn only_what_was_asked_and_allowed_is_served_whichever_came_first() {
         let mut downstream = Downstream::default();
         let all = Substreams { of: BASE, mask: 0b11 };
-        assert_eq!(downstream.subscribe(PeerId(5), all).mask, 0);
+        assert_eq!(downstream.subscribe(PeerId(5), all, FIRST).mask, 0);
+        assert_eq!((downstream.wanted_from(PeerId(5), BASE), downstream.wanted_from(PeerId(6), BASE)), (Some(FIRST), None));
         downstream.grant(&give(5, 0b01, 0));
         downstream.grant(&give(6, 0b11, 9));
-        assert_eq!(downstream.subscribe(PeerId(6), all).mask, 0b11);
+        assert_eq!(downstream.subscribe(PeerId(6), all, FIRST).mask, 0b11);
         assert_eq!((children(&downstream, 0), children(&downstream, 1)), (vec![6, 5], vec![6]));
         downstream.lose(PeerId(6));
         downstream.grant(&give(5, 0, 0));

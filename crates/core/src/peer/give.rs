@@ -28,7 +28,7 @@ impl<V: Verifier> Peer<V> {
             let class = if served.reserved { PUSHED } else { ASKED };
             let below = u32::from(served.below);
             let rank = Rank { class, due_ms: due_ms(arrived, below), tie: tie(below, served.child.0, id.part.part) };
-            self.outbox.push(served.child, rank, Give { id, pushed: true, bytes }, bytes);
+            self.outbox.push(served.child, rank, Give { id, pushed: true, since: arrived, bytes }, bytes);
         }
         self.uplink.on_queue(self.outbox.waiting_bytes());
     }
@@ -54,7 +54,8 @@ impl<V: Verifier> Peer<V> {
         let payload = chunk.payload().clone();
         if give.pushed {
             let held = self.store.get(give.id.part)?;
-            let due = self.part_time(give.id.part, &held.descriptor).arrived + self.playback.hold_back();
+            let came = self.part_time(give.id.part, &held.descriptor).arrived;
+            let due = came.max(give.since) + self.playback.hold_back();
             if now > due - RESCUE_SLACK || self.gossip.has(to, give.id) {
                 return None;
             }
@@ -78,20 +79,21 @@ impl<V: Verifier> Peer<V> {
         }
     }
 
-    pub(super) fn on_subscribe(&mut self, child: PeerId, sets: &[Substreams], first: PartId) {
+    pub(super) fn on_subscribe(&mut self, now: Instant, child: PeerId, sets: &[Substreams], first: PartId) {
         for set in sets {
-            let served = self.downstream.subscribe(child, *set);
-            self.push_held(child, served, first.max(self.first_recent()));
+            let served = self.downstream.subscribe(child, *set, first);
+            self.push_held(now, child, served, first);
         }
     }
 
-    /// A new child gets what is here already of the parts it misses.
-    pub(super) fn push_held(&mut self, child: PeerId, set: Substreams, first: PartId) {
+    /// A new child gets what is here already of the parts it misses: it says from where on, and when it plays them it knows
+    /// best.
+    pub(super) fn push_held(&mut self, now: Instant, child: PeerId, set: Substreams, first: PartId) {
         if set.mask == 0 || !self.supports() || self.is_recorded() {
             return;
         }
         let mut ids = Vec::new();
-        for (part, held) in self.store.from(first) {
+        for (part, held) in self.store.from(first.max(self.first_recent())) {
             let Some(catalogue) = self.catalogues.get(part.run) else { continue };
             let k = u16::from(substreams(catalogue, set.of).unwrap_or(1));
             let layer = held.layers.iter().find(|layer| layer.of == set.of);
@@ -106,12 +108,12 @@ impl<V: Verifier> Peer<V> {
             let bytes = self.store.chunk(id).map_or(0, |(chunk, _)| chunk.payload().size() as u32);
             let arrived = self.store.get(id.part).map_or(Instant(0), |held| held.arrived);
             let rank = Rank { class: PUSHED, due_ms: due_ms(arrived, 0), tie: u32::MAX };
-            self.outbox.push(child, rank, Give { id, pushed: true, bytes }, bytes);
+            self.outbox.push(child, rank, Give { id, pushed: true, since: now, bytes }, bytes);
         }
     }
 
     /// The oldest part worth pushing to somebody new.
-    pub(super) fn first_recent(&self) -> PartId {
+    fn first_recent(&self) -> PartId {
         let newest = self.store.newest().unwrap_or(PartId { run: trellis_proto::RunId(u64::MAX), part: 0 });
         PartId { part: newest.part.saturating_sub(RECENT_PARTS), ..newest }
     }
@@ -137,7 +139,7 @@ impl<V: Verifier> Peer<V> {
                 let rank = Rank { class, due_ms, tie: 0 };
                 let taken = size.is_some_and(|size| {
                     let again = planned && self.outbox.holds(from, |give| give.id == id);
-                    again || self.outbox.push(from, rank, Give { id, pushed: false, bytes: size }, size)
+                    again || self.outbox.push(from, rank, Give { id, pushed: false, since: arrived, bytes: size }, size)
                 });
                 if !taken {
                     lacking.insert(index);

@@ -111,6 +111,8 @@ struct Give {
     id: ChunkId,
     /// Pushed by plan; else somebody asked for it.
     pushed: bool,
+    /// When it came, or was said to be missed by somebody new: so long after that it is too late for it.
+    since: Instant,
     bytes: u32,
 }
 

@@ -31,7 +31,7 @@ impl<V: Verifier> Peer<V> {
             Frame::Want { rows, .. } => self.on_want(from, rows),
             Frame::Cancel(rows) => self.on_cancel(from, &rows),
             Frame::Deny(rows) => self.on_deny(now, from, &rows),
-            Frame::Subscribe { set, from: first } => self.on_subscribe(from, &set, first),
+            Frame::Subscribe { set, from: first } => self.on_subscribe(now, from, &set, first),
             Frame::Unsubscribe(set) => set.into_iter().for_each(|set| self.on_unsubscribe(from, set)),
             Frame::Ask { from: first, count } => self.on_ask(from, first, count),
             Frame::Ping { sent_us } => self.send(from, Frame::Pong { echo_us: sent_us, now_us: now.0 }),
@@ -83,7 +83,9 @@ impl<V: Verifier> Peer<V> {
             let before = self.downstream.served(give.child, give.set.of);
             self.downstream.grant(give);
             let new = self.downstream.served(give.child, give.set.of).mask & !before.mask;
-            self.push_held(give.child, Substreams { mask: new, ..give.set }, self.first_recent());
+            if let Some(first) = self.downstream.wanted_from(give.child, give.set.of) {
+                self.push_held(now, give.child, Substreams { mask: new, ..give.set }, first);
+            }
         }
         let gossips = self.config.mesh != Mesh::Trees;
         if let Some(mut neighbors) = assign.neighbors.filter(|_| gossips) {

@@ -108,6 +108,8 @@ struct Swarm {
     events: Vec<(PeerId, Event)>,
     parts: Vec<(PeerId, u64)>,
     tapes: BTreeMap<PeerId, Tape>,
+    /// When who is let in starts, µs later.
+    start_us: u32,
 }
 
 impl Swarm {
@@ -125,6 +127,7 @@ impl Swarm {
             events: Vec::new(),
             parts: Vec::new(),
             tapes: BTreeMap::new(),
+            start_us: 300_000,
         };
         (1..=count).for_each(|number| swarm.join(number));
         swarm
@@ -159,7 +162,7 @@ impl Swarm {
             hold_back_us: 1_000_000,
             now_us: 0,
             credit_bps: 0,
-            start_us: 300_000,
+            start_us: self.start_us,
         };
         self.edge_says(id, Frame::Welcome(welcome));
         self.edge_says(id, Frame::Table(catalogue));
@@ -608,6 +611,28 @@ fn a_new_pusher_begins_with_what_is_missing_of_its_substream_and_is_not_late_bef
         _ => None,
     });
     assert_eq!(reports.collect::<Vec<_>>(), [0]);
+}
+
+#[test]
+fn who_joins_is_pushed_the_past_it_starts_with_though_it_is_too_late_for_all_others() {
+    for asks_first in [false, true] {
+        let mut swarm = Swarm::new(1);
+        swarm.assign(1, vec![(0b1111, 0, 0)], vec![], vec![]);
+        for part in 0..6 {
+            swarm.push(1, part, &[0, 1, 2, 3]);
+            swarm.wait(333);
+        }
+        swarm.start_us = 1_400_000;
+        swarm.join(2);
+        (0..6).for_each(|part| swarm.edge_says(PeerId(2), Frame::Table(swarm.origin.descriptor(part))));
+        let gives = |swarm: &mut Swarm| swarm.assign(1, vec![(0b1111, 0, 0)], vec![(0b1111, 2)], vec![]);
+        let takes = |swarm: &mut Swarm| swarm.assign(2, vec![(0b1111, 1, 0)], vec![], vec![]);
+        let order: [&dyn Fn(&mut Swarm); 2] = if asks_first { [&takes, &gives] } else { [&gives, &takes] };
+        order.iter().for_each(|tell| tell(&mut swarm));
+        assert_eq!(swarm.wanted_of_edge(2), [], "and asks for nothing in haste");
+        let held = swarm.peers[&PeerId(2)].store.open().count();
+        assert_eq!(held, 0, "all of it is here, asks_first: {asks_first}");
+    }
 }
 
 #[test]
