@@ -286,9 +286,10 @@ impl<P: Payload> Feed<P> {
             return;
         }
         let substream = lanes.substream(lane);
-        let tie = tie(standing.below, standing.peer.0, stored.id.part);
         let newest = &self.parts[self.parts.len() - 1];
         let past = stored.number < newest.number;
+        // Who begins plays the oldest first.
+        let tie = if past { at as u32 } else { tie(standing.below, standing.peer.0, stored.id.part) };
         let class = match (standing.child, standing.below) {
             // Who has another parent now is served with what the children leave.
             (false, _) => OTHER,

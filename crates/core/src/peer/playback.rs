@@ -152,6 +152,23 @@ impl Playback {
         earlier.map(|cursor| cursor.at = at).is_some()
     }
 
+    /// Its first part, which came to be then, is here: begins as soon as that is due, when what is `missing` has so long to
+    /// come even so. False: not yet.
+    pub fn start_sooner(
+        &mut self,
+        now: Instant,
+        arrived: Instant,
+        mut missing: impl Iterator<Item = PartTime>,
+        time: Duration,
+    ) -> bool {
+        let mut sooner = Self { free_at: now, ..self.clone() };
+        let can = sooner.came_earlier(arrived) && missing.all(|part| sooner.deadline(&part) >= now + time);
+        if can {
+            *self = sooner;
+        }
+        can
+    }
+
     /// By when must this part be there? For parts of the cursor's run and after.
     pub fn deadline(&self, part: &PartTime) -> Instant {
         let due = part.arrived + self.hold_back;

@@ -14,7 +14,7 @@ use trellis_proto::{Catalogue, Descriptor, Media, Mode};
 use super::event::{Event, Mesh, Output, Part};
 use super::pull::TABLES_AHEAD;
 use super::store::Put;
-use super::{ASK_MANY, BEGIN, BEGIN_WITHOUT, Peer, SILENCE, Stage};
+use super::{ASK_MANY, BEGIN, BEGIN_WITHOUT, PUSH_TIME, Peer, SILENCE, Stage};
 use crate::limits::{AHEAD_PARTS_MAX, HAVE_EVERY, NEIGHBORS_MAX};
 use crate::time::Instant;
 use crate::trust::verifier::check;
@@ -274,12 +274,26 @@ impl<V: Verifier> Peer<V> {
             self.worst_delays.push(now.since(held.arrived).as_micros().min(u128::from(u32::MAX)) as u32);
         }
         self.on_progress(now, id);
+        self.start_sooner(now);
         let due = self.playback.cursor().is_some_and(|cursor| cursor.part == id.part && now >= cursor.at);
         if due || self.playback.is_stalled() {
             self.timers.play = Some(now);
         }
         if if self.is_recorded() { self.plays_soon(id.part) } else { self.playing } {
             self.hand_over(id.part, id.of);
+        }
+    }
+
+    /// The edge said when to begin, as the past takes long to come: it may be here earlier.
+    fn start_sooner(&mut self, now: Instant) {
+        let Some(cursor) = self.playback.cursor().filter(|_| !self.playing && !self.is_recorded()) else { return };
+        let time = |part| self.store.get(part).map(|held| self.part_time(part, &held.descriptor));
+        let missing: Vec<_> = self.store.open().filter(|part| *part >= cursor.part).filter_map(time).collect();
+        let Some(first) = time(cursor.part).filter(|_| missing.first().is_none_or(|m| m.part > cursor.part)) else { return };
+        let first_seen = self.pace.map_or(now, |pace| pace.first_seen) + Duration::from_millis(150);
+        let flows = self.store.from(cursor.part).any(|(_, held)| held.arrived > first_seen && held.layers.iter().all(|l| l.of.layer > 0 || l.is_complete()));
+        if flows && self.playback.start_sooner(now, first.arrived, missing.into_iter(), PUSH_TIME) {
+            self.timers.play = self.playback.cursor().map(|cursor| cursor.at);
         }
     }
 
