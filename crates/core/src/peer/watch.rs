@@ -25,7 +25,10 @@ impl<V: Verifier> Peer<V> {
             if whole && now >= cursor.at && !self.playing {
                 self.start_player(cursor.part);
             }
-            if !whole && self.jump(now, cursor) {
+            let jump = if whole { None } else { self.jump(cursor) };
+            if let Some((_, part)) = jump.filter(|(at, _)| now >= *at) {
+                self.playback.start_here(now, part);
+                self.scan_soon(now);
                 continue;
             }
             let next = self.next_part(now, cursor).and_then(|id| Some((id, self.store.get(id)?)));
@@ -33,7 +36,7 @@ impl<V: Verifier> Peer<V> {
             let step = self.playback.step(now, whole, next, duration);
             // A stalled part says so itself when it is whole, and a descriptor when it comes; only a gap needs a timer.
             let gap = (whole && self.store.newest() > Some(cursor.part)).then(|| cursor.at + GAP_PATIENCE + TICK);
-            let give_up = (!whole && !self.is_recorded()).then(|| cursor.at + JUMP_AFTER);
+            let give_up = jump.map(|(at, _)| at);
             self.timers.play = match step {
                 Step::Wait(at) => Some(at),
                 _ => gap.or(give_up).filter(|at| *at > now),
@@ -49,21 +52,18 @@ impl<V: Verifier> Peer<V> {
         }
     }
 
-    /// Who waits for a part of a live stream goes on with a newer key frame that is here: at once when nothing was played
-    /// yet, else after a while. Waiting on would only make everything behind it late, and ask for all of that, too.
-    fn jump(&mut self, now: Instant, cursor: Cursor) -> bool {
-        let patience = if self.playing { JUMP_AFTER } else { Duration::ZERO };
-        if self.is_recorded() || now < cursor.at + patience {
-            return false;
+    /// Who waits for a part of a live stream goes on with a newer key frame that is here: when that is due and nothing was
+    /// played yet, else after a while. Waiting on would only make everything behind it late, and ask for all of that, too.
+    fn jump(&self, cursor: Cursor) -> Option<(Instant, PartTime)> {
+        if self.is_recorded() {
+            return None;
         }
         let whole = |held: &Held<V::Payload>| held.layers.iter().all(|layer| layer.of.layer > 0 || layer.is_complete());
         let newer = self.store.from(cursor.part).skip(1).filter(|(_, held)| held.descriptor.independent);
-        let here = newer.filter(|(_, held)| whole(held)).last();
-        let Some((part, descriptor)) = here.map(|(part, held)| (part, held.descriptor.clone())) else { return false };
-        let time = self.part_time(part, &descriptor);
-        self.playback.start_here(now, time);
-        self.scan_soon(now);
-        true
+        let (part, held) = newer.filter(|(_, held)| whole(held)).last()?;
+        let time = self.part_time(part, &held.descriptor);
+        let at = if self.playing { cursor.at + JUMP_AFTER } else { time.arrived + self.playback.hold_back() };
+        Some((at.max(cursor.at), time))
     }
 
     /// The player gets what is here already. Had it got the first part before that was to be played, it would have started
