@@ -288,7 +288,7 @@ fn a_small_edge_serves_one_root_per_tree_once_peers_can_carry_the_rest() {
 }
 
 #[test]
-fn the_past_of_a_lane_goes_to_two_and_what_waits_for_one_who_wants_it_no_longer_is_not_sent() {
+fn the_past_of_a_lane_goes_to_two_the_oldest_first_and_what_waits_for_one_who_wants_it_no_longer_is_not_sent() {
     let mut bench = Bench::new(6 * RATE);
     (0..3).for_each(|_| bench.part());
     // The edge's own children in every lane: nobody else can give to them.
@@ -305,6 +305,13 @@ fn the_past_of_a_lane_goes_to_two_and_what_waits_for_one_who_wants_it_no_longer_
         drain(&mut bench, 20);
     }
     assert_eq!(links.iter().map(|link| bench.chunks(*link)).collect::<Vec<_>>(), [48, 48, 0, 0]);
+    for link in &links[..2] {
+        let parts = bench.sent(*link).filter_map(|frame| match frame {
+            Frame::Chunk(chunk) => Some(chunk.id.part.part),
+            _ => None,
+        });
+        assert!(parts.is_sorted(), "it begins with the oldest");
+    }
     bench.part();
     let came = bench.chunks(links[2]);
     bench.input(Input::Frame(links[2], Frame::Unsubscribe(set)));

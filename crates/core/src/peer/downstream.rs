@@ -213,7 +213,10 @@ mod tests {
         let mut downstream = Downstream::default();
         let all = Substreams { of: BASE, mask: 0b11 };
         assert_eq!(downstream.subscribe(PeerId(5), all, FIRST).mask, 0);
-        assert_eq!((downstream.wanted_from(PeerId(5), BASE), downstream.wanted_from(PeerId(6), BASE)), (Some(FIRST), None));
+        assert_eq!(
+            (downstream.wanted_from(PeerId(5), BASE), downstream.wanted_from(PeerId(6), BASE)),
+            (Some(FIRST), None)
+        );
         downstream.grant(&give(5, 0b01, 0));
         downstream.grant(&give(6, 0b11, 9));
         assert_eq!(downstream.subscribe(PeerId(6), all, FIRST).mask, 0b11);

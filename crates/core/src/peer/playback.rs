@@ -312,6 +312,30 @@ mod tests {
     }
 
     #[test]
+    fn who_was_told_to_begin_late_begins_sooner_when_what_is_missing_has_its_time_even_so() {
+        let mut playback = Playback::new(Duration::from_secs(1), false);
+        playback.set_start_goal(Duration::from_millis(1_400));
+        playback.start(at(2_000), part(0, 0));
+        let time = Duration::from_millis(700);
+        let sooner = |playback: &mut Playback, ms, missing: &[PartTime]| {
+            playback
+                .start_sooner(at(ms), part(0, 0).arrived, missing.iter().copied(), time)
+                .then(|| playback.cursor().unwrap().at)
+        };
+        assert_eq!(
+            sooner(&mut playback, 2_200, &[part(2, 660), part(6, 2_000)]),
+            None,
+            "played 600 ms after the first"
+        );
+        assert_eq!(playback.cursor().unwrap().at, at(3_400), "as it was");
+        assert_eq!(sooner(&mut playback, 2_200, &[part(3, 990), part(6, 2_000)]), Some(at(2_200)));
+        assert_eq!(sooner(&mut playback, 2_300, &[]), None, "it has begun");
+        playback.start(at(2_000), part(6, 1_980));
+        let began = playback.start_sooner(at(2_100), part(6, 1_980).arrived, [].into_iter(), time);
+        assert_eq!((began, playback.cursor().unwrap().at), (true, at(2_980)), "not before it is due");
+    }
+
+    #[test]
     fn who_stalls_plays_on_when_it_can_and_catches_up() {
         let mut playback = Playback::new(Duration::from_secs(1), false);
         playback.start(at(0), part(0, 0));

@@ -284,15 +284,17 @@ impl<V: Verifier> Peer<V> {
         }
     }
 
-    /// The edge said when to begin, as the past takes long to come: it may be here earlier.
+    /// The edge said when to begin, for the past may take long to come. Once it is here, and something newer whole as well,
+    /// nothing needs to be waited for.
     fn start_sooner(&mut self, now: Instant) {
         let Some(cursor) = self.playback.cursor().filter(|_| !self.playing && !self.is_recorded()) else { return };
+        let Some(first) = self.store.get(cursor.part).filter(|held| held.is_playable()) else { return };
+        let news = self.pace.map_or(now, |pace| pace.first_seen) + TOGETHER;
+        let flows = self.store.from(cursor.part).any(|(_, held)| held.arrived > news && held.is_playable());
+        let first = self.part_time(cursor.part, &first.descriptor).arrived;
         let time = |part| self.store.get(part).map(|held| self.part_time(part, &held.descriptor));
-        let missing: Vec<_> = self.store.open().filter(|part| *part >= cursor.part).filter_map(time).collect();
-        let Some(first) = time(cursor.part).filter(|_| missing.first().is_none_or(|m| m.part > cursor.part)) else { return };
-        let first_seen = self.pace.map_or(now, |pace| pace.first_seen) + Duration::from_millis(150);
-        let flows = self.store.from(cursor.part).any(|(_, held)| held.arrived > first_seen && held.layers.iter().all(|l| l.of.layer > 0 || l.is_complete()));
-        if flows && self.playback.start_sooner(now, first.arrived, missing.into_iter(), PUSH_TIME) {
+        let missing: Vec<_> = self.store.open().filter(|part| *part > cursor.part).filter_map(time).collect();
+        if flows && self.playback.start_sooner(now, first, missing.into_iter(), PUSH_TIME) {
             self.timers.play = self.playback.cursor().map(|cursor| cursor.at);
         }
     }
@@ -437,6 +439,8 @@ pub(super) fn one_row(id: ChunkId) -> Row {
 const RUNS_MAX: usize = 4;
 /// News from a neighbor is acted upon after this, with what else came.
 const HAVE_SCAN: Duration = Duration::from_millis(50);
+/// What is announced with the first is so within this time; what comes later is new.
+const TOGETHER: Duration = Duration::from_millis(150);
 const EDGE_DENIED: Duration = Duration::from_millis(150);
 /// So long a neighbor that could not give is left alone.
 const PEER_DENIED: Duration = Duration::from_millis(500);

@@ -39,6 +39,13 @@ pub struct Held<P> {
     pub layers: Vec<HeldLayer<P>>,
 }
 
+impl<P: Clone> Held<P> {
+    /// Can it be played: are all base layers whole?
+    pub fn is_playable(&self) -> bool {
+        self.layers.iter().all(|layer| layer.of.layer > 0 || layer.is_complete())
+    }
+}
+
 /// One wanted layer of one part.
 #[derive(Debug)]
 pub struct HeldLayer<P> {

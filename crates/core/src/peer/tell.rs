@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use core::time::Duration;
 
-use trellis_proto::frame::{Complaint, Fault, Frame, PeerId, Report};
+use trellis_proto::frame::{Complaint, Fault, Frame, PartId, PeerId, Report};
 
 use super::event::Output;
 use super::store::Held;
@@ -65,10 +65,10 @@ impl<V: Verifier> Peer<V> {
     /// What is here without a gap before the playhead, and from it on, µs. Of a live stream nobody asks for the former.
     fn around(&self, at_us: u64) -> (u64, u64) {
         let Some(cursor) = self.playback.cursor() else { return (0, 0) };
-        let whole = |held: &Held<V::Payload>| held.layers.iter().all(|layer| layer.of.layer > 0 || layer.is_complete());
-        let ahead = self.store.from(cursor.part).take_while(|(id, held)| id.run == cursor.part.run && whole(held));
+        let playable = |(id, held): &(PartId, &Held<V::Payload>)| id.run == cursor.part.run && held.is_playable();
+        let ahead = self.store.from(cursor.part).take_while(playable);
         let until_us = ahead.last().map_or(at_us, |(_, held)| held.descriptor.start_us + duration_us(&held.descriptor));
-        let back = self.store.before(cursor.part).take_while(|(id, held)| id.run == cursor.part.run && whole(held));
+        let back = self.store.before(cursor.part).take_while(playable);
         let from_us = back.filter(|_| self.is_recorded()).last().map_or(at_us, |(_, held)| held.descriptor.start_us);
         (at_us.saturating_sub(from_us), until_us.saturating_sub(at_us))
     }

@@ -632,6 +632,36 @@ fn who_joins_is_pushed_the_past_it_starts_with_though_it_is_too_late_for_all_oth
         assert_eq!(swarm.wanted_of_edge(2), [], "and asks for nothing in haste");
         let held = swarm.peers[&PeerId(2)].store.open().count();
         assert_eq!(held, 0, "all of it is here, asks_first: {asks_first}");
+        let joined = swarm.now;
+        assert!(!swarm.parts.iter().any(|(peer, _)| peer.0 == 2), "nothing shows yet that more comes");
+        swarm.wait(150);
+        swarm.push(1, 6, &[0, 1, 2, 3]);
+        swarm.wait(1);
+        let plays: Vec<_> = swarm.parts.iter().filter(|(peer, _)| peer.0 == 2).map(|(_, part)| *part).collect();
+        assert_eq!(plays, [0, 1, 2, 3, 4, 5, 6], "it begins {:?} later, not 1.4 s", swarm.now.since(joined));
+    }
+}
+
+#[test]
+fn who_never_began_turns_to_a_newer_key_frame_when_that_is_due_and_plays_what_it_waits_for_if_that_comes_first() {
+    for comes in [true, false] {
+        let mut swarm = Swarm::new(1);
+        swarm.assign(1, vec![(0b1111, 0, 0)], vec![], vec![]);
+        swarm.push(1, 0, &[0, 1, 2]);
+        (1..6).for_each(|part| {
+            swarm.wait(333);
+            swarm.push(1, part, &[0, 1, 2, 3]);
+        });
+        swarm.wait(333);
+        swarm.push(1, 6, &[0, 1, 2, 3]);
+        swarm.wait(900);
+        assert_eq!(swarm.parts, [], "the newer one is not due yet");
+        if comes {
+            swarm.edge_says(PeerId(1), chunk(0, 3));
+        }
+        swarm.wait(200);
+        let first = swarm.parts.first().map(|(_, part)| *part);
+        assert_eq!(first, Some(if comes { 0 } else { 6 }));
     }
 }
 

@@ -9,7 +9,6 @@ use trellis_proto::frame::{Frame, PartId, PeerId};
 use super::event::{Event, Output, Seek};
 use super::playback::{Cursor, PartTime, Step};
 use super::pull::RECORDED_AHEAD;
-use super::store::Held;
 use super::{ASK_MANY, Peer, duration_us};
 use crate::pace::Pace;
 use crate::time::Instant;
@@ -20,7 +19,7 @@ impl<V: Verifier> Peer<V> {
     pub(super) fn play(&mut self, now: Instant) {
         while let Some(cursor) = self.playback.cursor() {
             let Some(held) = self.store.get(cursor.part) else { break };
-            let whole = held.layers.iter().filter(|layer| layer.of.layer == 0).all(|layer| layer.is_complete());
+            let whole = held.is_playable();
             let duration = Duration::from_micros(duration_us(&held.descriptor));
             if whole && now >= cursor.at && !self.playing {
                 self.start_player(cursor.part);
@@ -58,9 +57,8 @@ impl<V: Verifier> Peer<V> {
         if self.is_recorded() {
             return None;
         }
-        let whole = |held: &Held<V::Payload>| held.layers.iter().all(|layer| layer.of.layer > 0 || layer.is_complete());
         let newer = self.store.from(cursor.part).skip(1).filter(|(_, held)| held.descriptor.independent);
-        let (part, held) = newer.filter(|(_, held)| whole(held)).last()?;
+        let (part, held) = newer.filter(|(_, held)| held.is_playable()).last()?;
         let time = self.part_time(part, &held.descriptor);
         let at = if self.playing { cursor.at + JUMP_AFTER } else { time.arrived + self.playback.hold_back() };
         Some((at.max(cursor.at), time))
