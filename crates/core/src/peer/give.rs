@@ -106,7 +106,7 @@ impl<V: Verifier> Peer<V> {
         }
         for id in ids {
             let bytes = self.store.chunk(id).map_or(0, |(chunk, _)| chunk.payload().size() as u32);
-            let arrived = self.store.get(id.part).map_or(Instant(0), |held| held.arrived);
+            let arrived = self.store.get(id.part).map_or(Instant(0), |held| held.arrived).max(now - PAST_AGE);
             let rank = Rank { class: PUSHED, due_ms: due_ms(arrived, 0), tie: u32::MAX };
             self.outbox.push(child, rank, Give { id, pushed: true, since: now, bytes }, bytes);
         }
@@ -182,6 +182,8 @@ const PUSHED: u8 = 1;
 const ASKED: u8 = 2;
 /// This long before a part is due its viewer has turned to the edge: pushing it then is of no use.
 const RESCUE_SLACK: Duration = Duration::from_millis(150);
+/// The past is as pressing as what came this long ago: all others wait for what is older than that, too.
+const PAST_AGE: Duration = Duration::from_millis(300);
 /// More than this waits: asks are turned down at once, so that the asker turns elsewhere.
 const BUSY: Duration = Duration::from_millis(400);
 /// Older parts than this many are not pushed to a new child: it has them, or asks.
