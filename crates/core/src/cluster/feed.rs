@@ -289,7 +289,8 @@ impl<P: Payload> Feed<P> {
         let newest = &self.parts[self.parts.len() - 1];
         let past = stored.number < newest.number;
         // Who begins plays the oldest first.
-        let tie = if past { at as u32 } else { tie(standing.below, standing.peer.0, stored.id.part) };
+        let tie =
+            if past && standing.below == 0 { at as u32 } else { tie(standing.below, standing.peer.0, stored.id.part) };
         let class = match (standing.child, standing.below) {
             // Who has another parent now is served with what the children leave.
             (false, _) => OTHER,

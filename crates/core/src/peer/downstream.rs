@@ -42,14 +42,37 @@ struct Child {
     backup: u16,
     below: u16,
     asked: u16,
-    /// From where on, when it asked last.
+    /// Asked for, and not allowed yet, ...
+    waits: u16,
+    /// ... from here on.
     from: Option<PartId>,
+    /// Got the past of these.
+    begun: u16,
 }
 
 impl Child {
     fn granted(&self) -> u16 {
         self.reserved | self.backup
     }
+
+    fn begin(&mut self, set: Substreams, from: PartId) -> Option<Begin> {
+        let (first_time, reserved) = (set.mask & !self.begun, set.mask & self.reserved);
+        self.begun |= set.mask;
+        (set.mask != 0).then_some(Begin { set, from, first_time, reserved })
+    }
+}
+
+/// What a child asked for and is allowed now: of what is here it wants what follows a part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Begin {
+    /// Which substreams.
+    pub set: Substreams,
+    /// From where on.
+    pub from: PartId,
+    /// Of these it never got the past from here.
+    pub first_time: u16,
+    /// Of these it holds slots.
+    pub reserved: u16,
 }
 
 /// One child in one substream.
@@ -64,11 +87,11 @@ pub struct Served {
 }
 
 impl Downstream {
-    /// The cluster allows a child something, or no longer.
-    pub fn grant(&mut self, give: &Give) {
+    /// The cluster allows a child something, or no longer. What it waited for, if that is allowed now.
+    pub fn grant(&mut self, give: &Give) -> Option<Begin> {
         let key = (give.child, give.set.of);
         if self.children.len() >= 4 * CHILDREN_MAX && !self.children.contains_key(&key) {
-            return;
+            return None;
         }
         let child = self.children.entry(key).or_default();
         if give.reserved {
@@ -76,40 +99,38 @@ impl Downstream {
         } else {
             child.backup = give.set.mask;
         }
+        let mask = child.waits & child.granted();
+        child.waits &= !mask;
+        let begin = child.from.and_then(|from| child.begin(Substreams { mask, ..give.set }, from));
         self.settle(key);
+        begin
     }
 
-    /// A child asks to be pushed to, from a part on. The substreams that are allowed.
-    pub fn subscribe(&mut self, child: PeerId, set: Substreams, from: PartId) -> Substreams {
+    /// A child asks to be pushed to, from a part on. What of it is allowed already.
+    pub fn subscribe(&mut self, child: PeerId, set: Substreams, from: PartId) -> Option<Begin> {
         let key = (child, set.of);
         if self.children.len() >= 4 * CHILDREN_MAX && !self.children.contains_key(&key) {
-            return Substreams { mask: 0, ..set };
+            return None;
         }
         let entry = self.children.entry(key).or_default();
         entry.asked |= set.mask;
-        entry.from = Some(from);
         let mask = entry.granted() & set.mask;
+        if set.mask != mask {
+            entry.from = entry.from.filter(|before| entry.waits != 0 && *before < from).or(Some(from));
+            entry.waits |= set.mask & !mask;
+        }
+        let begin = entry.begin(Substreams { mask, ..set }, from);
         self.settle(key);
-        Substreams { mask, ..set }
+        begin
     }
 
     /// A child wants something no longer.
     pub fn unsubscribe(&mut self, child: PeerId, set: Substreams) {
         if let Some(entry) = self.children.get_mut(&(child, set.of)) {
             entry.asked &= !set.mask;
+            entry.waits &= !set.mask;
             self.settle((child, set.of));
         }
-    }
-
-    /// What a child asked for and is allowed.
-    pub fn served(&self, child: PeerId, of: LayerId) -> Substreams {
-        let mask = self.children.get(&(child, of)).map_or(0, |child| child.granted() & child.asked);
-        Substreams { of, mask }
-    }
-
-    /// From where on a child wants what it asked for last.
-    pub fn wanted_from(&self, child: PeerId, of: LayerId) -> Option<PartId> {
-        self.children.get(&(child, of)).and_then(|child| child.from)
     }
 
     /// The link to a child broke: it must ask again.
@@ -117,7 +138,7 @@ impl Downstream {
         let keys: Vec<_> = self.keys_of(peer).collect();
         for key in keys {
             if let Some(child) = self.children.get_mut(&key) {
-                child.asked = 0;
+                (child.asked, child.waits, child.begun) = (0, 0, 0);
             }
             self.settle(key);
         }
@@ -212,15 +233,18 @@ mod tests {
     fn only_what_was_asked_and_allowed_is_served_whichever_came_first() {
         let mut downstream = Downstream::default();
         let all = Substreams { of: BASE, mask: 0b11 };
-        assert_eq!(downstream.subscribe(PeerId(5), all, FIRST).mask, 0);
-        assert_eq!(
-            (downstream.wanted_from(PeerId(5), BASE), downstream.wanted_from(PeerId(6), BASE)),
-            (Some(FIRST), None)
-        );
-        downstream.grant(&give(5, 0b01, 0));
-        downstream.grant(&give(6, 0b11, 9));
-        assert_eq!(downstream.subscribe(PeerId(6), all, FIRST).mask, 0b11);
+        let next = PartId { part: 8, ..FIRST };
+        let one = |mask| Substreams { of: BASE, mask };
+        let begin = |mask, from, first_time, reserved| Some(Begin { set: one(mask), from, first_time, reserved });
+        assert_eq!(downstream.subscribe(PeerId(5), one(0b10), FIRST), None);
+        assert_eq!(downstream.subscribe(PeerId(5), one(0b01), next), None);
+        assert_eq!(downstream.grant(&give(5, 0b01, 0)), begin(0b01, FIRST, 0b01, 0b01), "the oldest that is missed");
+        assert_eq!(downstream.grant(&give(6, 0b11, 9)), None);
+        assert_eq!(downstream.subscribe(PeerId(6), all, next), begin(0b11, next, 0b11, 0b11));
         assert_eq!((children(&downstream, 0), children(&downstream, 1)), (vec![6, 5], vec![6]));
+        let backup = Give { reserved: false, ..give(6, 0b11, 0) };
+        assert_eq!([downstream.grant(&give(6, 0, 0)), downstream.grant(&backup)], [None; 2], "it has the past");
+        assert_eq!(downstream.subscribe(PeerId(6), all, FIRST), begin(0b11, FIRST, 0, 0), "not for the first time");
         downstream.lose(PeerId(6));
         downstream.grant(&give(5, 0, 0));
         assert_eq!((children(&downstream, 0), downstream.is_idle()), (vec![], true));

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 
 use trellis_proto::frame::{Bits, Chunk, ChunkId, Frame, PartId, PeerId, Row, Substreams};
 
+use super::downstream::Begin;
 use super::event::Output;
 use super::{Give, HAVE_EVERY, Peer, substreams};
 use crate::outbox::{Rank, due_ms, tie};
@@ -28,7 +29,7 @@ impl<V: Verifier> Peer<V> {
             let class = if served.reserved { PUSHED } else { ASKED };
             let below = u32::from(served.below);
             let rank = Rank { class, due_ms: due_ms(arrived, below), tie: tie(below, served.child.0, id.part.part) };
-            self.outbox.push(served.child, rank, Give { id, pushed: true, since: arrived, bytes }, bytes);
+            self.outbox.push(served.child, rank, Give { id, pushed: true, since: None, bytes }, bytes);
         }
         self.uplink.on_queue(self.outbox.waiting_bytes());
     }
@@ -55,7 +56,7 @@ impl<V: Verifier> Peer<V> {
         if give.pushed {
             let held = self.store.get(give.id.part)?;
             let came = self.part_time(give.id.part, &held.descriptor).arrived;
-            let due = came.max(give.since) + self.playback.hold_back();
+            let due = give.since.map_or(came, |since| came.max(since)) + self.playback.hold_back();
             if now > due - RESCUE_SLACK || self.gossip.has(to, give.id) {
                 return None;
             }
@@ -81,34 +82,39 @@ impl<V: Verifier> Peer<V> {
 
     pub(super) fn on_subscribe(&mut self, now: Instant, child: PeerId, sets: &[Substreams], first: PartId) {
         for set in sets {
-            let served = self.downstream.subscribe(child, *set, first);
-            self.push_held(now, child, served, first);
+            if let Some(begin) = self.downstream.subscribe(child, *set, first) {
+                self.push_held(now, child, begin);
+            }
         }
     }
 
-    /// A new child gets what is here already of the parts it misses: it says from where on, and when it plays them it knows
-    /// best.
-    pub(super) fn push_held(&mut self, now: Instant, child: PeerId, set: Substreams, first: PartId) {
-        if set.mask == 0 || !self.supports() || self.is_recorded() {
+    /// A new child gets what is here already of the parts it misses, oldest first: it says from where on, and knows best when
+    /// it plays them. Once: who asks again gets what is not too late for others.
+    pub(super) fn push_held(&mut self, now: Instant, child: PeerId, begin: Begin) {
+        if !self.supports() || self.is_recorded() {
             return;
         }
+        let Begin { set, from, first_time, reserved } = begin;
         let mut ids = Vec::new();
-        for (part, held) in self.store.from(first.max(self.first_recent())) {
+        for (part, held) in self.store.from(from.max(self.first_recent())) {
             let Some(catalogue) = self.catalogues.get(part.run) else { continue };
             let k = u16::from(substreams(catalogue, set.of).unwrap_or(1));
             let layer = held.layers.iter().find(|layer| layer.of == set.of);
             let present = layer.into_iter().flat_map(|layer| layer.present());
-            ids.extend(present.filter(|i| set.mask >> (i % k) & 1 != 0).map(|index| ChunkId {
-                part,
-                of: set.of,
-                index,
-            }));
+            let asked = present.filter(|i| set.mask >> (i % k) & 1 != 0);
+            ids.extend(asked.map(|index| (ChunkId { part, of: set.of, index }, 1 << (index % k))));
         }
-        for id in ids {
+        let newest = self.store.newest().map_or(0, |newest| newest.part);
+        for (id, substream) in ids {
             let bytes = self.store.chunk(id).map_or(0, |(chunk, _)| chunk.payload().size() as u32);
-            let arrived = self.store.get(id.part).map_or(Instant(0), |held| held.arrived).max(now - PAST_AGE);
-            let rank = Rank { class: PUSHED, due_ms: due_ms(arrived, 0), tie: u32::MAX };
-            self.outbox.push(child, rank, Give { id, pushed: true, since: now, bytes }, bytes);
+            let arrived = self.store.get(id.part).map_or(Instant(0), |held| held.arrived);
+            let rank = Rank {
+                class: if reserved & substream != 0 { PUSHED } else { ASKED },
+                due_ms: due_ms(arrived.max(now - PAST_AGE), 0),
+                tie: u32::MAX - newest.saturating_sub(id.part.part).min(RECENT_PARTS) as u32,
+            };
+            let since = (first_time & substream != 0).then_some(now);
+            self.outbox.push(child, rank, Give { id, pushed: true, since, bytes }, bytes);
         }
     }
 
@@ -139,7 +145,7 @@ impl<V: Verifier> Peer<V> {
                 let rank = Rank { class, due_ms, tie: 0 };
                 let taken = size.is_some_and(|size| {
                     let again = planned && self.outbox.holds(from, |give| give.id == id);
-                    again || self.outbox.push(from, rank, Give { id, pushed: false, since: arrived, bytes: size }, size)
+                    again || self.outbox.push(from, rank, Give { id, pushed: false, since: None, bytes: size }, size)
                 });
                 if !taken {
                     lacking.insert(index);
@@ -182,7 +188,7 @@ const PUSHED: u8 = 1;
 const ASKED: u8 = 2;
 /// This long before a part is due its viewer has turned to the edge: pushing it then is of no use.
 const RESCUE_SLACK: Duration = Duration::from_millis(150);
-/// The past is as pressing as what came this long ago: all others wait for what is older than that, too.
+/// The past goes as if it had come this long ago: before what comes now, behind what has waited longer.
 const PAST_AGE: Duration = Duration::from_millis(300);
 /// More than this waits: asks are turned down at once, so that the asker turns elsewhere.
 const BUSY: Duration = Duration::from_millis(400);

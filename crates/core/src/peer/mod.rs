@@ -111,8 +111,9 @@ struct Give {
     id: ChunkId,
     /// Pushed by plan; else somebody asked for it.
     pushed: bool,
-    /// When it came, or was said to be missed by somebody new: so long after that it is too late for it.
-    since: Instant,
+    /// When somebody new said that it misses this, and may have a use for it as long as others for what came then; None: it is
+    /// as old as its part.
+    since: Option<Instant>,
     bytes: u32,
 }
 

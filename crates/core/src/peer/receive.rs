@@ -80,11 +80,8 @@ impl<V: Verifier> Peer<V> {
         let changes: Vec<_> = takes.into_iter().flat_map(|take| self.upstream.assign(now, take)).collect();
         self.follow(now, changes);
         for give in assign.give.iter().filter(|_| !pull_only) {
-            let before = self.downstream.served(give.child, give.set.of);
-            self.downstream.grant(give);
-            let new = self.downstream.served(give.child, give.set.of).mask & !before.mask;
-            if let Some(first) = self.downstream.wanted_from(give.child, give.set.of) {
-                self.push_held(now, give.child, Substreams { mask: new, ..give.set }, first);
+            if let Some(begin) = self.downstream.grant(give) {
+                self.push_held(now, give.child, begin);
             }
         }
         let gossips = self.config.mesh != Mesh::Trees;
@@ -284,18 +281,22 @@ impl<V: Verifier> Peer<V> {
         }
     }
 
-    /// The edge said when to begin, for the past may take long to come. Once it is here, and something newer whole as well,
+    /// The edge said when to begin, for the past may take long to come. Once it is here, and something newer is whole as well,
     /// nothing needs to be waited for.
-    fn start_sooner(&mut self, now: Instant) {
+    pub(super) fn start_sooner(&mut self, now: Instant) {
         let Some(cursor) = self.playback.cursor().filter(|_| !self.playing && !self.is_recorded()) else { return };
         let Some(first) = self.store.get(cursor.part).filter(|held| held.is_playable()) else { return };
         let news = self.pace.map_or(now, |pace| pace.first_seen) + TOGETHER;
         let flows = self.store.from(cursor.part).any(|(_, held)| held.arrived > news && held.is_playable());
         let first = self.part_time(cursor.part, &first.descriptor).arrived;
         let time = |part| self.store.get(part).map(|held| self.part_time(part, &held.descriptor));
-        let missing: Vec<_> = self.store.open().filter(|part| *part > cursor.part).filter_map(time).collect();
+        let lacks = |part: &PartId| self.store.get(*part).is_some_and(|held| !held.is_playable());
+        let missing: Vec<_> =
+            self.store.open().filter(|part| *part > cursor.part && lacks(part)).filter_map(time).collect();
         if flows && self.playback.start_sooner(now, first, missing.into_iter(), PUSH_TIME) {
             self.timers.play = self.playback.cursor().map(|cursor| cursor.at);
+            // What is missing is needed sooner than it seemed.
+            self.scan_soon(now);
         }
     }
 

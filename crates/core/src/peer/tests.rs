@@ -639,7 +639,53 @@ fn who_joins_is_pushed_the_past_it_starts_with_though_it_is_too_late_for_all_oth
         swarm.wait(1);
         let plays: Vec<_> = swarm.parts.iter().filter(|(peer, _)| peer.0 == 2).map(|(_, part)| *part).collect();
         assert_eq!(plays, [0, 1, 2, 3, 4, 5, 6], "it begins {:?} later, not 1.4 s", swarm.now.since(joined));
+        // Another role, or another ask, brings nothing again.
+        swarm.wait(1_000);
+        let give = |reserved, mask| trellis_proto::frame::Give {
+            set: Substreams { of: BASE, mask },
+            child: PeerId(2),
+            reserved,
+            below: 0,
+        };
+        let give = vec![give(true, 0), give(false, 0b1111)];
+        let plan = Assign { plan: 2, hold_back_us: 0, take: vec![], give, neighbors: None, layers: None };
+        swarm.edge_says(PeerId(1), Frame::Assign(plan));
+        let all = Frame::Subscribe { set: vec![Substreams { of: BASE, mask: 0b1111 }], from: chunk_id(0, 0).part };
+        swarm.give(PeerId(1), Input::Frame(PeerId(2), all));
+        swarm.wait(100);
+        let again = swarm.events.iter().filter(|(peer, event)| peer.0 == 2 && matches!(event, Event::Duplicate(..)));
+        assert_eq!(again.count(), 0);
     }
+}
+
+#[test]
+fn who_begins_sooner_stays_with_it_and_asks_in_time_for_what_is_missing() {
+    let mut swarm = Swarm::new(0);
+    swarm.start_us = 1_400_000;
+    swarm.join(1);
+    swarm.assign(1, vec![(0b1111, 0, 0)], vec![], vec![]);
+    let began = swarm.now;
+    swarm.push(1, 6, &[0, 1, 2, 3]);
+    swarm.wait(333);
+    swarm.push(1, 7, &[0, 1, 2, 3]);
+    swarm.wait(333);
+    swarm.push(1, 8, &[]);
+    while swarm.parts.is_empty() {
+        swarm.wait(10);
+    }
+    assert_eq!(swarm.now.since(began).as_millis(), 1_006, "when its first part is due");
+
+    let mut swarm = Swarm::new(0);
+    swarm.start_us = 1_400_000;
+    swarm.join(1);
+    swarm.assign(1, vec![(0b1111, 0, 0)], vec![], vec![]);
+    (0..6).for_each(|part| swarm.push(1, part, if part == 3 { &[0, 1, 3] } else { &[0, 1, 2, 3] }));
+    swarm.wait(200);
+    swarm.push(1, 6, &[0, 1, 2, 3]);
+    swarm.wait(1);
+    assert_eq!(swarm.parts.first(), Some(&(PeerId(1), 0)));
+    swarm.wait(600);
+    assert_eq!(swarm.wanted_of_edge(1), [(3, vec![2])]);
 }
 
 #[test]
@@ -663,6 +709,20 @@ fn who_never_began_turns_to_a_newer_key_frame_when_that_is_due_and_plays_what_it
         let first = swarm.parts.first().map(|(_, part)| *part);
         assert_eq!(first, Some(if comes { 0 } else { 6 }));
     }
+    // A still newer one is no reason to wait on.
+    let mut swarm = Swarm::new(1);
+    let plan = Assign { plan: 1, hold_back_us: 3_000_000, take: vec![], give: vec![], neighbors: None, layers: None };
+    swarm.edge_says(PeerId(1), Frame::Assign(plan));
+    let began = swarm.now;
+    swarm.push(1, 0, &[0, 1, 2]);
+    for part in 1..=14 {
+        swarm.wait(333);
+        swarm.push(1, part, &[0, 1, 2, 3]);
+    }
+    while swarm.parts.is_empty() {
+        swarm.wait(10);
+    }
+    assert_eq!((swarm.parts[0].1, swarm.now.since(began).as_millis() / 100), (6, 50));
 }
 
 #[test]

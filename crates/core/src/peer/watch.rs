@@ -24,7 +24,7 @@ impl<V: Verifier> Peer<V> {
             if whole && now >= cursor.at && !self.playing {
                 self.start_player(cursor.part);
             }
-            let jump = if whole { None } else { self.jump(cursor) };
+            let jump = if whole { None } else { self.jump(now, cursor) };
             if let Some((_, part)) = jump.filter(|(at, _)| now >= *at) {
                 self.playback.start_here(now, part);
                 self.scan_soon(now);
@@ -53,15 +53,18 @@ impl<V: Verifier> Peer<V> {
 
     /// Who waits for a part of a live stream goes on with a newer key frame that is here: when that is due and nothing was
     /// played yet, else after a while. Waiting on would only make everything behind it late, and ask for all of that, too.
-    fn jump(&self, cursor: Cursor) -> Option<(Instant, PartTime)> {
-        if self.is_recorded() {
-            return None;
-        }
+    fn jump(&self, now: Instant, cursor: Cursor) -> Option<(Instant, PartTime)> {
         let newer = self.store.from(cursor.part).skip(1).filter(|(_, held)| held.descriptor.independent);
-        let (part, held) = newer.filter(|(_, held)| held.is_playable()).last()?;
-        let time = self.part_time(part, &held.descriptor);
-        let at = if self.playing { cursor.at + JUMP_AFTER } else { time.arrived + self.playback.hold_back() };
-        Some((at.max(cursor.at), time))
+        let newer = newer.filter(|(_, held)| held.is_playable() && !self.is_recorded()).map(|(part, held)| {
+            let time = self.part_time(part, &held.descriptor);
+            let due = time.arrived + self.playback.hold_back();
+            (if self.playing { cursor.at + JUMP_AFTER } else { due.max(cursor.at) }, time)
+        });
+        // The newest whose time has come, else the first whose time will come.
+        newer.fold(
+            None,
+            |found: Option<(Instant, _)>, next| if next.0 <= now { Some(next) } else { found.or(Some(next)) },
+        )
     }
 
     /// The player gets what is here already. Had it got the first part before that was to be played, it would have started
@@ -162,7 +165,10 @@ impl<V: Verifier> Peer<V> {
             None => (id, self.part_time(id, descriptor)),
             // The first part may have been an old one: later ones of the same moment tell how old.
             Some(cursor)
-                if self.store.oldest() == Some(cursor.part) && !self.playback.is_stalled() && !self.is_recorded() =>
+                if self.store.oldest() == Some(cursor.part)
+                    && !self.playing
+                    && !self.playback.is_stalled()
+                    && !self.is_recorded() =>
             {
                 let Some(held) = self.store.get(cursor.part) else { return };
                 (cursor.part, self.part_time(cursor.part, &held.descriptor))
@@ -171,6 +177,7 @@ impl<V: Verifier> Peer<V> {
         };
         self.playback.start(since, first.1);
         self.timers.play = self.playback.cursor().map(|cursor| cursor.at);
+        self.start_sooner(now);
         if self.config.on_schedule {
             // What was known before is needed sooner than it seemed.
             self.scan_soon(now);
