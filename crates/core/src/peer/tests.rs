@@ -681,7 +681,9 @@ fn who_begins_sooner_stays_with_it_and_asks_in_time_for_what_is_missing() {
     swarm.assign(1, vec![(0b1111, 0, 0)], vec![], vec![]);
     (0..6).for_each(|part| swarm.push(1, part, if part == 3 { &[0, 1, 3] } else { &[0, 1, 2, 3] }));
     swarm.wait(200);
-    swarm.push(1, 6, &[0, 1, 2, 3]);
+    swarm.push(1, 6, &[0, 1, 2]);
+    swarm.wait(200);
+    swarm.edge_says(PeerId(1), chunk(6, 3));
     swarm.wait(1);
     assert_eq!(swarm.parts.first(), Some(&(PeerId(1), 0)));
     swarm.wait(600);
