@@ -56,9 +56,9 @@ impl Child {
     }
 
     fn begin(&mut self, set: Substreams, from: PartId) -> Option<Begin> {
-        let (first_time, reserved) = (set.mask & !self.begun, set.mask & self.reserved);
+        let first_time = set.mask & !self.begun;
         self.begun |= set.mask;
-        (set.mask != 0).then_some(Begin { set, from, first_time, reserved })
+        (set.mask != 0).then_some(Begin { set, from, first_time })
     }
 }
 
@@ -71,8 +71,6 @@ pub struct Begin {
     pub from: PartId,
     /// Of these it never got the past from here.
     pub first_time: u16,
-    /// Of these it holds slots.
-    pub reserved: u16,
 }
 
 /// One child in one substream.
@@ -235,16 +233,16 @@ mod tests {
         let all = Substreams { of: BASE, mask: 0b11 };
         let next = PartId { part: 8, ..FIRST };
         let one = |mask| Substreams { of: BASE, mask };
-        let begin = |mask, from, first_time, reserved| Some(Begin { set: one(mask), from, first_time, reserved });
+        let begin = |mask, from, first_time| Some(Begin { set: one(mask), from, first_time });
         assert_eq!(downstream.subscribe(PeerId(5), one(0b10), FIRST), None);
         assert_eq!(downstream.subscribe(PeerId(5), one(0b01), next), None);
-        assert_eq!(downstream.grant(&give(5, 0b01, 0)), begin(0b01, FIRST, 0b01, 0b01), "the oldest that is missed");
+        assert_eq!(downstream.grant(&give(5, 0b01, 0)), begin(0b01, FIRST, 0b01), "the oldest that is missed");
         assert_eq!(downstream.grant(&give(6, 0b11, 9)), None);
-        assert_eq!(downstream.subscribe(PeerId(6), all, next), begin(0b11, next, 0b11, 0b11));
+        assert_eq!(downstream.subscribe(PeerId(6), all, next), begin(0b11, next, 0b11));
         assert_eq!((children(&downstream, 0), children(&downstream, 1)), (vec![6, 5], vec![6]));
         let backup = Give { reserved: false, ..give(6, 0b11, 0) };
         assert_eq!([downstream.grant(&give(6, 0, 0)), downstream.grant(&backup)], [None; 2], "it has the past");
-        assert_eq!(downstream.subscribe(PeerId(6), all, FIRST), begin(0b11, FIRST, 0, 0), "not for the first time");
+        assert_eq!(downstream.subscribe(PeerId(6), all, FIRST), begin(0b11, FIRST, 0), "not for the first time");
         downstream.lose(PeerId(6));
         downstream.grant(&give(5, 0, 0));
         assert_eq!((children(&downstream, 0), downstream.is_idle()), (vec![], true));

@@ -20,7 +20,10 @@ impl<V: Verifier> Peer<V> {
             return;
         }
         let Some(substream) = self.substream_of(id) else { return };
-        let Some(arrived) = self.store.get(id.part).map(|held| held.arrived) else { return };
+        let Some(held) = self.store.get(id.part) else { return };
+        let (arrived, came) = (held.arrived, self.part_time(id.part, &held.descriptor).arrived);
+        // Takers may have begun later than we: what reaches us late is not too late for them.
+        let since = arrived.clamp(came, came + BEGUN_LATER);
         for at in 0..self.downstream.children(substream).len() {
             let served = self.downstream.children(substream)[at];
             if served.child == from || !self.neighbors.is_up(served.child) {
@@ -29,7 +32,7 @@ impl<V: Verifier> Peer<V> {
             let class = if served.reserved { PUSHED } else { ASKED };
             let below = u32::from(served.below);
             let rank = Rank { class, due_ms: due_ms(arrived, below), tie: tie(below, served.child.0, id.part.part) };
-            self.outbox.push(served.child, rank, Give { id, pushed: true, since: None, bytes }, bytes);
+            self.outbox.push(served.child, rank, Give { id, pushed: true, since, bytes }, bytes);
         }
         self.uplink.on_queue(self.outbox.waiting_bytes());
     }
@@ -54,9 +57,7 @@ impl<V: Verifier> Peer<V> {
         let (chunk, hop) = self.store.chunk(give.id)?;
         let payload = chunk.payload().clone();
         if give.pushed {
-            let held = self.store.get(give.id.part)?;
-            let came = self.part_time(give.id.part, &held.descriptor).arrived;
-            let due = give.since.map_or(came, |since| came.max(since)) + self.playback.hold_back();
+            let due = give.since + self.playback.hold_back();
             if now > due - RESCUE_SLACK || self.gossip.has(to, give.id) {
                 return None;
             }
@@ -94,26 +95,23 @@ impl<V: Verifier> Peer<V> {
         if !self.supports() || self.is_recorded() {
             return;
         }
-        let Begin { set, from, first_time, reserved } = begin;
+        let Begin { set, from, first_time } = begin;
         let mut ids = Vec::new();
         for (part, held) in self.store.from(from.max(self.first_recent())) {
             let Some(catalogue) = self.catalogues.get(part.run) else { continue };
             let k = u16::from(substreams(catalogue, set.of).unwrap_or(1));
             let layer = held.layers.iter().find(|layer| layer.of == set.of);
-            let present = layer.into_iter().flat_map(|layer| layer.present());
-            let asked = present.filter(|i| set.mask >> (i % k) & 1 != 0);
-            ids.extend(asked.map(|index| (ChunkId { part, of: set.of, index }, 1 << (index % k))));
+            let asked = layer.into_iter().flat_map(|layer| layer.present()).filter(|i| set.mask >> (i % k) & 1 != 0);
+            let came = self.part_time(part, &held.descriptor).arrived;
+            let since = |index| if first_time >> (index % k) & 1 != 0 { now } else { came };
+            let arrived = held.arrived.max(now - PAST_AGE);
+            ids.extend(asked.map(|index| (ChunkId { part, of: set.of, index }, since(index), arrived)));
         }
         let newest = self.store.newest().map_or(0, |newest| newest.part);
-        for (id, substream) in ids {
+        for (id, since, arrived) in ids {
             let bytes = self.store.chunk(id).map_or(0, |(chunk, _)| chunk.payload().size() as u32);
-            let arrived = self.store.get(id.part).map_or(Instant(0), |held| held.arrived);
-            let rank = Rank {
-                class: if reserved & substream != 0 { PUSHED } else { ASKED },
-                due_ms: due_ms(arrived.max(now - PAST_AGE), 0),
-                tie: u32::MAX - newest.saturating_sub(id.part.part).min(RECENT_PARTS) as u32,
-            };
-            let since = (first_time & substream != 0).then_some(now);
+            let tie = u32::MAX - newest.saturating_sub(id.part.part).min(RECENT_PARTS) as u32;
+            let rank = Rank { class: PUSHED, due_ms: due_ms(arrived, 0), tie };
             self.outbox.push(child, rank, Give { id, pushed: true, since, bytes }, bytes);
         }
     }
@@ -145,7 +143,7 @@ impl<V: Verifier> Peer<V> {
                 let rank = Rank { class, due_ms, tie: 0 };
                 let taken = size.is_some_and(|size| {
                     let again = planned && self.outbox.holds(from, |give| give.id == id);
-                    again || self.outbox.push(from, rank, Give { id, pushed: false, since: None, bytes: size }, size)
+                    again || self.outbox.push(from, rank, Give { id, pushed: false, since: arrived, bytes: size }, size)
                 });
                 if !taken {
                     lacking.insert(index);
@@ -190,6 +188,8 @@ const ASKED: u8 = 2;
 const RESCUE_SLACK: Duration = Duration::from_millis(150);
 /// The past goes as if it had come this long ago: before what comes now, behind what has waited longer.
 const PAST_AGE: Duration = Duration::from_millis(300);
+/// Nobody is let in to begin more than about so much behind those who are here.
+const BEGUN_LATER: Duration = Duration::from_millis(1_500);
 /// More than this waits: asks are turned down at once, so that the asker turns elsewhere.
 const BUSY: Duration = Duration::from_millis(400);
 /// Older parts than this many are not pushed to a new child: it has them, or asks.

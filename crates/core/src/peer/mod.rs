@@ -111,9 +111,8 @@ struct Give {
     id: ChunkId,
     /// Pushed by plan; else somebody asked for it.
     pushed: bool,
-    /// When somebody new said that it misses this, and may have a use for it as long as others for what came then; None: it is
-    /// as old as its part.
-    since: Option<Instant>,
+    /// Of what is pushed: so long after that nobody has a use for it any more.
+    since: Instant,
     bytes: u32,
 }
 
