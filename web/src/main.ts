@@ -1,5 +1,6 @@
 // Where does it all begin? The address is read, the manager is asked at once (before anything is drawn), then the
 // page is wired and drawn: on every change, and four times a second for the numbers.
+import { loadEngine } from "../sdk/src/wasm";
 import { expose } from "./expose";
 import { label } from "./page";
 import { remember as rememberBandwidth } from "./player/guess";
@@ -32,6 +33,8 @@ const player = import("./player/choose").then((module) => module.choosePlayer);
 const session = new Session(stream, route.token, { p2p: route.p2p ?? keptWish(), record: route.record }, byId<HTMLVideoElement>("video"), byId<HTMLCanvasElement>("freeze"), player, draw);
 if (route.stream) session.begin();
 else session.dispatch({ is: "impossible", error: "bad_address" });
+// Loaded, and made ready to run, while the manager is still asked.
+if (route.stream && session.takes() !== "off") void loadEngine();
 
 app.classList.toggle("embed", route.embed);
 document.title = stream ? `${stream} · Trellis` : "Trellis";

@@ -189,10 +189,14 @@ export class Session {
     if (play) void this.screen.play();
   }
 
-  /** As far as is known before the operator's word is. */
+  /** How it takes part in a mesh, as far as is known before the operator's word is. */
+  takes(): P2p {
+    const plays = "MediaSource" in window || "ManagedMediaSource" in window;
+    return plays && canLink() ? decide(circumstances(this.mesh.p2p, "on")).p2p : "off";
+  }
+
   private gives(): boolean {
-    const failed = FAILED.includes(this.player?.mesh()?.reason ?? "");
-    return !failed && canLink() && decide(circumstances(this.mesh.p2p, "on")).p2p === "on";
+    return !FAILED.includes(this.player?.mesh()?.reason ?? "") && this.takes() === "on";
   }
 
   private wishes(): Wishes {

@@ -5,7 +5,7 @@
 // until there was anything to load is nobody's slowness, and an answer from memory no sign of a fast line.
 import type Hls from "hls.js";
 import type {
-  FragmentLoaderContext, HlsConfig, Loader, LoaderCallbacks, LoaderConfiguration, LoaderContext, LoaderStats,
+  Events, FragmentLoaderContext, HlsConfig, Loader, LoaderCallbacks, LoaderConfiguration, LoaderContext, LoaderStats,
   PlaylistLoaderContext,
 } from "hls.js";
 import { grantedAbr } from "./abr";
@@ -25,6 +25,8 @@ const FOLLOW_MS = 500;
 const PACE_MS = 250;
 /** Until the playlists tell: the part time of all our streams. */
 const PART_S = 1 / 3;
+/** `Events.BUFFER_APPENDED`; hls.js is the page's own, and none of it is loaded here. */
+const BUFFER_APPENDED = "hlsBufferAppended" as Events.BUFFER_APPENDED;
 /** Smaller changes of H are not worth a change of speed. */
 const TARGET_CHANGE_S = 0.1;
 
@@ -65,6 +67,13 @@ export function follow(mesh: Mesh, hls: Hls, media: HTMLMediaElement): () => voi
     if (date && media.readyState > 0) mesh.at(date.getTime(), bufferAhead(media) * 1000, media.paused);
   };
   step();
+  // hls.js goes to where it starts when all parts of a segment that the edge listed are in its buffer. The newest of them are
+  // brought later than that.
+  const begin = () => {
+    const at = hls.startPosition;
+    if (!hls.hasEnoughToStart && !media.seeking && media.currentTime < at && bufferedFrom(media, at) > 0) media.currentTime = at;
+  };
+  hls.on(BUFFER_APPENDED, begin);
   const keepPace = () => {
     const { latency, targetLatency } = hls;
     if (!hls.latestLevelDetails?.live || media.paused || !targetLatency || media.readyState < 3) return;
@@ -81,6 +90,7 @@ export function follow(mesh: Mesh, hls: Hls, media: HTMLMediaElement): () => voi
   return () => {
     clearInterval(timer);
     clearInterval(pacer);
+    hls.off(BUFFER_APPENDED, begin);
     media.playbackRate = 1;
     media.removeEventListener("seeking", seeks);
     for (const name of ["seeked", "pause", "play"]) media.removeEventListener(name, step);
@@ -293,9 +303,12 @@ class MediaLoader extends MeshLoader<FragmentLoaderContext> {
   }
 }
 
-function bufferAhead({ buffered, currentTime }: HTMLMediaElement): number {
+const bufferAhead = (media: HTMLMediaElement): number => bufferedFrom(media, media.currentTime);
+
+/** Seconds without a gap from there on. */
+function bufferedFrom({ buffered }: HTMLMediaElement, from: number): number {
   for (let at = 0; at < buffered.length; at += 1) {
-    if (buffered.start(at) <= currentTime && currentTime < buffered.end(at)) return buffered.end(at) - currentTime;
+    if (buffered.start(at) <= from && from < buffered.end(at)) return buffered.end(at) - from;
   }
   return 0;
 }

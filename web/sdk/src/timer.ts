@@ -6,18 +6,23 @@
 
 const WORKER = "let t;onmessage=(e)=>{clearTimeout(t);t=setTimeout(()=>postMessage(0),e.data)}";
 
+/** A worker takes some milliseconds of the page to begin, which are none of a start's. */
+const WORKER_AFTER_MS = 3_000;
+
 export class Alarm {
-  private worker: Worker | null = null;
+  /** undefined: there was no need of one yet. */
+  private worker: Worker | null | undefined;
+  private readonly soon: ReturnType<typeof setTimeout>;
   private timer: ReturnType<typeof setTimeout> | undefined;
   /** performance.now() at which it is set to ring. */
   private at = Infinity;
 
   constructor(private readonly ring: () => void) {
-    this.worker = this.makeWorker();
+    this.soon = setTimeout(() => this.needWorker(), WORKER_AFTER_MS);
     globalThis.document?.addEventListener("visibilitychange", this.onVisibility);
   }
 
-  /** Does it ring in hidden tabs, too? */
+  /** Does it ring in hidden tabs, too, for all that is known? */
   get steady(): boolean {
     return this.worker !== null;
   }
@@ -30,6 +35,7 @@ export class Alarm {
   }
 
   end(): void {
+    clearTimeout(this.soon);
     this.worker?.terminate();
     this.worker = null;
     clearTimeout(this.timer);
@@ -45,13 +51,18 @@ export class Alarm {
   private arm(): void {
     const inMs = Math.max(0, Math.ceil(this.at - performance.now()));
     clearTimeout(this.timer);
-    if (this.worker && globalThis.document?.hidden) this.worker.postMessage(inMs);
+    const worker = globalThis.document?.hidden ? this.needWorker() : null;
+    if (worker) worker.postMessage(inMs);
     else this.timer = setTimeout(() => this.rang(), inMs);
   }
 
   private rang(): void {
     this.at = Infinity;
     this.ring();
+  }
+
+  private needWorker(): Worker | null {
+    return (this.worker ??= this.worker === undefined ? this.makeWorker() : null);
   }
 
   private makeWorker(): Worker | null {

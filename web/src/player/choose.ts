@@ -2,11 +2,7 @@
 // This file is the lazy boundary: it arrives beside the answer to the join, not before it.
 import { HlsPlayer, hlsSupported } from "./hls";
 import { NativePlayer, nativeSupported } from "./native";
-import { loadEngine } from "../../sdk/src/index";
 import type { Player, PlayerEvent, Wishes } from "./player";
-
-// The engine is on its way while the manager is still asked.
-if (hlsSupported()) void loadEngine();
 
 export function choosePlayer(video: HTMLVideoElement, tell: (event: PlayerEvent) => void, wishes: Wishes): Player | null {
   if (hlsSupported()) return new HlsPlayer(video, tell, wishes);
